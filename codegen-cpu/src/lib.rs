@@ -1,0 +1,1 @@
+//! Kernelsmith IR to SIMD machine code in this process.

@@ -1,0 +1,1 @@
+//! Kernelsmith IR to PTX text.

@@ -1,0 +1,1 @@
+//! Kernelsmith's portable kernel IR: types, operations, verifier, text form and passes.

@@ -1,0 +1,1 @@
+//! Kernelsmith's library of kernels: matmul, attention, norms.

@@ -1,0 +1,1 @@
+//! Opens the LLVM of the Rust toolchain at run time.

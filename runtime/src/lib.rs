@@ -1,0 +1,1 @@
+//! Devices, buffers, streams, launches and caches of Kernelsmith.
