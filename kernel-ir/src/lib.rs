@@ -1,1 +1,32 @@
-//! Kernelsmith's portable kernel IR: types, operations, verifier, text form and passes.
+//! Kernelsmith's portable kernel IR.
+//!
+//! A [`Kernel`] is structured SSA: a tree of [`Region`]s holding [`Inst`]s, with no arbitrary
+//! control-flow graph. Control flow is four region operations (`if`, `for`, `loop`, `block`) and
+//! four terminators (`yield`, `break`, `continue`, `return`), where `break` and `continue` name the
+//! label of an enclosing operation, as in WebAssembly. Everything that is known of an operation
+//! (its operands, types, effects, the targets that have it) stands in one table, [`op::Opcode::info`].
+//!
+//! The module map, in the order data flows:
+//! * [`types`], [`op`], [`attr`], [`mma`]: what can be said.
+//! * [`kernel`], [`builder`]: saying it.
+//! * [`print`](mod@print): reading and writing the text form.
+#![deny(missing_docs)]
+
+pub mod attr;
+pub mod builder;
+pub mod check;
+pub mod kernel;
+pub mod loc;
+pub mod mma;
+pub mod op;
+pub mod print;
+pub mod target;
+pub mod types;
+
+pub use attr::Attr;
+pub use builder::Builder;
+pub use kernel::{Inst, Kernel, Label, Param, ParamKind, Region, Value};
+pub use loc::Loc;
+pub use op::Opcode;
+pub use target::Target;
+pub use types::{Scalar, Space, Type};

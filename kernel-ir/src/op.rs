@@ -1,0 +1,360 @@
+//! The one table of operations.
+//!
+//! The builder, verifier, printer, parser, reference page and the backends' legality checks read
+//! it. To add an operation: add its row here, its meaning in the interpreter, and its lowering in
+//! each backend that [`Availability`] names.
+
+use crate::target::{Gfx, Ptx, Target};
+
+/// What an operation does besides computing its results; decides what passes may do with it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Effect {
+    /// Nothing: may be duplicated, moved, merged and removed.
+    Pure,
+    /// Pure, but its value depends on the other lanes that execute it: must not be moved into or
+    /// out of control flow.
+    Collective,
+    /// Reads memory.
+    Read,
+    /// Writes memory, or both reads and writes.
+    Write,
+    /// Reads or writes a variable slot (before mem2reg only).
+    Var,
+    /// Synchronises threads or asynchronous copies; orders memory.
+    Sync,
+    /// May end the thread.
+    Check,
+    /// Holds regions.
+    Control,
+    /// Ends a region.
+    Terminator,
+}
+
+/// The scalars an operand may have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// Integers.
+    Int,
+    /// Floats arithmetic is defined on.
+    Float,
+    /// Integers and floats.
+    Num,
+    /// Signed integers and floats.
+    Signed,
+    /// Integers and `bool`.
+    Bits,
+    /// Everything.
+    Any,
+}
+
+/// The typing rule of an operation; the verifier has one function for each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Signature {
+    /// `() -> scalar of the attribute's type`.
+    Const,
+    /// `() -> u32`; with an axis as attribute where `bool` is true.
+    Id(bool),
+    /// `(t) -> t`, scalar or vector.
+    Unary(Class),
+    /// `(t) -> u32`, scalar `t`.
+    Count(Class),
+    /// `(t, t) -> t`, scalar or vector.
+    Binary(Class),
+    /// `(t, u32) -> t`: a shift; vector with vector.
+    Shift,
+    /// `(t, t, t) -> t`.
+    Ternary(Class),
+    /// `(t, t) -> bool`, scalars (pointers too for `eq` and `ne`).
+    Compare(Class),
+    /// `(bool, t, t) -> t`, any `t`; the condition is a scalar.
+    Select,
+    /// `(t) -> u` between scalars, or vectors of one length.
+    Cast,
+    /// `(t) -> u` of the same size in bits.
+    Bitcast,
+    /// `(s, ..., s) -> vector`.
+    VecMake,
+    /// `(vector) -> s`, the lane as attribute.
+    VecExtract,
+    /// `(vector, s) -> vector`, the lane as attribute.
+    VecInsert,
+    /// `() -> t` / `(t) -> ()` / `(index: u64) -> t` / `(index: u64, t) -> ()` on a slot.
+    VarAccess,
+    /// `() -> ptr` to a shared or local array.
+    Address,
+    /// `(ptr, i64 or u64 or u32) -> ptr`.
+    PtrAdd,
+    /// `(ptr<s>) -> s or vector of s`.
+    Load,
+    /// `(ptr<s>, s or vector of s) -> ()`.
+    Store,
+    /// `(ptr<s>, s) -> s`.
+    AtomicRmw,
+    /// `(ptr<s>, expected: s, new: s) -> s` (the old value).
+    AtomicCas,
+    /// `() -> ()`.
+    Nothing,
+    /// `(ptr) -> ()`.
+    Prefetch,
+    /// `(t, u32) -> t`, `t` a scalar of 4 or 8 bytes, or smaller.
+    Shuffle,
+    /// `(bool) -> bool`.
+    Vote,
+    /// `(bool) -> u64`: bit `i` is lane `i`'s.
+    Ballot,
+    /// `(t) -> t`, with a reduction as attribute.
+    Reduce,
+    /// `(a, b, c) -> d` by the attribute's shape.
+    Mma,
+    /// `(ptr<shared, f16 or bf16>) -> vector of 2, 4 or 8`.
+    Ldmatrix,
+    /// `(dst: ptr<shared>, src: ptr<global>) -> ()`.
+    CpAsync,
+    /// `(bool, [index: u64, len: u64]) -> ()`.
+    Check,
+    /// `(bool) -> results`, two regions.
+    If,
+    /// `(lo: int, hi: int, carried...) -> carried types`, one region `(iv, carried...)`.
+    For,
+    /// `(carried...) -> results of break`, one region `(carried...)`.
+    Loop,
+    /// `() -> results`, one region.
+    Block,
+    /// A terminator; its operands follow from what it ends.
+    Terminator,
+}
+
+/// The targets that have an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Availability {
+    /// Every one, natively or by expansion.
+    All,
+    /// NVIDIA from this compute capability on, and the CPU by emulation.
+    SmAndCpu(u32),
+    /// NVIDIA from this compute capability on, AMD and the CPU by a plain form of the same meaning.
+    SmElsePlain(u32),
+    /// By shape: see [`crate::mma::MmaShape::available`].
+    ByShape,
+}
+
+impl Availability {
+    /// Whether a target has the operation, shapes aside.
+    pub fn on(self, target: &Target) -> bool {
+        match (self, target) {
+            (Availability::All | Availability::ByShape, _) => true,
+            (Availability::SmElsePlain(min) | Availability::SmAndCpu(min), Target::Ptx(p)) => {
+                p.sm >= min
+            }
+            (Availability::SmElsePlain(_), _) => true,
+            (Availability::SmAndCpu(_), t) => *t == Target::Cpu,
+        }
+    }
+
+    /// The targets in words, for errors and the reference page.
+    pub fn describe(self) -> String {
+        let all: Vec<String> = Target::SMS
+            .into_iter()
+            .map(|sm| Target::Ptx(Ptx { sm, specific: false }))
+            .chain(Gfx::ALL.into_iter().map(Target::Amdgcn))
+            .chain([Target::Cpu])
+            .filter(|t| self.on(t))
+            .map(|t| t.to_string())
+            .collect();
+        all.join(", ")
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct OpInfo {
+    /// The operation.
+    pub op: Opcode,
+    /// The name in the text form.
+    pub name: &'static str,
+    /// What it does besides its results.
+    pub effect: Effect,
+    /// Its typing rule.
+    pub signature: Signature,
+    /// Who has it.
+    pub availability: Availability,
+    /// One line for the reference page.
+    pub doc: &'static str,
+}
+
+macro_rules! table {
+    ($($op:ident $name:literal $effect:ident, $sig:expr, $avail:expr, $doc:literal;)*) => {
+        /// An operation.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+        pub enum Opcode { $(#[doc = $doc] $op),* }
+
+        /// The table, in the order of [`Opcode`].
+        pub const TABLE: &[OpInfo] = {
+            use Availability::*;
+            use Class::*;
+            use Signature as S;
+            &[$(OpInfo {
+                op: Opcode::$op,
+                name: $name,
+                effect: Effect::$effect,
+                signature: $sig,
+                availability: $avail,
+                doc: $doc,
+            }),*]
+        };
+    };
+}
+
+table! {
+    // constants and ids
+    Const "const" Pure, S::Const, All, "A scalar constant.";
+    ThreadIdx "thread_idx" Pure, S::Id(true), All, "The thread's index in its block along an axis.";
+    BlockIdx "block_idx" Pure, S::Id(true), All, "The block's index in the grid along an axis.";
+    BlockDim "block_dim" Pure, S::Id(true), All, "Threads of a block along an axis.";
+    GridDim "grid_dim" Pure, S::Id(true), All, "Blocks of the grid along an axis.";
+    LaneId "lane_id" Pure, S::Id(false), All, "The thread's index in its warp; threads are numbered x fastest.";
+    WarpId "warp_id" Pure, S::Id(false), All, "The warp's index in its block.";
+    // arithmetic
+    Add "add" Pure, S::Binary(Num), All, "Sum; integers wrap.";
+    Sub "sub" Pure, S::Binary(Num), All, "Difference; integers wrap.";
+    Mul "mul" Pure, S::Binary(Num), All, "Product; integers wrap.";
+    Div "div" Pure, S::Binary(Num), All, "Quotient, integers toward zero; a zero divisor must have been checked.";
+    Rem "rem" Pure, S::Binary(Num), All, "Remainder with the dividend's sign, floats as fmod; a zero integer divisor must have been checked.";
+    MulHi "mul_hi" Pure, S::Binary(Int), All, "Upper half of the double-width product.";
+    Neg "neg" Pure, S::Unary(Signed), All, "Negation; integers wrap.";
+    Abs "abs" Pure, S::Unary(Signed), All, "Absolute value; integers wrap.";
+    Min "min" Pure, S::Binary(Num), All, "The smaller; for floats a NaN operand is ignored, as f32::min.";
+    Max "max" Pure, S::Binary(Num), All, "The larger; for floats a NaN operand is ignored, as f32::max.";
+    Fma "fma" Pure, S::Ternary(Float), All, "a * b + c rounded once, as mul_add.";
+    And "and" Pure, S::Binary(Bits), All, "Bitwise and.";
+    Or "or" Pure, S::Binary(Bits), All, "Bitwise or.";
+    Xor "xor" Pure, S::Binary(Bits), All, "Bitwise exclusive or.";
+    Not "not" Pure, S::Unary(Bits), All, "Bitwise not.";
+    Shl "shl" Pure, S::Shift, All, "Shift left by the amount modulo the width, as Rust's wrapping_shl.";
+    Shr "shr" Pure, S::Shift, All, "Shift right by the amount modulo the width: arithmetic for signed types.";
+    CountOnes "count_ones" Pure, S::Count(Int), All, "Number of one bits.";
+    LeadingZeros "leading_zeros" Pure, S::Count(Int), All, "Number of leading zero bits; the width for 0.";
+    TrailingZeros "trailing_zeros" Pure, S::Count(Int), All, "Number of trailing zero bits; the width for 0.";
+    ReverseBits "reverse_bits" Pure, S::Unary(Int), All, "The bits in reverse order.";
+    // float functions
+    Sqrt "sqrt" Pure, S::Unary(Float), All, "Square root, correctly rounded.";
+    Rsqrt "rsqrt" Pure, S::Unary(Float), All, "1 / sqrt(x), to 2 ulp.";
+    Floor "floor" Pure, S::Unary(Float), All, "Round toward minus infinity.";
+    Ceil "ceil" Pure, S::Unary(Float), All, "Round toward plus infinity.";
+    Trunc "trunc" Pure, S::Unary(Float), All, "Round toward zero.";
+    RoundEven "round_even" Pure, S::Unary(Float), All, "Round to nearest, ties to even.";
+    CopySign "copysign" Pure, S::Binary(Float), All, "Magnitude of the first, sign of the second.";
+    Exp "exp" Pure, S::Unary(Float), All, "e^x, to 2 ulp.";
+    Exp2 "exp2" Pure, S::Unary(Float), All, "2^x, to 2 ulp.";
+    Log "log" Pure, S::Unary(Float), All, "Natural logarithm, to 2 ulp.";
+    Log2 "log2" Pure, S::Unary(Float), All, "Logarithm to base 2, to 2 ulp.";
+    Sin "sin" Pure, S::Unary(Float), All, "Sine, to 2 ulp.";
+    Cos "cos" Pure, S::Unary(Float), All, "Cosine, to 2 ulp.";
+    Tanh "tanh" Pure, S::Unary(Float), All, "Hyperbolic tangent, to 2 ulp.";
+    Erf "erf" Pure, S::Unary(Float), All, "Error function, to 2 ulp.";
+    Pow "pow" Pure, S::Binary(Float), All, "x^y, to 2 ulp, special cases as f32::powf.";
+    Exp2Fast "exp2_fast" Pure, S::Unary(Float), All, "2^x by the target's approximation (f32: relative error at most 2^-21, subnormal results may be 0); f32 only.";
+    // comparison and choice
+    Eq "eq" Pure, S::Compare(Any), All, "Equal; false with NaN.";
+    Ne "ne" Pure, S::Compare(Any), All, "Not equal; true with NaN.";
+    Lt "lt" Pure, S::Compare(Num), All, "Less; false with NaN.";
+    Le "le" Pure, S::Compare(Num), All, "Less or equal; false with NaN.";
+    Gt "gt" Pure, S::Compare(Num), All, "Greater; false with NaN.";
+    Ge "ge" Pure, S::Compare(Num), All, "Greater or equal; false with NaN.";
+    Select "select" Pure, S::Select, All, "The second operand where the first is true, else the third.";
+    // conversion
+    Cast "cast" Pure, S::Cast, All, "Rust's `as`: integers wrap, float to integer saturates with NaN to 0, to a narrower float rounds to nearest even; bool to integer is 0 or 1.";
+    Bitcast "bitcast" Pure, S::Bitcast, All, "The same bits as another type; vector lane 0 is the lowest bits.";
+    // vectors
+    VecMake "vec_make" Pure, S::VecMake, All, "A vector of its operands.";
+    VecExtract "vec_extract" Pure, S::VecExtract, All, "One lane of a vector.";
+    VecInsert "vec_insert" Pure, S::VecInsert, All, "The vector with one lane replaced.";
+    // variables (before mem2reg only)
+    VarLoad "var_load" Var, S::VarAccess, All, "Reads a variable slot.";
+    VarStore "var_store" Var, S::VarAccess, All, "Writes a variable slot.";
+    VarLoadAt "var_load_at" Var, S::VarAccess, All, "Reads slot var + index * stride; the index must have been checked.";
+    VarStoreAt "var_store_at" Var, S::VarAccess, All, "Writes slot var + index * stride; the index must have been checked.";
+    // memory
+    SharedAddr "shared_addr" Pure, S::Address, All, "The address of a shared array.";
+    LocalAddr "local_addr" Pure, S::Address, All, "The address of a local array.";
+    PtrAdd "ptr_add" Pure, S::PtrAdd, All, "The pointer moved by a number of elements.";
+    Load "load" Read, S::Load, All, "Reads a scalar or a vector of consecutive scalars.";
+    Store "store" Write, S::Store, All, "Writes a scalar or a vector of consecutive scalars.";
+    AtomicRmw "atomic_rmw" Write, S::AtomicRmw, All, "Atomic read-modify-write; the result is the old value.";
+    AtomicCas "atomic_cas" Write, S::AtomicCas, All, "Atomic compare and exchange; the result is the old value.";
+    Fence "fence" Sync, S::Nothing, All, "Orders memory accesses.";
+    Prefetch "prefetch" Sync, S::Prefetch, All, "Brings a cache line of global memory closer.";
+    // cooperation
+    Barrier "barrier" Sync, S::Nothing, All, "Waits for every thread of the block and makes their writes visible.";
+    WarpSync "warp_sync" Sync, S::Nothing, All, "Waits for every thread of the warp and makes their writes visible.";
+    ShuffleIdx "shuffle_idx" Collective, S::Shuffle, All, "The value of the lane of that index (modulo the warp size).";
+    ShuffleXor "shuffle_xor" Collective, S::Shuffle, All, "The value of lane `lane ^ mask`; the mask is less than the warp size.";
+    ShuffleUp "shuffle_up" Collective, S::Shuffle, All, "The value of lane `lane - delta`; the own value where there is none.";
+    ShuffleDown "shuffle_down" Collective, S::Shuffle, All, "The value of lane `lane + delta`; the own value where there is none.";
+    VoteAll "vote_all" Collective, S::Vote, All, "Whether the condition holds on every lane of the warp.";
+    VoteAny "vote_any" Collective, S::Vote, All, "Whether the condition holds on some lane of the warp.";
+    Ballot "ballot" Collective, S::Ballot, All, "The condition of every lane of the warp as bits.";
+    WarpReduce "warp_reduce" Collective, S::Reduce, All, "The reduction over the lanes of the warp, by butterfly: the same bits on every lane.";
+    // matrices
+    Mma "mma" Collective, S::Mma, ByShape, "D = A * B + C on the warp's fragments.";
+    Ldmatrix "ldmatrix" Collective, S::Ldmatrix, SmAndCpu(75), "Loads 1, 2 or 4 8x8 matrices of 16-bit elements from shared memory: lane i gives the address of row i % 8 of matrix i / 8, and gets 2 elements of each.";
+    // asynchronous copies
+    CpAsync "cp_async" Write, S::CpAsync, SmElsePlain(80), "Copies 4, 8 or 16 aligned bytes from global to shared memory, complete after a wait.";
+    CpAsyncCommit "cp_async_commit" Sync, S::Nothing, SmElsePlain(80), "Closes a group of copies.";
+    CpAsyncWait "cp_async_wait" Sync, S::Nothing, SmElsePlain(80), "Waits until at most that many of the latest groups are in flight.";
+    // checks
+    Check "check" Check, S::Check, All, "Reports an error and ends the thread where the condition is false.";
+    // control
+    If "if" Control, S::If, All, "Executes one of two regions; its results are what the region yields.";
+    For "for" Control, S::For, All, "Executes its region for each integer from lo up to hi, exclusive; carries values.";
+    Loop "loop" Control, S::Loop, All, "Executes its region until a break.";
+    Block "block" Control, S::Block, All, "Executes its region once; a break leaves it early.";
+    Yield "yield" Terminator, S::Terminator, All, "Ends a region of `if` or `block` with its results.";
+    Break "break" Terminator, S::Terminator, All, "Leaves the labelled for, loop or block with its results.";
+    Continue "continue" Terminator, S::Terminator, All, "Begins the next iteration of the labelled for or loop with its carried values.";
+    Return "return" Terminator, S::Terminator, All, "Ends the thread's execution of the kernel.";
+}
+
+impl Opcode {
+    /// The operation's row.
+    pub const fn info(self) -> &'static OpInfo {
+        &TABLE[self as usize]
+    }
+
+    /// The name in the text form.
+    pub const fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The operation of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Opcode> {
+        TABLE.iter().find(|row| row.name == name).map(|row| row.op)
+    }
+
+    /// What it does besides its results.
+    pub const fn effect(self) -> Effect {
+        self.info().effect
+    }
+
+    /// Whether it may be duplicated, moved, merged and removed.
+    pub const fn is_pure(self) -> bool {
+        matches!(self.effect(), Effect::Pure)
+    }
+
+    /// Whether it ends a region.
+    pub const fn is_terminator(self) -> bool {
+        matches!(self.effect(), Effect::Terminator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_in_opcode_order_with_unique_names() {
+        for (i, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.op as usize, i);
+            assert_eq!(Opcode::from_name(row.name), Some(row.op));
+        }
+    }
+}

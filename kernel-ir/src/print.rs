@@ -1,0 +1,212 @@
+//! The text form of the IR. The parser reads it back.
+//!
+//! Values are numbered in order of definition, whatever their numbers in memory, so that equal
+//! kernels print equally:
+//!
+//! ```text
+//! kernel @axpy(%0 "a": f32 scalar, %1 "x": ptr<global, f32> readonly) {
+//!   file f0 "src/axpy.rs"
+//!   shared s0 "tile": f32 x 256 align 16
+//!   %2: u32 = thread_idx[x] at f0:3:5
+//!   if %5 {
+//!     %6: f32 = load[align 4] %4 at f0:4:9
+//!     yield
+//!   } {
+//!     yield
+//!   }
+//!   return
+//! }
+//! ```
+
+use std::collections::HashMap;
+use std::fmt::{self, Display, Write};
+
+use crate::attr::{Attr, CacheHint};
+use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
+use crate::loc::Loc;
+use crate::types::Scalar;
+
+impl Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Printer::new(self, true).kernel())
+    }
+}
+
+impl Kernel {
+    /// The text form without locations: what a cache key or a snapshot should depend on.
+    pub fn to_string_without_locations(&self) -> String {
+        Printer::new(self, false).kernel()
+    }
+}
+
+struct Printer<'k> {
+    kernel: &'k Kernel,
+    numbers: HashMap<Value, usize>,
+    locations: bool,
+    out: String,
+}
+
+impl<'k> Printer<'k> {
+    fn new(kernel: &'k Kernel, locations: bool) -> Self {
+        Printer { kernel, numbers: HashMap::new(), locations, out: String::new() }
+    }
+
+    fn define(&mut self, value: Value) -> String {
+        let n = self.numbers.len();
+        self.numbers.insert(value, n);
+        format!("%{n}")
+    }
+
+    fn name(&self, value: Value) -> String {
+        match self.numbers.get(&value) {
+            Some(n) => format!("%{n}"),
+            // Only in kernels the verifier rejects; printing them must still work.
+            None => format!("%undefined{}", value.0),
+        }
+    }
+
+    fn kernel(mut self) -> String {
+        let k = self.kernel;
+        let params: Vec<String> = k
+            .params
+            .iter()
+            .map(|p| {
+                let kind = match p.kind {
+                    ParamKind::Scalar => "scalar",
+                    ParamKind::ReadOnly => "readonly",
+                    ParamKind::Exclusive => "exclusive",
+                };
+                format!("{} {:?}: {} {kind}", self.define(p.value), p.name, k.ty(p.value))
+            })
+            .collect();
+        let block = k.block_dim.map_or(String::new(), |[x, y, z]| format!(" block({x}, {y}, {z})"));
+        self.line(0, &format!("kernel @{}({}){block} {{", k.name, params.join(", ")));
+        if self.locations {
+            for (i, file) in k.sources.files.iter().enumerate() {
+                self.line(1, &format!("file f{i} {file:?}"));
+            }
+        }
+        for (i, s) in k.shared.iter().enumerate() {
+            let len = s.len.map_or("dynamic".to_owned(), |n| n.to_string());
+            self.line(
+                1,
+                &format!("shared s{i} {:?}: {} x {len} align {}", s.name, s.elem, s.align),
+            );
+        }
+        for (i, l) in k.locals.iter().enumerate() {
+            self.line(1, &format!("local l{i}: {} x {}", l.elem, l.len));
+        }
+        for (i, v) in k.vars.iter().enumerate() {
+            self.line(1, &format!("var v{i} {:?}: {}", v.name, v.ty));
+        }
+        self.insts(1, &k.body);
+        self.line(0, "}");
+        self.out
+    }
+
+    fn line(&mut self, depth: usize, text: &str) {
+        for _ in 0..depth {
+            self.out.push_str("  ");
+        }
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn insts(&mut self, depth: usize, region: &Region) {
+        for inst in &region.insts {
+            self.inst(depth, inst);
+        }
+    }
+
+    fn inst(&mut self, depth: usize, inst: &Inst) {
+        let operands: Vec<String> = inst.operands.iter().map(|&v| self.name(v)).collect();
+        // An owner's results come after what its regions define, as they are known only then;
+        // numbering follows the text, so they are numbered first.
+        let results: Vec<String> = inst
+            .results
+            .iter()
+            .map(|&v| {
+                let ty = self.kernel.ty(v);
+                format!("{}: {ty}", self.define(v))
+            })
+            .collect();
+        let mut text = String::new();
+        if !results.is_empty() {
+            write!(text, "{} = ", results.join(", ")).expect("writing to a string");
+        }
+        text.push_str(inst.op.name());
+        text.push_str(&attr_text(&inst.attr));
+        if !operands.is_empty() {
+            write!(text, " {}", operands.join(", ")).expect("writing to a string");
+        }
+        text.push_str(&self.location(inst.loc));
+        if inst.regions.is_empty() {
+            return self.line(depth, &text);
+        }
+        for (i, region) in inst.regions.iter().enumerate() {
+            let args: Vec<String> = region
+                .args
+                .iter()
+                .map(|&v| {
+                    let ty = self.kernel.ty(v);
+                    format!("{}: {ty}", self.define(v))
+                })
+                .collect();
+            let head = if i == 0 { text.as_str() } else { "}" };
+            let args =
+                if args.is_empty() { String::new() } else { format!(" |{}|", args.join(", ")) };
+            let open = format!("{head} {{{args}");
+            self.line(depth, &open);
+            self.insts(depth + 1, region);
+        }
+        self.line(depth, "}");
+    }
+
+    fn location(&self, loc: Loc) -> String {
+        match self.kernel.sources.positions.get(loc.0 as usize) {
+            Some(p) if self.locations => format!(" at f{}:{}:{}", p.file, p.line, p.column),
+            _ => String::new(),
+        }
+    }
+}
+
+/// An attribute in brackets behind the operation's name; empty for [`Attr::None`].
+fn attr_text(attr: &Attr) -> String {
+    match attr {
+        Attr::None => String::new(),
+        Attr::Const(c) => {
+            let value = match c.ty {
+                Scalar::Bool => if c.bits == 0 { "false" } else { "true" }.to_owned(),
+                ty if ty.is_int() => c.as_int().to_string(),
+                // Bits, because decimals would not bring every NaN back; a reader gets the value
+                // as well, which the parser skips.
+                _ => match c.as_f64() {
+                    Some(x) => format!("{:#x} {x:?}", c.bits),
+                    None => format!("{:#x}", c.bits),
+                },
+            };
+            format!("[{} {value}]", c.ty)
+        }
+        Attr::Dim(d) => format!("[{}]", d.name()),
+        Attr::Var { var, stride: 1, count: 1 } => format!("[v{}]", var.0),
+        Attr::Var { var, stride, count } => {
+            format!("[v{} stride {stride} count {count}]", var.0)
+        }
+        Attr::Shared(id) => format!("[s{}]", id.0),
+        Attr::Local(id) => format!("[l{}]", id.0),
+        Attr::Label(l) => format!("[${}]", l.0),
+        Attr::Mem { align, cache: CacheHint::Normal } => format!("[align {align}]"),
+        Attr::Mem { align, cache } => format!("[align {align} {}]", cache.name()),
+        Attr::Atomic { op, order, scope } => {
+            format!("[{} {} {}]", op.name(), order.name(), scope.name())
+        }
+        Attr::Fence { order, scope } => format!("[{} {}]", order.name(), scope.name()),
+        Attr::Reduce(op) => format!("[{}]", op.name()),
+        Attr::Mma(shape) => format!("[{}]", shape.name()),
+        Attr::Lane(n) | Attr::Ldmatrix { count: n, trans: false } => format!("[{n}]"),
+        Attr::Ldmatrix { count, trans: true } => format!("[{count} trans]"),
+        Attr::Check(kind, None) => format!("[{}]", kind.name()),
+        Attr::Check(kind, Some(message)) => format!("[{} {message:?}]", kind.name()),
+        Attr::Count(n) => format!("[{n}]"),
+    }
+}
