@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs every hardware test, then every hardware benchmark, and leaves their CSVs in results/ (or in
+# the folder given as the first argument). Needs an NVIDIA driver; no Rust, no CUDA toolkit.
+# Exit status: 0 all passed; 1 something failed; 3 there is no GPU to run on.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+results=${1:-$here/results}
+mkdir -p "$results"
+
+# cuBLAS and its kin, for comparison, often come with a Python package rather than on the path.
+site_packages() {
+    python3 - <<'PY' 2>/dev/null
+import glob, os, site, sys
+folders = {p for p in sys.path + site.getsitepackages() + [site.getusersitepackages()] if p}
+found = {os.path.dirname(lib) for f in folders
+         for lib in glob.glob(os.path.join(f, "nvidia", "**", "lib*.so*"), recursive=True)}
+print(":".join(sorted(found)))
+PY
+}
+libraries=$(site_packages)
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${libraries}"
+
+"$here/bin/gpu-tests" --csv "$results/gpu-tests.csv"
+tests=$?
+[ "$tests" -eq 3 ] && exit 3
+"$here/bin/gpu-bench" --csv "$results/gpu-bench.csv"
+bench=$?
+[ "$tests" -eq 0 ] && [ "$bench" -eq 0 ]
