@@ -1,0 +1,1 @@
+//! Writing LLVM IR text: what the CPU and AMD backends share.
