@@ -1,1 +1,59 @@
 //! Devices, buffers, streams, launches and caches of Kernelsmith.
+//!
+//! A [`Device`] is a run-time value: the CPU, which is always here, or a GPU behind a driver that
+//! is opened at run time. Nothing of CUDA or ROCm is needed to build, and their absence is a reason
+//! in [`Device::available`], never a panic.
+//!
+//! ```
+//! # fn main() -> kernelsmith_runtime::Result<()> {
+//! use kernelsmith_runtime::{Buffer, Device};
+//!
+//! let device = Device::best();
+//! let x = Buffer::from_slice(&device, &[1.0f32, 2.0, 3.0])?;
+//! let y = x.try_clone()?;
+//! assert_eq!(y.to_vec()?, [1.0, 2.0, 3.0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How the parts lie, from the bottom up:
+//! * `driver` is what a device must do, as a trait; `cpu`, `cuda` and `hip` do it;
+//! * [`Stream`], [`Event`], [`Buffer`] are written once over that trait, and so is the order between
+//!   streams, which keeps safe code from racing;
+//! * [`Stream::launch`] checks a launch against the device and the kernel; a check that fails inside
+//!   a kernel comes back from [`Stream::synchronize`] with file, line, index and length;
+//! * [`cache`] keeps compiled kernels on disk.
+#![deny(missing_docs)]
+
+pub mod cache;
+
+mod args;
+mod buffer;
+mod compile;
+mod cpu;
+mod cuda;
+mod device;
+mod driver;
+mod element;
+mod error;
+mod event;
+mod hip;
+mod kernel;
+mod launch;
+mod limits;
+mod records;
+mod stream;
+mod sync;
+
+pub use args::Args;
+pub use buffer::{ALIGNMENT, Buffer, BufferView, BufferViewMut, RawBuffer};
+pub use cuda::{Interleave, L2Promotion, OutOfBounds, Swizzle, TensorMap, TileLayout};
+pub use device::{Availability, Device, DeviceKind, Present, Unavailable};
+pub use element::Element;
+pub use error::{CheckFailed, Error, Result};
+pub use event::Event;
+pub use kernel::CompiledKernel;
+pub use kernelsmith_ir::Target;
+pub use launch::LaunchConfig;
+pub use limits::DeviceLimits;
+pub use stream::Stream;

@@ -1,0 +1,179 @@
+//! The arguments of a launch, packed as the IR lays parameters out.
+
+use std::marker::PhantomData;
+
+use crate::buffer::{Access, BufferView, BufferViewMut, RawBuffer};
+use crate::element::Element;
+use crate::error::{Error, Result};
+use crate::kernel::ParamLayout;
+
+/// Arguments in the order of the kernel's parameters: each at its natural alignment, as in a C
+/// struct. The buffers among them stay borrowed until the launch.
+#[derive(Default, Debug)]
+pub struct Args<'a> {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+    buffers: Vec<Used<'a>>,
+    borrowed: PhantomData<&'a mut [u8]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    offset: u32,
+    size: u32,
+}
+
+/// A buffer among the arguments.
+#[derive(Debug)]
+pub(crate) struct Used<'a> {
+    /// The number of the argument.
+    pub argument: usize,
+    pub buffer: &'a RawBuffer,
+    pub access: Access,
+}
+
+impl<'a> Args<'a> {
+    /// No arguments yet.
+    pub fn new() -> Args<'a> {
+        Args::default()
+    }
+
+    /// Adds a number.
+    pub fn scalar<T: Element>(&mut self, value: T) -> &mut Self {
+        self.push(bytemuck::bytes_of(&value), align_of::<T>())
+    }
+
+    /// Adds a `bool`: one byte, 0 or 1.
+    pub fn bool(&mut self, value: bool) -> &mut Self {
+        self.scalar(u8::from(value))
+    }
+
+    /// Adds the address of elements the kernel reads.
+    pub fn pointer<T: Element>(&mut self, view: BufferView<'a, T>) -> &mut Self {
+        self.buffer(view.raw(), Access::Read).scalar(view.address())
+    }
+
+    /// Adds the address of elements the kernel reads and writes.
+    pub fn pointer_mut<T: Element>(&mut self, view: BufferViewMut<'a, T>) -> &mut Self {
+        self.buffer(view.raw(), Access::Write).scalar(view.address())
+    }
+
+    /// Adds a slice the kernel reads: its address, then its length.
+    pub fn slice<T: Element>(&mut self, view: BufferView<'a, T>) -> &mut Self {
+        let len = view.len() as u64;
+        self.pointer(view).scalar(len)
+    }
+
+    /// Adds a slice the kernel reads and writes: its address, then its length.
+    pub fn slice_mut<T: Element>(&mut self, view: BufferViewMut<'a, T>) -> &mut Self {
+        let len = view.len() as u64;
+        self.pointer_mut(view).scalar(len)
+    }
+
+    /// Adds a TMA descriptor, by value.
+    pub fn tensor_map(&mut self, map: &crate::TensorMap<'a>) -> &mut Self {
+        let (buffer, access) = map.buffer();
+        // CUDA driver API, `cuTensorMapEncodeTiled`: a descriptor is 128 bytes, aligned to 64.
+        self.buffer(buffer, access).push(bytemuck::bytes_of(map.descriptor()), 64)
+    }
+
+    fn buffer(&mut self, buffer: &'a RawBuffer, access: Access) -> &mut Self {
+        self.buffers.push(Used { argument: self.places.len(), buffer, access });
+        self
+    }
+
+    fn push(&mut self, bytes: &[u8], align: usize) -> &mut Self {
+        let offset = self.bytes.len().next_multiple_of(align);
+        self.bytes.resize(offset, 0);
+        self.bytes.extend_from_slice(bytes);
+        self.places.push(Place { offset: offset as u32, size: bytes.len() as u32 });
+        self
+    }
+
+    pub(crate) fn buffers(&self) -> &[Used<'a>] {
+        &self.buffers
+    }
+
+    /// Checks number, sizes and places against the kernel's parameters.
+    pub(crate) fn check(&self, params: &[ParamLayout]) -> Result<()> {
+        if self.places.len() != params.len() {
+            let names: Vec<_> = params.iter().map(|param| &*param.name).collect();
+            let rule = format!("the kernel has {} parameters ({})", params.len(), names.join(", "));
+            return Err(Error::invalid("arguments", format!("{} long", self.places.len()), rule));
+        }
+        for (i, (place, param)) in self.places.iter().zip(params).enumerate() {
+            if *place != (Place { offset: param.offset, size: param.size }) {
+                let Place { offset, size } = place;
+                return Err(Error::invalid(
+                    format!("argument {i}"),
+                    format!("{size} bytes at offset {offset}"),
+                    format!(
+                        "the parameter `{}` has {} at {}",
+                        param.name, param.size, param.offset
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The packed bytes, with the address of the error record behind them.
+    pub(crate) fn pack(mut self, record: u64) -> Vec<u8> {
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        self.bytes.extend_from_slice(&record.to_ne_bytes());
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Buffer, Device};
+
+    fn param(name: &str, offset: u32, size: u32) -> ParamLayout {
+        ParamLayout { name: name.into(), offset, size }
+    }
+
+    #[test]
+    fn arguments_are_packed_as_a_c_struct() {
+        let mut x = Buffer::<f32>::zeros(&Device::cpu(), 3).unwrap();
+        let address = x.raw().address();
+        let mut args = Args::new();
+        args.scalar(1.5f32).slice_mut(x.view_mut()).bool(true).scalar(7u16).scalar(-1i8);
+        let params = [
+            param("a", 0, 4),
+            param("x", 8, 8),
+            param("x.len", 16, 8),
+            param("flag", 24, 1),
+            param("k", 26, 2),
+            param("d", 28, 1),
+        ];
+        args.check(&params).unwrap();
+        let bytes = args.pack(0x1122);
+        let mut expected = 1.5f32.to_ne_bytes().to_vec();
+        expected.extend([0; 4]);
+        expected.extend(address.to_ne_bytes());
+        expected.extend(3u64.to_ne_bytes());
+        expected.extend([1, 0]);
+        expected.extend(7u16.to_ne_bytes());
+        expected.extend([0xff, 0, 0, 0]);
+        expected.extend(0x1122u64.to_ne_bytes());
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn mismatches_name_the_parameter() {
+        let mut args = Args::new();
+        args.scalar(1u32).scalar(2u32);
+        let wrong_size = args.check(&[param("n", 0, 4), param("x.len", 8, 8)]).unwrap_err();
+        assert_eq!(
+            wrong_size.to_string(),
+            "`argument 1` is 4 bytes at offset 4: the parameter `x.len` has 8 at 8"
+        );
+        let wrong_number = args.check(&[param("n", 0, 4)]).unwrap_err();
+        assert_eq!(
+            wrong_number.to_string(),
+            "`arguments` is 2 long: the kernel has 1 parameters (n)"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! From IR to code on a device: the one place that knows the code generators.
+
+use std::sync::Arc;
+
+use kernelsmith_ir::check::ErrorRecord;
+
+use crate::driver::{Driver, Handle};
+use crate::error::Result;
+use crate::launch::LaunchConfig;
+
+/// Code that a driver can launch.
+pub(crate) enum Loaded {
+    /// Machine code in this process.
+    Cpu(Box<dyn CpuCode>),
+    /// A kernel of a module.
+    Module(Module),
+    /// What a test says.
+    #[cfg(test)]
+    Late(Arc<LateKernel>),
+}
+
+/// A kernel for [`LateDriver`](crate::driver::late::LateDriver): device memory, packed arguments,
+/// address of the error record.
+#[cfg(test)]
+pub(crate) type LateKernel = dyn Fn(&mut crate::driver::late::State, &[u8], u64) + Send + Sync;
+
+/// A kernel as machine code of this process.
+pub(crate) trait CpuCode: Send + Sync {
+    /// Runs every block, and returns when the last one ended.
+    ///
+    /// # Safety
+    /// `args` are the kernel's packed parameters, and what they point to is valid.
+    unsafe fn run(
+        &self,
+        config: &LaunchConfig,
+        args: &[u8],
+        record: &mut ErrorRecord,
+    ) -> Result<()>;
+}
+
+/// A module loaded by a driver, and the kernel in it.
+pub(crate) struct Module {
+    driver: Arc<dyn Driver>,
+    module: Handle,
+    function: Handle,
+}
+
+impl Module {
+    /// Loads PTX text or a code object.
+    pub(crate) fn load(driver: &Arc<dyn Driver>, image: &[u8], kernel: &str) -> Result<Module> {
+        let (module, function) = driver.load(image, kernel)?;
+        Ok(Module { driver: driver.clone(), module, function })
+    }
+
+    /// The kernel.
+    pub(crate) fn function(&self) -> Handle {
+        self.function
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // SAFETY: the only owner goes.
+        unsafe { self.driver.unload(self.module) };
+    }
+}

@@ -1,0 +1,223 @@
+//! Devices as run-time values.
+
+mod available;
+mod open;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
+
+use kernelsmith_ir::Target;
+
+pub use available::{Availability, Present, Unavailable};
+
+use crate::driver::{Driver, Handle, Staging};
+use crate::error::{Error, Result};
+use crate::limits::DeviceLimits;
+use crate::stream::{Stream, StreamCore};
+use crate::sync::lock;
+
+/// How a device is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum DeviceKind {
+    /// This process's own processor.
+    Cpu,
+    /// An NVIDIA GPU, through CUDA's driver.
+    Cuda,
+    /// An AMD GPU, through HIP.
+    Hip,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeviceKind::Cpu => "CPU",
+            DeviceKind::Cuda => "CUDA",
+            DeviceKind::Hip => "HIP",
+        })
+    }
+}
+
+/// A device: cheap to clone, the same one however often it is asked for.
+///
+/// ```
+/// let device = kernelsmith_runtime::Device::best();
+/// println!("{device}: {} threads in a block", device.limits().max_threads_per_block);
+/// ```
+#[derive(Clone)]
+pub struct Device(Arc<DeviceInner>);
+
+/// What a device is, apart from how it is driven.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct DeviceInfo {
+    pub kind: DeviceKind,
+    pub index: u32,
+    pub name: String,
+    pub target: Target,
+    pub limits: DeviceLimits,
+}
+
+struct DeviceInner {
+    info: DeviceInfo,
+    driver: Arc<dyn Driver>,
+    staging: Staging,
+    default_stream: Arc<StreamCore>,
+    /// Streams in use, for [`Device::synchronize`].
+    streams: Mutex<Vec<Weak<StreamCore>>>,
+}
+
+impl Device {
+    /// The fastest device here: the first CUDA device, else the first HIP device, else the CPU.
+    /// [`Device::available`] says why one is missing.
+    pub fn best() -> Device {
+        Device::cuda(0).or_else(|_| Device::hip(0)).unwrap_or_else(|_| Device::cpu())
+    }
+
+    /// The CPU, which is always here.
+    pub fn cpu() -> Device {
+        open::cpu()
+    }
+
+    /// A CUDA device.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] with the reason: no library, a driver too old, no such index.
+    pub fn cuda(index: u32) -> Result<Device> {
+        open::cuda(index)
+    }
+
+    /// A HIP device.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] with the reason.
+    pub fn hip(index: u32) -> Result<Device> {
+        open::hip(index)
+    }
+
+    /// What is here, and why the rest is not.
+    pub fn available() -> Availability {
+        available::report()
+    }
+
+    /// How the device is reached.
+    pub fn kind(&self) -> DeviceKind {
+        self.0.info.kind
+    }
+
+    /// Its number among devices of its kind.
+    pub fn index(&self) -> u32 {
+        self.0.info.index
+    }
+
+    /// Its name, as its driver or the operating system gives it.
+    pub fn name(&self) -> &str {
+        &self.0.info.name
+    }
+
+    /// What kernels are compiled for to run here.
+    pub fn target(&self) -> &Target {
+        &self.0.info.target
+    }
+
+    /// What a launch must keep to.
+    pub fn limits(&self) -> &DeviceLimits {
+        &self.0.info.limits
+    }
+
+    /// The stream everything uses that is not given another.
+    pub fn default_stream(&self) -> Stream {
+        Stream::new(self.clone(), self.0.default_stream.clone())
+    }
+
+    /// A new stream, ordered with no other except through events and through the buffers they
+    /// share: work that uses a buffer waits for work that writes it, whatever their streams.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn create_stream(&self) -> Result<Stream> {
+        let core = Arc::new(StreamCore::new(self.0.driver.clone(), self.0.driver.create_stream()?));
+        let mut streams = lock(&self.0.streams);
+        streams.retain(|stream| stream.strong_count() > 0);
+        streams.push(Arc::downgrade(&core));
+        Ok(Stream::new(self.clone(), core))
+    }
+
+    /// Waits for everything on all streams of the device.
+    ///
+    /// # Errors
+    /// The first failure of a check since it was last asked for (see [`Stream::synchronize`]), or
+    /// the driver's error.
+    pub fn synchronize(&self) -> Result<()> {
+        let others: Vec<_> = lock(&self.0.streams).iter().filter_map(Weak::upgrade).collect();
+        let streams: Vec<_> =
+            std::iter::once(self.0.default_stream.clone()).chain(others).collect();
+        for stream in &streams {
+            stream.finish()?;
+        }
+        // Waited for all of them before any error is returned, and each error is returned once.
+        streams.iter().try_for_each(|stream| stream.take_failure())
+    }
+
+    /// Joins a driver and a description.
+    pub(crate) fn from_driver(driver: Arc<dyn Driver>, info: DeviceInfo) -> Result<Device> {
+        let stream = driver.create_stream()?;
+        Ok(Device::from_parts(driver, info, stream))
+    }
+
+    /// Joins a driver, a description and the default stream.
+    pub(crate) fn from_parts(driver: Arc<dyn Driver>, info: DeviceInfo, stream: Handle) -> Device {
+        let default_stream = Arc::new(StreamCore::new(driver.clone(), stream));
+        let (staging, streams) = (Staging::default(), Mutex::default());
+        Device(Arc::new(DeviceInner { info, driver, staging, default_stream, streams }))
+    }
+
+    pub(crate) fn driver(&self) -> &Arc<dyn Driver> {
+        &self.0.driver
+    }
+
+    pub(crate) fn staging(&self) -> &Staging {
+        &self.0.staging
+    }
+
+    pub(crate) fn default_core(&self) -> &Arc<StreamCore> {
+        &self.0.default_stream
+    }
+
+    /// An error unless `other`, where `argument` lives, is this device.
+    pub(crate) fn expect_same(&self, argument: &str, other: &Device) -> Result<()> {
+        if self == other {
+            return Ok(());
+        }
+        let rule = format!("the stream belongs to {self}; copy the buffer there first");
+        Err(Error::invalid(argument, format!("on {other}"), rule))
+    }
+}
+
+impl Drop for DeviceInner {
+    fn drop(&mut self) {
+        self.staging.clear(&*self.driver);
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Device {}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DeviceInfo { kind, index, name, target, .. } = &self.0.info;
+        match kind {
+            DeviceKind::Cpu => write!(f, "{kind} ({name})"),
+            _ => write!(f, "{kind} {index} ({name}, {target})"),
+        }
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Device").field(&self.0.info).finish()
+    }
+}

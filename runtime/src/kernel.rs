@@ -1,0 +1,140 @@
+//! Kernels that are loaded on a device, and launching them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use kernelsmith_ir::Kernel;
+
+use crate::args::Args;
+use crate::compile::Loaded;
+use crate::device::Device;
+use crate::driver::PackedArgs;
+use crate::error::{Error, Result};
+use crate::launch::LaunchConfig;
+use crate::limits::{self, KernelNeeds};
+use crate::records::KernelInfo;
+use crate::stream::Stream;
+use crate::sync::lock;
+
+/// A kernel compiled for a device and loaded there. Clones are the same kernel.
+#[derive(Clone)]
+pub struct CompiledKernel(Arc<Inner>);
+
+struct Inner {
+    device: Device,
+    info: Arc<KernelInfo>,
+    params: Vec<ParamLayout>,
+    needs: KernelNeeds,
+    loaded: Loaded,
+}
+
+/// Where a parameter lies in the packed arguments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ParamLayout {
+    pub name: String,
+    pub offset: u32,
+    pub size: u32,
+}
+
+impl CompiledKernel {
+    /// Joins compiled code with what launches must know of the IR it was made from.
+    pub(crate) fn new(device: Device, kernel: &Kernel, loaded: Loaded) -> CompiledKernel {
+        let (offsets, _) = kernel.param_layout();
+        let params = kernel.params.iter().zip(offsets);
+        let params = params
+            .map(|(param, offset)| ParamLayout {
+                name: param.name.clone(),
+                offset,
+                size: kernel.ty(param.value).size(),
+            })
+            .collect();
+        let (_, static_shared) = kernel.shared_layout();
+        let needs = KernelNeeds { block: kernel.block_dim, static_shared };
+        let info = Arc::new(KernelInfo { name: kernel.name.clone(), checks: kernel.checks() });
+        CompiledKernel(Arc::new(Inner { device, info, params, needs, loaded }))
+    }
+
+    /// The kernel's name.
+    pub fn name(&self) -> &str {
+        &self.0.info.name
+    }
+
+    /// The device it is loaded on.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// How many checks are left in it.
+    pub fn checks(&self) -> usize {
+        self.0.info.checks.len()
+    }
+}
+
+impl Stream {
+    /// Enqueues a launch. A grid without blocks is a launch of nothing: it is checked, and done.
+    ///
+    /// A check that fails in the kernel comes back from [`Stream::synchronize`].
+    ///
+    /// # Safety
+    /// The arguments are what the kernel's parameters mean: an address points to elements of the
+    /// parameter's type, a length belongs to its address, extents and strides stay inside. What a
+    /// kernel does beyond checked accesses is its author's promise.
+    ///
+    /// # Errors
+    /// The launch breaks a limit of the device; number or sizes of the arguments differ from the
+    /// parameters'; kernel or buffers are on another device; the driver's.
+    pub unsafe fn launch(
+        &self,
+        kernel: &CompiledKernel,
+        config: &LaunchConfig,
+        args: Args<'_>,
+    ) -> Result<()> {
+        let Inner { device, info, params, needs, loaded } = &*kernel.0;
+        self.device().expect_same("kernel", device)?;
+        limits::check(config, device.limits(), *needs)?;
+        args.check(params)?;
+        for used in args.buffers() {
+            if used.buffer.device() != device {
+                let name = &params[used.argument].name;
+                self.device().expect_same(name, used.buffer.device())?;
+            }
+            used.buffer.order(self.core(), used.access)?;
+        }
+        if config.grid.contains(&0) {
+            return Ok(());
+        }
+        let (core, driver) = (self.core(), &**device.driver());
+        let checked = !info.checks.is_empty();
+        let record = match checked {
+            true => lock(core.records()).of(info, driver, core.handle())?,
+            false => 0,
+        };
+        let bytes = args.pack(record);
+        let packed = PackedArgs { bytes: &bytes, record };
+        // SAFETY: the caller vouches for the arguments' meaning; their layout, the launch's limits
+        // and the buffers' lives and order are checked above.
+        unsafe { driver.launch(core.handle(), loaded, config, packed) }
+            .map_err(|error| explain_launch(error, self.device(), info))?;
+        if checked {
+            lock(core.records()).launched();
+        }
+        Ok(())
+    }
+}
+
+/// Names the kernel in a driver's error.
+fn explain_launch(mut error: Error, device: &Device, info: &KernelInfo) -> Error {
+    if let Error::Driver { message, .. } = &mut error {
+        *message = format!("{message}; launching kernel `{}` on {device}", info.name);
+    }
+    error
+}
+
+impl fmt::Debug for CompiledKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompiledKernel")
+            .field("name", &self.name())
+            .field("device", self.device())
+            .finish_non_exhaustive()
+    }
+}
