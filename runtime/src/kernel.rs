@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kernelsmith_ir::Kernel;
+use kernelsmith_ir::check::CheckInfo;
 
 use crate::args::Args;
 use crate::compile::Loaded;
@@ -50,7 +51,18 @@ impl CompiledKernel {
             .collect();
         let (_, static_shared) = kernel.shared_layout();
         let needs = KernelNeeds { block: kernel.block_dim, static_shared };
-        let info = Arc::new(KernelInfo { name: kernel.name.clone(), checks: kernel.checks() });
+        Self::from_parts(device, &kernel.name, params, kernel.checks(), needs, loaded)
+    }
+
+    pub(crate) fn from_parts(
+        device: Device,
+        name: &str,
+        params: Vec<ParamLayout>,
+        checks: Vec<CheckInfo>,
+        needs: KernelNeeds,
+        loaded: Loaded,
+    ) -> CompiledKernel {
+        let info = Arc::new(KernelInfo { name: name.to_owned(), checks });
         CompiledKernel(Arc::new(Inner { device, info, params, needs, loaded }))
     }
 

@@ -44,6 +44,8 @@ mod limits;
 mod records;
 mod stream;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use args::Args;
 pub use buffer::{ALIGNMENT, Buffer, BufferView, BufferViewMut, RawBuffer};

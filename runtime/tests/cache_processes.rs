@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use kernelsmith_runtime::cache::{Cache, Key, KeyBuilder};
 
 const KEYS: u32 = 24;
-const ROUNDS: u32 = 300;
+const ROUNDS: u32 = 4000;
 /// Names the cache's directory to a child process.
 const DIR: &str = "KERNELSMITH_TEST_CACHE";
 

@@ -1,8 +1,6 @@
 //! Typed memory on a device: buffers, views of them, and copies.
 
 mod raw;
-#[cfg(test)]
-mod tests;
 mod transfer;
 mod view;
 
