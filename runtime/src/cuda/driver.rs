@@ -295,9 +295,9 @@ impl Driver for CudaDriver {
         // All parameters as one block at their own offsets ("Execution Control",
         // `CU_LAUNCH_PARAM_BUFFER_POINTER` and so on: small numbers in place of pointers).
         let mut extra: [*mut c_void; 5] = [
-            1 as *mut c_void,
+            std::ptr::without_provenance_mut(1),
             args.bytes.as_ptr().cast_mut().cast(),
-            2 as *mut c_void,
+            std::ptr::without_provenance_mut(2),
             (&raw mut bytes).cast(),
             std::ptr::null_mut(),
         ];

@@ -63,8 +63,11 @@ fn assemble(text: &CString) -> std::result::Result<sys::CUmodule, String> {
         CUjit_option::CU_JIT_GENERATE_LINE_INFO,
     ];
     // The driver takes small numbers in place of pointers here (CUDA driver API, `CUjit_option`).
-    let mut values =
-        [log.as_mut_ptr().cast::<c_void>(), LOG_BYTES as *mut c_void, 1 as *mut c_void];
+    let mut values = [
+        log.as_mut_ptr().cast::<c_void>(),
+        std::ptr::without_provenance_mut(LOG_BYTES),
+        std::ptr::without_provenance_mut(1),
+    ];
     let mut module = std::ptr::null_mut();
     // SAFETY: the text ends with a zero; options and values are as many as said, and of the kinds
     // the options ask for.

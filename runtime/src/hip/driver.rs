@@ -272,11 +272,11 @@ impl Driver for HipDriver {
         // All arguments as one block at their own offsets (HIP's `HIP_LAUNCH_PARAM_BUFFER_POINTER`,
         // `..._SIZE` and `..._END`: small numbers in place of pointers).
         let mut extra: [*mut c_void; 5] = [
-            1 as *mut c_void,
+            std::ptr::without_provenance_mut(1),
             args.bytes.as_ptr().cast_mut().cast(),
-            2 as *mut c_void,
+            std::ptr::without_provenance_mut(2),
             (&raw mut bytes).cast(),
-            3 as *mut c_void,
+            std::ptr::without_provenance_mut(3),
         ];
         let ([gx, gy, gz], [bx, by, bz]) = (config.grid, config.block);
         // SAFETY: the caller vouches for kernel and arguments; the runtime copies the block before
