@@ -35,6 +35,8 @@ struct Frame {
     then: Option<Region>,
     region: Region,
     dead: bool,
+    /// Whether a reachable `break` names this frame's label.
+    broken: bool,
     loc: Loc,
 }
 
@@ -93,9 +95,20 @@ impl Builder {
         self.top().dead
     }
 
-    /// How many regions are open; the body alone is 1.
-    pub fn depth(&self) -> usize {
-        self.frames.len()
+    /// How many open regions run conditionally or repeatedly, as decided when the kernel runs.
+    /// Blocks do not count: they run once where they stand.
+    pub fn run_time_depth(&self) -> usize {
+        let conditional = |f: &&Frame| !matches!(f.owner, Owner::Body | Owner::Block);
+        self.frames.iter().filter(conditional).count()
+    }
+
+    /// The upper bound of an open `for`.
+    ///
+    /// # Panics
+    /// If no `for` of that label is open: a bug in the front end.
+    pub fn for_bound(&self, label: Label) -> Value {
+        let frame = self.frames.iter().find(|f| f.owner == Owner::For && f.label == Some(label));
+        frame.expect("the for is open").operands[1]
     }
 
     // ---- declarations ----
@@ -293,8 +306,7 @@ impl Builder {
     /// Closes a `loop`. If nothing breaks out of it, what follows is dead.
     pub fn end_loop(&mut self) {
         let frame = self.close(Owner::Loop, Opcode::Continue, &[]);
-        let label = frame.label.expect("loops have labels");
-        let left = has_break(&frame.region, label);
+        let left = frame.broken;
         self.finish_control(Opcode::Loop, frame, None, &[]);
         if !left {
             self.kill();
@@ -320,11 +332,22 @@ impl Builder {
         label
     }
 
-    /// Closes a `block`. If neither its end nor a break is reachable, what follows is dead.
+    /// Closes a `block`. If neither its end nor a break is reachable, what follows is dead. A block
+    /// that nothing breaks out of is dissolved: unrolled loops open one for every iteration.
     pub fn end_block(&mut self) {
-        let frame = self.close(Owner::Block, Opcode::Yield, &[]);
-        let label = frame.label.expect("blocks have labels");
-        let alive = ends_in_yield(&frame.region) || has_break(&frame.region, label);
+        let mut frame = self.close(Owner::Block, Opcode::Yield, &[]);
+        let alive = ends_in_yield(&frame.region) || frame.broken;
+        if !frame.broken {
+            if alive {
+                frame.region.insts.pop();
+            }
+            let parent = self.top_mut();
+            if !parent.dead {
+                parent.region.insts.append(&mut frame.region.insts);
+                parent.dead = !alive;
+            }
+            return;
+        }
         self.finish_control(Opcode::Block, frame, None, &[]);
         if !alive {
             self.kill();
@@ -333,6 +356,12 @@ impl Builder {
 
     /// Leaves the labelled operation.
     pub fn brk(&mut self, label: Label) {
+        if self.is_dead() {
+            return;
+        }
+        if let Some(frame) = self.frames.iter_mut().find(|f| f.label == Some(label)) {
+            frame.broken = true;
+        }
         self.terminate(Opcode::Break, Attr::Label(label), &[]);
     }
 
@@ -384,6 +413,7 @@ impl Builder {
             then: None,
             region: Region { args, insts: Vec::new() },
             dead: false,
+            broken: false,
             loc: self.loc,
         });
     }
@@ -423,10 +453,4 @@ impl Builder {
 
 fn ends_in_yield(region: &Region) -> bool {
     region.terminator().is_some_and(|t| t.op == Opcode::Yield)
-}
-
-fn has_break(region: &Region, label: Label) -> bool {
-    let mut found = false;
-    region.walk(&mut |i| found |= i.op == Opcode::Break && i.attr == Attr::Label(label));
-    found
 }

@@ -1,0 +1,255 @@
+//! Branches, loops and jumps.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprIf, Ident, Label};
+
+use crate::block::{diverges, expr_diverges};
+use crate::library;
+use crate::literal::Wants;
+use crate::scope::{Kind, Return, Rewriter, Target};
+
+impl Rewriter {
+    /// `if` run for what it does.
+    pub(crate) fn if_unit(&mut self, e: &ExprIf) -> TokenStream {
+        let m = library();
+        let span = e.span();
+        if let Expr::Let(condition) = &*e.cond {
+            return self.if_let(e, condition, None);
+        }
+        let condition = self.expr(&e.cond, Wants::Operand);
+        let flow = self.fresh("if");
+        let then = self.unit_block(&e.then_branch);
+        let otherwise = match &e.else_branch {
+            None => quote!(),
+            Some((_, e)) => match &**e {
+                Expr::If(e) => self.if_unit(e),
+                Expr::Block(e) => self.unit_block(&e.block),
+                other => self.expr(other, Wants::Operand),
+            },
+        };
+        // A condition that is none is reported at the condition.
+        let begin = quote_spanned!(e.cond.span()=> #m::Condition::begin(#condition));
+        quote_spanned!(span=> {
+            let #flow = #begin;
+            if #flow.then() #then
+            if #flow.otherwise() { #otherwise }
+            #flow.end();
+        })
+    }
+
+    /// `if` with a value.
+    pub(crate) fn if_value(&mut self, e: &ExprIf, wants: Wants) -> TokenStream {
+        let m = library();
+        let wants = if wants == Wants::Operand { Wants::Value } else { wants };
+        let Some((_, otherwise)) = &e.else_branch else { return self.if_unit(e) };
+        if let Expr::Let(condition) = &*e.cond {
+            return self.if_let(e, condition, Some(wants));
+        }
+        let condition = self.expr(&e.cond, Wants::Operand);
+        let (flow, merge) = (self.fresh("if"), self.fresh("merge"));
+        let then = self.value_block(&e.then_branch, wants);
+        let then = put(&merge, then, diverges(&e.then_branch));
+        let other_diverges = expr_diverges(otherwise);
+        let otherwise = self.expr(otherwise, wants);
+        let otherwise = put(&merge, otherwise, other_diverges);
+        let begin = quote_spanned!(e.cond.span()=> #m::Condition::begin(#condition));
+        quote_spanned!(e.span()=> {
+            let #flow = #begin;
+            let #merge = #flow.merge();
+            if #flow.then() { #then }
+            if #flow.otherwise() { #otherwise }
+            #flow.end();
+            #merge.take()
+        })
+    }
+
+    /// `if let`: decided while staging, so it stays Rust's.
+    fn if_let(&mut self, e: &ExprIf, condition: &syn::ExprLet, tail: Option<Wants>) -> TokenStream {
+        let scrutinee = self.expr(&condition.expr, Wants::Operand);
+        let mut pat = (*condition.pat).clone();
+        let then = self.scoped(|this| {
+            this.host_pattern(&mut pat);
+            match tail {
+                Some(wants) => this.value_block(&e.then_branch, wants),
+                None => {
+                    let block = this.unit_block(&e.then_branch);
+                    block
+                }
+            }
+        });
+        let otherwise = e.else_branch.as_ref().map(|(_, other)| {
+            let tokens = match (tail, &**other) {
+                (Some(wants), other) => self.expr(other, wants),
+                (None, Expr::If(e)) => self.if_unit(e),
+                (None, Expr::Block(e)) => self.unit_block(&e.block),
+                (None, other) => self.expr(other, Wants::Operand),
+            };
+            quote!(else { #tokens })
+        });
+        quote_spanned!(e.span()=> if let #pat = #scrutinee #then #otherwise)
+    }
+
+    /// Binds a pattern that is matched while staging.
+    pub(crate) fn host_pattern(&mut self, pat: &mut syn::Pat) {
+        for name in self.bind(pat) {
+            self.error(
+                name.span(),
+                format!(
+                    "bindings of patterns are immutable in kernels: add `let mut {name} = {name};`"
+                ),
+            );
+        }
+    }
+
+    /// Opens a loop or labelled block; gives the name of its state.
+    pub(crate) fn enter(&mut self, label: Option<&Label>, is_block: bool) -> Ident {
+        let state = self.fresh("loop");
+        self.targets.push(Target {
+            label: label.map(|l| l.name.ident.to_string()),
+            state: state.clone(),
+            is_block,
+            has_value: false,
+            has_break: false,
+        });
+        state
+    }
+
+    pub(crate) fn while_loop(&mut self, e: &syn::ExprWhile) -> TokenStream {
+        let m = library();
+        if let Expr::Let(_) = &*e.cond {
+            return self.error(
+                e.cond.span(),
+                "`while let` is not supported in kernels: use `for` over a host iterator, or `loop` \
+                 with a run-time condition",
+            );
+        }
+        let state = self.enter(e.label.as_ref(), false);
+        let condition = self.expr(&e.cond, Wants::Operand);
+        let body = self.unit_block(&e.body);
+        self.targets.pop();
+        let test = quote_spanned!(e.cond.span()=> #state.test(#condition));
+        quote_spanned!(e.span()=> {
+            let mut #state = #m::While::begin();
+            loop {
+                if !#test { break; }
+                #body
+                if !#state.next() { break; }
+            }
+            #state.end();
+        })
+    }
+
+    pub(crate) fn loop_loop(&mut self, e: &syn::ExprLoop) -> TokenStream {
+        let m = library();
+        let state = self.enter(e.label.as_ref(), false);
+        let body = self.unit_block(&e.body);
+        let target = self.targets.pop().expect("enter pushed it");
+        let ty = if target.has_value { quote!() } else { quote!(::<()>) };
+        quote_spanned!(e.span()=> {
+            let #state = #m::Loop #ty::begin();
+            #body
+            #state.end()
+        })
+    }
+
+    pub(crate) fn for_loop(&mut self, e: &syn::ExprForLoop) -> TokenStream {
+        let m = library();
+        let over = self.expr(&e.expr, Wants::Operand);
+        let state = self.enter(e.label.as_ref(), false);
+        let item = self.fresh("item");
+        let mut pat = (*e.pat).clone();
+        let body = self.scoped(|this| {
+            let mutable = this.bind(&mut pat);
+            for name in &mutable {
+                this.declare(name, Kind::Variable);
+            }
+            let variables: Vec<_> = mutable
+                .iter()
+                .map(|name| {
+                    let text = name.to_string();
+                    quote_spanned!(name.span()=> let #name = #m::var(#text, #name);)
+                })
+                .collect();
+            let body = this.unit_block(&e.body);
+            quote!(#(#variables)* #body)
+        });
+        self.targets.pop();
+        let begin = quote_spanned!(e.expr.span()=> #m::for_loop(#over));
+        quote_spanned!(e.span()=> {
+            #[allow(unused_mut)]
+            let mut #state = #begin;
+            while let ::core::option::Option::Some(#item) = #state.next_item() {
+                let #pat = #item;
+                #body
+            }
+            #state.end();
+        })
+    }
+
+    /// The innermost loop, or what the label names.
+    fn target(&mut self, label: Option<&syn::Lifetime>) -> Option<&mut Target> {
+        let name = label.map(|l| l.ident.to_string());
+        self.targets.iter_mut().rev().find(|t| match &name {
+            Some(_) => t.label == name,
+            None => !t.is_block,
+        })
+    }
+
+    pub(crate) fn break_expr(&mut self, e: &syn::ExprBreak) -> TokenStream {
+        let m = library();
+        let span = e.span();
+        let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
+        let Some(target) = self.target(e.label.as_ref()) else {
+            return self.error(span, "`break` leaves no loop of this kernel or closure");
+        };
+        target.has_break = true;
+        let (state, is_block) = (target.state.clone(), target.is_block);
+        match value {
+            Some(value) => {
+                target.has_value = true;
+                quote_spanned!(span=> #state.brk_with(#value))
+            }
+            None if is_block => quote_spanned!(span=> #state.brk_with(())),
+            None => quote_spanned!(span=> #m::Jump::brk(&#state)),
+        }
+    }
+
+    pub(crate) fn continue_expr(&mut self, e: &syn::ExprContinue) -> TokenStream {
+        let m = library();
+        match self.target(e.label.as_ref()) {
+            Some(target) => {
+                let state = target.state.clone();
+                quote_spanned!(e.span()=> #m::Jump::cont(&#state))
+            }
+            None => self.error(e.span(), "`continue` is in no loop of this kernel or closure"),
+        }
+    }
+
+    pub(crate) fn return_expr(&mut self, e: &syn::ExprReturn) -> TokenStream {
+        let m = library();
+        let span = e.span();
+        let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
+        match (&self.returns, value) {
+            (Return::Kernel, None) => quote_spanned!(span=> #m::ret()),
+            (Return::Kernel, Some(_)) => {
+                self.error(span, "a kernel returns nothing: write results to a `&mut` parameter")
+            }
+            (Return::Device(body), value) => {
+                let body = body.clone();
+                let value = value.unwrap_or_else(|| quote!(()));
+                quote_spanned!(span=> #body.brk_with(#value))
+            }
+            (Return::Closure, _) => self.error(
+                span,
+                "`return` inside a closure is not supported in kernels: use a #[device] function",
+            ),
+        }
+    }
+}
+
+/// Puts a branch's value where the branches join, unless the branch never gets there.
+pub(crate) fn put(merge: &Ident, value: TokenStream, diverges: bool) -> TokenStream {
+    if diverges { quote!(#value;) } else { quote!(#merge.put(#value);) }
+}

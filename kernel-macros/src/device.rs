@@ -1,0 +1,227 @@
+//! `#[device]`: functions and methods that kernels call. They are inlined where they are called.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+use syn::{FnArg, Ident, ImplItem, ItemFn, ItemImpl, Pat, Signature, Type};
+
+use crate::block::is_comptime;
+use crate::library;
+use crate::literal::Wants;
+use crate::scope::{Kind, Return, Rewriter};
+use crate::types::Types;
+
+/// The arguments of `#[device(..)]`.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// `host`: also keep the function as it is written, as `name::host`.
+    host: bool,
+}
+
+impl Parse for Options {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Options> {
+        let mut options = Options::default();
+        while !input.is_empty() {
+            let name: Ident = input.parse()?;
+            match name.to_string().as_str() {
+                "host" => options.host = true,
+                _ => return Err(syn::Error::new(name.span(), "expected `host`")),
+            }
+            if !input.is_empty() {
+                input.parse::<syn::Token![,]>()?;
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub(crate) fn expand(options: Options, item: TokenStream) -> syn::Result<TokenStream> {
+    if let Ok(function) = syn::parse2::<ItemFn>(item.clone()) {
+        return function_item(&options, &function);
+    }
+    let block = syn::parse2::<ItemImpl>(item.clone()).map_err(|_| {
+        syn::Error::new_spanned(&item, "#[device] goes on a function or an `impl` block")
+    })?;
+    if options.host {
+        return Err(syn::Error::new(
+            block.impl_token.span,
+            "`host` goes on functions, not on `impl` blocks",
+        ));
+    }
+    impl_block(block)
+}
+
+fn function_item(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
+    let ItemFn { attrs, vis, sig, block } = function;
+    let staged = staged_function(&Types::default(), sig, block)?;
+    let host = options.host.then(|| {
+        let name = &sig.ident;
+        let mut host = sig.clone();
+        host.ident = Ident::new("host", name.span());
+        quote! {
+            #vis mod #name {
+                use super::*;
+                /// The function as plain Rust, for the host.
+                pub #host #block
+            }
+        }
+    });
+    Ok(quote! { #(#attrs)* #vis #staged #host })
+}
+
+fn impl_block(block: ItemImpl) -> syn::Result<TokenStream> {
+    let ItemImpl { attrs, generics, self_ty, items, trait_, unsafety, .. } = &block;
+    let mut types = Types::default();
+    types.add(generics);
+    let (params, where_clause) = types.generics(generics);
+    let params = if params.is_empty() { quote!() } else { quote!(<#(#params),*>) };
+    let trait_ = trait_.as_ref().map(|(not, path, for_)| quote!(#not #path #for_));
+    let mut out = Vec::new();
+    for item in items {
+        out.push(match item {
+            ImplItem::Fn(f) => {
+                let (attrs, vis) = (&f.attrs, &f.vis);
+                let staged = staged_function(&types, &f.sig, &f.block)?;
+                quote!(#(#attrs)* #vis #staged)
+            }
+            other => quote!(#other),
+        });
+    }
+    Ok(quote! {
+        #(#attrs)* #unsafety impl #params #trait_ #self_ty #where_clause { #(#out)* }
+    })
+}
+
+/// Whether a body has a `return` of its own.
+fn has_return(block: &syn::Block) -> bool {
+    struct Finder(bool);
+    impl<'a> Visit<'a> for Finder {
+        fn visit_expr_return(&mut self, _: &'a syn::ExprReturn) {
+            self.0 = true;
+        }
+        fn visit_expr_closure(&mut self, _: &'a syn::ExprClosure) {}
+        fn visit_item(&mut self, _: &'a syn::Item) {}
+    }
+    let mut finder = Finder(false);
+    finder.visit_block(block);
+    finder.0
+}
+
+/// The signature and body of the staged function.
+fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::Result<TokenStream> {
+    let m = library();
+    if let Some(asyncness) = &sig.asyncness {
+        return Err(syn::Error::new(asyncness.span, "device functions are not async"));
+    }
+    let mut types = outer.clone();
+    types.add(&sig.generics);
+    let early = has_return(block);
+    let state = Ident::new("__ks_body", Span::mixed_site());
+    let mut rewriter = Rewriter::new(types.clone(), Return::Device(state.clone()));
+    let mut inputs = Vec::new();
+    let mut entry = Vec::new();
+    let mut exit = Vec::new();
+    for input in &sig.inputs {
+        inputs.push(parameter(&mut rewriter, input, &mut entry, &mut exit));
+    }
+    let output = match &sig.output {
+        syn::ReturnType::Default => quote!(),
+        syn::ReturnType::Type(arrow, ty) => {
+            let ty = types.staged(ty);
+            quote!(#arrow #ty)
+        }
+    };
+    let body = rewriter.value_block(block, Wants::Value);
+    rewriter.finish()?;
+    let body = match early {
+        false => body,
+        true if crate::block::diverges(block) => quote!({
+            let #state = #m::Body::begin();
+            #body;
+            #state.end()
+        }),
+        true => quote!({
+            let #state = #m::Body::begin();
+            let __ks_value = #body;
+            #state.end_with(__ks_value)
+        }),
+    };
+    let body = if exit.is_empty() {
+        quote!(#(#entry)* #body)
+    } else {
+        quote!(#(#entry)* let __ks_result = #body; #(#exit)* __ks_result)
+    };
+    let (generics, where_clause) = types.generics(&sig.generics);
+    let generics = if generics.is_empty() { quote!() } else { quote!(<#(#generics),*>) };
+    let Signature { unsafety, ident, .. } = sig;
+    let allow = quote!(#[allow(clippy::all, clippy::pedantic, unused_parens, unused_braces)]);
+    Ok(quote_spanned! {sig.span()=>
+        #allow
+        #unsafety fn #ident #generics (#(#inputs),*) #output #where_clause { #body }
+    })
+}
+
+/// A parameter of the staged function. Those the body may change become variables at entry;
+/// `&mut` ones are written back at exit.
+fn parameter(
+    rewriter: &mut Rewriter,
+    input: &FnArg,
+    entry: &mut Vec<TokenStream>,
+    exit: &mut Vec<TokenStream>,
+) -> TokenStream {
+    let m = library();
+    match input {
+        FnArg::Receiver(receiver) => {
+            let by_reference = receiver.reference.is_some();
+            if receiver.mutability.is_some() {
+                rewriter.declare(&Ident::new("self", receiver.span()), Kind::Variable);
+                let variable = Ident::new("__ks_self", receiver.span());
+                let value = if by_reference { quote!(&*self) } else { quote!(&self) };
+                entry.push(quote! {
+                    let #variable = #m::var("self", ::core::clone::Clone::clone(#value));
+                });
+                if by_reference {
+                    exit.push(quote!(*self = #variable.get();));
+                }
+            }
+            if by_reference { quote!(#receiver) } else { quote!(self) }
+        }
+        FnArg::Typed(typed) => {
+            let mut pat = (*typed.pat).clone();
+            let mutable = rewriter.bind(&mut pat);
+            let ty = if is_comptime(&typed.attrs) {
+                let ty = &typed.ty;
+                quote!(#ty)
+            } else {
+                rewriter.types.staged(&typed.ty)
+            };
+            for name in mutable {
+                rewriter.declare(&name, Kind::Variable);
+                let text = name.to_string();
+                entry.push(quote!(let #name = #m::var(#text, #name);));
+            }
+            if let (Type::Reference(reference), Pat::Ident(p)) = (&*typed.ty, &pat)
+                && reference.mutability.is_some()
+                && !matches!(&*reference.elem, Type::Slice(_))
+                && !is_view(&reference.elem)
+                && !is_comptime(&typed.attrs)
+            {
+                let name = &p.ident;
+                let (text, out) = (name.to_string(), rewriter.fresh("out"));
+                rewriter.declare(name, Kind::Variable);
+                entry.push(quote! {
+                    let #out = #name;
+                    let #name = #m::var(#text, ::core::clone::Clone::clone(&*#out));
+                });
+                exit.push(quote!(*#out = #name.get();));
+            }
+            quote!(#pat: #ty)
+        }
+    }
+}
+
+fn is_view(ty: &Type) -> bool {
+    matches!(ty, Type::Path(p) if p.path.segments.last().is_some_and(|s| s.ident == "View"))
+}

@@ -1,0 +1,335 @@
+//! Expressions.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{BinOp, Expr};
+
+use crate::library;
+use crate::literal::{self, Wants};
+use crate::place::variable;
+use crate::scope::{Kind, Return, Rewriter};
+
+/// Methods of the language's own numbers. They take run-time and host values alike, so that
+/// literals among their arguments stay.
+const LIBRARY_METHODS: [&str; 27] = [
+    "min",
+    "max",
+    "clamp",
+    "mul_add",
+    "powf",
+    "powi",
+    "copysign",
+    "wrapping_add",
+    "wrapping_sub",
+    "wrapping_mul",
+    "saturating_sub",
+    "div_ceil",
+    "step_by",
+    "rev",
+    "abs",
+    "sqrt",
+    "exp",
+    "ln",
+    "atomic_add",
+    "atomic_min",
+    "atomic_max",
+    "atomic_exchange",
+    "atomic_cas",
+    "slot_at",
+    "load_vector",
+    "get_unchecked",
+    "cast",
+];
+
+/// Functions of the language that take run-time and host values alike, or host values only.
+const LIBRARY_FUNCTIONS: [&str; 10] = [
+    "unroll",
+    "range",
+    "array",
+    "shared",
+    "shuffle",
+    "shuffle_xor",
+    "shuffle_up",
+    "shuffle_down",
+    "min",
+    "max",
+];
+
+/// Whether a method is the language's own, by name.
+pub(crate) fn is_library_method(name: &str) -> bool {
+    LIBRARY_METHODS.contains(&name)
+}
+
+impl Rewriter {
+    /// An expression as the staged function has it.
+    pub(crate) fn expr(&mut self, expr: &Expr, wants: Wants) -> TokenStream {
+        if let Some(tokens) = literal::rewrite(expr, wants) {
+            return tokens;
+        }
+        let span = expr.span();
+        match expr {
+            Expr::Path(path) => self.path(path),
+            Expr::Paren(e) => {
+                let inner = self.expr(&e.expr, wants);
+                quote_spanned!(span=> (#inner))
+            }
+            Expr::Group(e) => self.expr(&e.expr, wants),
+            Expr::Binary(e) => self.binary(e),
+            Expr::Unary(e) => self.unary(e),
+            Expr::Assign(e) => self.assign(&e.left, &e.right, span),
+            Expr::Index(_) | Expr::Field(_) => self.projection(expr),
+            Expr::MethodCall(e) => self.method(e),
+            Expr::Call(e) => self.call(e),
+            Expr::Cast(e) => {
+                let m = library();
+                let (value, ty) = (self.expr(&e.expr, Wants::Operand), self.types.staged(&e.ty));
+                quote_spanned!(span=> #m::cast::<#ty, _>(#value))
+            }
+            Expr::Range(e) => self.range(e),
+            Expr::Tuple(e) => {
+                let elems = e.elems.iter().map(|x| self.expr(x, nested(wants)));
+                let elems: Vec<_> = elems.collect();
+                quote_spanned!(span=> (#(#elems,)*))
+            }
+            Expr::Array(e) => {
+                let elems: Vec<_> = e.elems.iter().map(|x| self.expr(x, nested(wants))).collect();
+                quote_spanned!(span=> [#(#elems),*])
+            }
+            Expr::Repeat(e) => {
+                let (elem, len) = (self.expr(&e.expr, nested(wants)), &e.len);
+                quote_spanned!(span=> [#elem; #len])
+            }
+            Expr::Struct(e) => self.structure(e),
+            Expr::Reference(e) => {
+                let (mutability, inner) = (&e.mutability, self.expr(&e.expr, Wants::Operand));
+                quote_spanned!(span=> &#mutability #inner)
+            }
+            Expr::Closure(e) => self.closure(e),
+            Expr::Unsafe(e) => {
+                let block = self.value_block(&e.block, wants);
+                quote_spanned!(span=> unsafe #block)
+            }
+            Expr::Block(e) => self.block_expr(e, wants),
+            Expr::If(e) => self.if_value(e, wants),
+            Expr::Match(e) => self.match_expr(e, wants),
+            Expr::While(e) => self.while_loop(e),
+            Expr::Loop(e) => self.loop_loop(e),
+            Expr::ForLoop(e) => self.for_loop(e),
+            Expr::Break(e) => self.break_expr(e),
+            Expr::Continue(e) => self.continue_expr(e),
+            Expr::Return(e) => self.return_expr(e),
+            Expr::Macro(_) | Expr::Lit(_) | Expr::Const(_) => quote!(#expr),
+            Expr::Try(_) => self.error(
+                span,
+                "`?` is not supported in kernels: a thread cannot return an error; use \
+                 device_assert",
+            ),
+            Expr::Await(_) | Expr::Async(_) | Expr::Yield(_) => {
+                self.error(span, "asynchronous code is not supported in kernels")
+            }
+            Expr::Let(_) => self.error(
+                span,
+                "`let` in a condition stands alone in kernels: nest the `if`s instead of joining \
+                 them with `&&`",
+            ),
+            other => self.error(other.span(), "this expression is not supported in kernels"),
+        }
+    }
+
+    fn path(&mut self, path: &syn::ExprPath) -> TokenStream {
+        let Some(ident) = path.path.get_ident() else { return quote!(#path) };
+        let name = variable(ident);
+        match self.kind(&ident.to_string()) {
+            Kind::Plain => quote!(#path),
+            Kind::Variable => quote_spanned!(ident.span()=> #name.get()),
+            Kind::Comptime => {
+                quote_spanned!(ident.span()=> ::core::clone::Clone::clone(#name.get()))
+            }
+        }
+    }
+
+    fn binary(&mut self, e: &syn::ExprBinary) -> TokenStream {
+        let m = library();
+        let span = e.span();
+        if is_compound(&e.op) {
+            return self.assign_op(&e.left, &e.op, &e.right, span);
+        }
+        let left = self.expr(&e.left, Wants::Operand);
+        let right = self.expr(&e.right, Wants::Operand);
+        let op = &e.op;
+        // A comparison that cannot be is reported at its operator.
+        let function = match op {
+            BinOp::Eq(_) => quote_spanned!(op.span()=> eq),
+            BinOp::Ne(_) => quote_spanned!(op.span()=> ne),
+            BinOp::Lt(_) => quote_spanned!(op.span()=> lt),
+            BinOp::Le(_) => quote_spanned!(op.span()=> le),
+            BinOp::Gt(_) => quote_spanned!(op.span()=> gt),
+            BinOp::Ge(_) => quote_spanned!(op.span()=> ge),
+            BinOp::And(_) => return quote_spanned!(span=> #m::and(#left, || #right)),
+            BinOp::Or(_) => return quote_spanned!(span=> #m::or(#left, || #right)),
+            _ => return quote_spanned!(span=> (#left #op #right)),
+        };
+        quote_spanned!(span=> #m::#function(#left, #right))
+    }
+
+    fn unary(&mut self, e: &syn::ExprUnary) -> TokenStream {
+        if matches!(e.op, syn::UnOp::Deref(_))
+            && let Some(place) = self.place(&e.expr)
+        {
+            return quote_spanned!(e.span()=> #place.get());
+        }
+        let (op, inner) = (&e.op, self.expr(&e.expr, Wants::Operand));
+        quote_spanned!(e.span()=> (#op #inner))
+    }
+
+    /// `x.f`, `x.0`, `x[i]`, within a variable or not.
+    fn projection(&mut self, expr: &Expr) -> TokenStream {
+        let m = library();
+        let span = expr.span();
+        if let Some(place) = self.place(expr) {
+            return quote_spanned!(span=> #place.get());
+        }
+        match expr {
+            Expr::Field(e) => {
+                let (base, member) = (self.expr(&e.base, Wants::Operand), &e.member);
+                quote_spanned!(span=> #base.#member)
+            }
+            Expr::Index(e) => {
+                let base = self.base(&e.expr);
+                let index = self.expr(&e.index, Wants::Operand);
+                quote_spanned!(span=> #m::index(&#base, #index))
+            }
+            other => quote!(#other),
+        }
+    }
+
+    fn method(&mut self, e: &syn::ExprMethodCall) -> TokenStream {
+        if let Some(tokens) = self.method_on_place(e) {
+            return tokens;
+        }
+        let (method, turbofish) = (&e.method, &e.turbofish);
+        let wants =
+            if is_library_method(&method.to_string()) { Wants::Operand } else { Wants::Value };
+        let receiver = self.expr(&e.receiver, Wants::Operand);
+        let args: Vec<_> = e.args.iter().map(|a| self.expr(a, wants)).collect();
+        quote_spanned!(e.span()=> #receiver.#method #turbofish(#(#args),*))
+    }
+
+    fn call(&mut self, e: &syn::ExprCall) -> TokenStream {
+        let plain = match &*e.func {
+            Expr::Path(path) => path
+                .path
+                .segments
+                .last()
+                .is_some_and(|s| LIBRARY_FUNCTIONS.contains(&s.ident.to_string().as_str())),
+            _ => false,
+        };
+        let wants = if plain { Wants::Operand } else { Wants::Value };
+        let function = match &*e.func {
+            Expr::Path(path) if path.path.get_ident().is_none() => quote!(#path),
+            other => self.expr(other, Wants::Operand),
+        };
+        let args: Vec<_> = e.args.iter().map(|a| self.expr(a, wants)).collect();
+        quote_spanned!(e.span()=> #function(#(#args),*))
+    }
+
+    fn range(&mut self, e: &syn::ExprRange) -> TokenStream {
+        let m = library();
+        let (Some(start), Some(end)) = (&e.start, &e.end) else {
+            return self.error(e.span(), "ranges in kernels have both ends: `a..b`");
+        };
+        if matches!(e.limits, syn::RangeLimits::Closed(_)) {
+            return self.error(e.span(), "write `a..b + 1`: `..=` is not supported in kernels");
+        }
+        let is_literal = |e: &Expr| matches!(e, Expr::Lit(_));
+        if is_literal(start) && is_literal(end) {
+            // Certainly of the host; rustc finds the type from the loop's body.
+            return quote_spanned!(e.span()=> (#start..#end));
+        }
+        let start = self.expr(start, Wants::Operand);
+        let end = self.expr(end, Wants::Operand);
+        quote_spanned!(e.span()=> #m::range_to(#start, #end))
+    }
+
+    fn structure(&mut self, e: &syn::ExprStruct) -> TokenStream {
+        let path = &e.path;
+        let fields: Vec<_> = e
+            .fields
+            .iter()
+            .map(|f| {
+                let (member, value) = (&f.member, self.expr(&f.expr, Wants::Value));
+                quote_spanned!(f.span()=> #member: #value)
+            })
+            .collect();
+        let rest = e.rest.as_ref().map(|rest| {
+            let rest = self.expr(rest, Wants::Operand);
+            quote!(..#rest)
+        });
+        quote_spanned!(e.span()=> #path { #(#fields,)* #rest })
+    }
+
+    fn closure(&mut self, e: &syn::ExprClosure) -> TokenStream {
+        let targets = std::mem::take(&mut self.targets);
+        let returns = std::mem::replace(&mut self.returns, Return::Closure);
+        let tokens = self.scoped(|this| {
+            let mut params = Vec::new();
+            for input in &e.inputs {
+                let mut input = input.clone();
+                if let Some(name) = this.bind(&mut input).first() {
+                    this.error(
+                        name.span(),
+                        "parameters of closures are immutable in kernels: bind a `let mut` inside",
+                    );
+                }
+                params.push(match &input {
+                    syn::Pat::Type(typed) => {
+                        let (pat, ty) = (&typed.pat, this.types.staged(&typed.ty));
+                        quote!(#pat: #ty)
+                    }
+                    pat => quote!(#pat),
+                });
+            }
+            let output = match &e.output {
+                syn::ReturnType::Default => quote!(),
+                syn::ReturnType::Type(arrow, ty) => {
+                    let ty = this.types.staged(ty);
+                    quote!(#arrow #ty)
+                }
+            };
+            let mut body = this.expr(&e.body, Wants::Value);
+            if !output.is_empty() && !matches!(*e.body, Expr::Block(_)) {
+                body = quote!({ #body });
+            }
+            let capture = &e.capture;
+            quote_spanned!(e.span()=> #capture |#(#params),*| #output #body)
+        });
+        self.targets = targets;
+        self.returns = returns;
+        tokens
+    }
+}
+
+/// What the parts of a tuple or array want.
+fn nested(wants: Wants) -> Wants {
+    match wants {
+        Wants::Operand => Wants::Value,
+        other => other,
+    }
+}
+
+fn is_compound(op: &BinOp) -> bool {
+    matches!(
+        op,
+        BinOp::AddAssign(_)
+            | BinOp::SubAssign(_)
+            | BinOp::MulAssign(_)
+            | BinOp::DivAssign(_)
+            | BinOp::RemAssign(_)
+            | BinOp::BitXorAssign(_)
+            | BinOp::BitAndAssign(_)
+            | BinOp::BitOrAssign(_)
+            | BinOp::ShlAssign(_)
+            | BinOp::ShrAssign(_)
+    )
+}

@@ -1,0 +1,193 @@
+//! Run-time variables, and the places within them.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{BinOp, Expr, ExprMethodCall, Ident};
+
+use crate::expr::is_library_method;
+use crate::library;
+use crate::literal::Wants;
+use crate::scope::{Kind, Rewriter};
+
+/// Methods that borrow what they are called on, or only ask: called on a copy of the variable.
+const READING_METHODS: [&str; 9] =
+    ["iter", "len", "is_empty", "clone", "as_slice", "into_iter", "first", "last", "map"];
+
+impl Rewriter {
+    /// The place an expression names, if it is rooted in a run-time variable.
+    pub(crate) fn place(&mut self, expr: &Expr) -> Option<TokenStream> {
+        let span = expr.span();
+        match expr {
+            Expr::Path(path) => {
+                let ident = path.path.get_ident()?;
+                (self.kind(&ident.to_string()) == Kind::Variable).then(|| variable(ident))
+            }
+            Expr::Paren(paren) => self.place(&paren.expr),
+            Expr::Group(group) => self.place(&group.expr),
+            // A variable of a `&mut` parameter.
+            Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => {
+                self.place(&unary.expr)
+            }
+            Expr::Field(field) => {
+                let (base, member) = (self.place(&field.base)?, &field.member);
+                Some(quote_spanned!(span=> #base.fields().#member))
+            }
+            Expr::Index(index) => {
+                let base = self.place(&index.expr)?;
+                let index = self.expr(&index.index, Wants::Operand);
+                let m = library();
+                Some(quote_spanned!(span=> #m::slot(&#base, #index)))
+            }
+            _ => None,
+        }
+    }
+
+    /// `left = right`.
+    pub(crate) fn assign(&mut self, left: &Expr, right: &Expr, span: Span) -> TokenStream {
+        let m = library();
+        if let Expr::Infer(_) = left {
+            let right = self.expr(right, Wants::Operand);
+            return quote_spanned!(span=> { let _ = #right; });
+        }
+        if let Expr::Tuple(tuple) = left {
+            return self.assign_tuple(tuple, right, span);
+        }
+        if let Some(name) = self.comptime(left) {
+            let right = self.expr(right, Wants::Operand);
+            return quote_spanned!(span=> { let __ks_value = #right; *#name.get_mut() = __ks_value; });
+        }
+        let right = self.expr(right, Wants::Value);
+        // Rust evaluates the right side first.
+        if let Some(place) = self.place(left) {
+            return quote_spanned!(span=> { let __ks_value = #right; #place.set(__ks_value); });
+        }
+        if let Expr::Index(index) = left {
+            let base = self.base(&index.expr);
+            let index = self.expr(&index.index, Wants::Operand);
+            return quote_spanned!(span=> {
+                let __ks_value = #right;
+                #m::slot(&#base, #index).set(__ks_value);
+            });
+        }
+        let left = self.untouched(left);
+        quote_spanned!(span=> #left = #right)
+    }
+
+    /// `(a, b) = right`.
+    fn assign_tuple(&mut self, left: &syn::ExprTuple, right: &Expr, span: Span) -> TokenStream {
+        let right = self.expr(right, Wants::Value);
+        let names: Vec<Ident> = left.elems.iter().map(|_| self.fresh("part")).collect();
+        let mut sets = Vec::new();
+        for (part, name) in left.elems.iter().zip(&names) {
+            let value: Expr = syn::parse_quote!(#name);
+            sets.push(self.assign(part, &value, part.span()));
+        }
+        quote_spanned!(span=> { let (#(#names,)*) = #right; #(#sets;)* })
+    }
+
+    /// `left op= right`.
+    pub(crate) fn assign_op(
+        &mut self,
+        left: &Expr,
+        op: &BinOp,
+        right: &Expr,
+        span: Span,
+    ) -> TokenStream {
+        let m = library();
+        let right = self.expr(right, Wants::Operand);
+        if let Some(name) = self.comptime(left) {
+            return quote_spanned!(span=> { let __ks_value = #right; *#name.get_mut() #op __ks_value; });
+        }
+        let plain = plain_operator(op);
+        let place = match self.place(left) {
+            Some(place) => place,
+            None => match left {
+                Expr::Index(index) => {
+                    let base = self.base(&index.expr);
+                    let index = self.expr(&index.index, Wants::Operand);
+                    quote_spanned!(span=> #m::slot(&#base, #index))
+                }
+                other => {
+                    let left = self.untouched(other);
+                    return quote_spanned!(span=> #left #op #right);
+                }
+            },
+        };
+        // On numbers Rust evaluates the right side first, and the place once.
+        quote_spanned!(span=> {
+            let __ks_value = #right;
+            let __ks_place = #place;
+            __ks_place.set(__ks_place.get() #plain __ks_value);
+        })
+    }
+
+    /// A method call, if its receiver is a variable or within one.
+    pub(crate) fn method_on_place(&mut self, call: &ExprMethodCall) -> Option<TokenStream> {
+        let place = self.place(&call.receiver)?;
+        let span = call.span();
+        let (method, turbofish) = (&call.method, &call.turbofish);
+        let name = method.to_string();
+        let library_method = is_library_method(&name);
+        let wants = if library_method { Wants::Operand } else { Wants::Value };
+        let args: Vec<_> = call.args.iter().map(|a| self.expr(a, wants)).collect();
+        if library_method || READING_METHODS.contains(&name.as_str()) {
+            return Some(quote_spanned!(span=> #place.get().#method #turbofish(#(#args),*)));
+        }
+        // The method may take `&mut self`: it gets a copy, of which what changed is written back.
+        Some(quote_spanned!(span=> {
+            let __ks_place = #place;
+            let __ks_old = __ks_place.get();
+            #[allow(unused_mut)]
+            let mut __ks_new = ::core::clone::Clone::clone(&__ks_old);
+            let __ks_result = __ks_new.#method #turbofish(#(#args),*);
+            __ks_place.write_back(&__ks_old, &__ks_new);
+            __ks_result
+        }))
+    }
+
+    /// The name of a host variable, if that is what an expression is.
+    pub(crate) fn comptime(&self, expr: &Expr) -> Option<Ident> {
+        let Expr::Path(path) = expr else { return None };
+        let ident = path.path.get_ident()?;
+        (self.kind(&ident.to_string()) == Kind::Comptime).then(|| ident.clone())
+    }
+
+    /// What is indexed, when it is no variable.
+    pub(crate) fn base(&mut self, expr: &Expr) -> TokenStream {
+        let tokens = self.expr(expr, Wants::Operand);
+        quote_spanned!(expr.span()=> (#tokens))
+    }
+
+    /// The left side of an assignment that is no run-time place: rustc says what is wrong with it,
+    /// or it is a host place.
+    fn untouched(&mut self, left: &Expr) -> TokenStream {
+        quote!(#left)
+    }
+}
+
+/// The name of a variable's place in the expansion.
+pub(crate) fn variable(ident: &Ident) -> TokenStream {
+    if ident == "self" {
+        let name = Ident::new("__ks_self", ident.span());
+        return quote!(#name);
+    }
+    quote!(#ident)
+}
+
+/// `+` of `+=`.
+fn plain_operator(op: &BinOp) -> TokenStream {
+    let span = op.span();
+    match op {
+        BinOp::AddAssign(_) => quote_spanned!(span=> +),
+        BinOp::SubAssign(_) => quote_spanned!(span=> -),
+        BinOp::MulAssign(_) => quote_spanned!(span=> *),
+        BinOp::DivAssign(_) => quote_spanned!(span=> /),
+        BinOp::RemAssign(_) => quote_spanned!(span=> %),
+        BinOp::BitAndAssign(_) => quote_spanned!(span=> &),
+        BinOp::BitOrAssign(_) => quote_spanned!(span=> |),
+        BinOp::BitXorAssign(_) => quote_spanned!(span=> ^),
+        BinOp::ShlAssign(_) => quote_spanned!(span=> <<),
+        _ => quote_spanned!(span=> >>),
+    }
+}

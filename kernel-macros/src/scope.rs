@@ -1,0 +1,145 @@
+//! What the rewriter knows while it walks a function: which names are run-time variables, where
+//! `break`, `continue` and `return` go.
+
+use std::collections::HashMap;
+
+use proc_macro2::{Span, TokenStream};
+use syn::{Ident, Pat};
+
+use crate::types::Types;
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// An immutable binding, or anything the function did not declare.
+    Plain,
+    /// A run-time variable: a `Place`.
+    Variable,
+    /// A variable of the host: a `Comptime`.
+    Comptime,
+}
+
+/// A loop or labelled block around the code at hand.
+pub(crate) struct Target {
+    pub(crate) label: Option<String>,
+    /// The variable that holds its state in the expansion.
+    pub(crate) state: Ident,
+    /// A labelled block: only `break` with its label leaves it.
+    pub(crate) is_block: bool,
+    /// Whether a `break` with a value was seen.
+    pub(crate) has_value: bool,
+    /// Whether any `break` was seen.
+    pub(crate) has_break: bool,
+}
+
+/// Where `return` goes.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// Ends the thread.
+    Kernel,
+    /// Leaves the inlined body whose state this is.
+    Device(Ident),
+    /// Not allowed.
+    Closure,
+}
+
+/// Rewrites one function.
+pub(crate) struct Rewriter {
+    pub(crate) types: Types,
+    scopes: Vec<HashMap<String, Kind>>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) returns: Return,
+    errors: Vec<syn::Error>,
+    counter: usize,
+}
+
+impl Rewriter {
+    pub(crate) fn new(types: Types, returns: Return) -> Rewriter {
+        Rewriter {
+            types,
+            scopes: vec![HashMap::new()],
+            targets: Vec::new(),
+            returns,
+            errors: Vec::new(),
+            counter: 0,
+        }
+    }
+
+    /// All errors found, if any.
+    pub(crate) fn finish(self) -> syn::Result<()> {
+        let mut errors = self.errors.into_iter();
+        let Some(mut first) = errors.next() else { return Ok(()) };
+        errors.for_each(|e| first.combine(e));
+        Err(first)
+    }
+
+    /// Notes an error and goes on, so that the user sees all of them at once.
+    pub(crate) fn error(&mut self, span: Span, message: impl std::fmt::Display) -> TokenStream {
+        let error = syn::Error::new(span, message);
+        let tokens = error.to_compile_error();
+        self.errors.push(error);
+        tokens
+    }
+
+    pub(crate) fn declare(&mut self, name: &Ident, kind: Kind) {
+        let scope = self.scopes.last_mut().expect("a scope is open");
+        scope.insert(name.to_string(), kind);
+    }
+
+    pub(crate) fn kind(&self, name: &str) -> Kind {
+        self.scopes.iter().rev().find_map(|s| s.get(name)).copied().unwrap_or(Kind::Plain)
+    }
+
+    /// Runs `inside` with a scope of its own.
+    pub(crate) fn scoped<R>(&mut self, inside: impl FnOnce(&mut Self) -> R) -> R {
+        self.scopes.push(HashMap::new());
+        let result = inside(self);
+        self.scopes.pop();
+        result
+    }
+
+    /// A name for the expansion's own use. Call-site hygiene would let users see it; mixed-site
+    /// hides it from them.
+    pub(crate) fn fresh(&mut self, what: &str) -> Ident {
+        self.counter += 1;
+        Ident::new(&format!("__ks_{what}_{}", self.counter), Span::mixed_site())
+    }
+
+    /// Declares the names of a pattern as immutable, and gives those marked `mut`, which the
+    /// caller turns into variables after the pattern has bound them.
+    pub(crate) fn bind(&mut self, pat: &mut Pat) -> Vec<Ident> {
+        let mut mutable = Vec::new();
+        self.bind_into(pat, &mut mutable);
+        mutable
+    }
+
+    fn bind_into(&mut self, pat: &mut Pat, mutable: &mut Vec<Ident>) {
+        match pat {
+            Pat::Ident(pat) => {
+                // A pattern of one upper-case name is a constant or variant, not a binding.
+                if crate::literal::is_constant_name(&pat.ident.to_string()) {
+                    return;
+                }
+                if pat.mutability.take().is_some() {
+                    mutable.push(pat.ident.clone());
+                }
+                self.declare(&pat.ident, Kind::Plain);
+                if let Some((_, sub)) = &mut pat.subpat {
+                    self.bind_into(sub, mutable);
+                }
+            }
+            Pat::Tuple(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, mutable)),
+            Pat::TupleStruct(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, mutable)),
+            Pat::Slice(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, mutable)),
+            Pat::Struct(p) => p.fields.iter_mut().for_each(|f| {
+                // `Point { x, .. }` must stay a binding of that name.
+                self.bind_into(&mut f.pat, mutable);
+            }),
+            Pat::Or(p) => p.cases.iter_mut().for_each(|p| self.bind_into(p, mutable)),
+            Pat::Paren(p) => self.bind_into(&mut p.pat, mutable),
+            Pat::Reference(p) => self.bind_into(&mut p.pat, mutable),
+            Pat::Type(p) => self.bind_into(&mut p.pat, mutable),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `as`, with Rust's exact meaning.
+
+use super::element::{Element, Num};
+use super::stage::build;
+use super::val::Val;
+
+/// What `x as T` accepts.
+#[diagnostic::on_unimplemented(message = "kernels cannot cast `{Self}` with `as` to `{To}`")]
+pub trait CastTo<To> {
+    /// The cast.
+    fn cast_to(self) -> To;
+}
+
+impl<A: Element, B: Num> CastTo<Val<B>> for Val<A> {
+    #[track_caller]
+    fn cast_to(self) -> Val<B> {
+        if A::TYPE == B::TYPE {
+            return Val::from_id(self.id);
+        }
+        Val::from_id(build(|b| b.cast(self.id, B::TYPE)))
+    }
+}
+
+macro_rules! host {
+    ($($from:ty),*) => {$(
+        impl<B: Num> CastTo<Val<B>> for $from {
+            #[track_caller]
+            fn cast_to(self) -> Val<B> {
+                Val::<$from>::from(self).cast_to()
+            }
+        }
+    )*};
+}
+
+host!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, half::f16, half::bf16, f32, f64);
+
+/// `x as B`.
+#[track_caller]
+pub fn cast<To, A: CastTo<To>>(x: A) -> To {
+    x.cast_to()
+}
+
+impl<T: Num> Val<T> {
+    /// `self as U`, also where `U` is a generic parameter.
+    #[track_caller]
+    pub fn cast<U: Num>(self) -> Val<U> {
+        self.cast_to()
+    }
+
+    /// `self as f32`.
+    #[track_caller]
+    pub fn to_f32(self) -> Val<f32> {
+        self.cast()
+    }
+
+    /// `self as f64`.
+    #[track_caller]
+    pub fn to_f64(self) -> Val<f64> {
+        self.cast()
+    }
+}
+
+/// Same-size reinterpretation of bits.
+#[track_caller]
+pub(crate) fn bitcast<A: Element, B: Element>(x: Val<A>) -> Val<B> {
+    Val::from_id(build(|b| {
+        let ty = kernelsmith_ir::Type::Scalar(B::TYPE);
+        b.emit1(kernelsmith_ir::Opcode::Bitcast, kernelsmith_ir::Attr::None, &[x.id], ty)
+    }))
+}
+
+macro_rules! bits {
+    ($($float:ty as $int:ty),*) => {$(
+        impl Val<$float> {
+            /// The bits of the float.
+            #[track_caller]
+            pub fn to_bits(self) -> Val<$int> {
+                bitcast(self)
+            }
+
+            /// The float of these bits.
+            #[track_caller]
+            pub fn from_bits(bits: Val<$int>) -> Val<$float> {
+                bitcast(bits)
+            }
+        }
+    )*};
+}
+
+bits!(half::f16 as u16, half::bf16 as u16, f32 as u32, f64 as u64);

@@ -1,0 +1,430 @@
+//! Run-time and host control flow behind one face.
+//!
+//! The macro turns `if c { a } else { b }` into
+//! `let f = c.begin(); if f.then() { a } if f.otherwise() { b } f.end();`. For a host `bool` one
+//! branch runs; for a `Val<bool>` both do, each writing its operations into a region of the IR.
+
+use std::cell::RefCell;
+
+use kernelsmith_ir::{Label, Value};
+
+use super::place::Place;
+use super::stage::{build, fail};
+use super::staged::{Staged, leaf_types, leaves};
+use super::val::Val;
+
+/// What an `if` or `while` can decide on.
+#[diagnostic::on_unimplemented(
+    message = "expected a condition (`bool`), found `{Self}`",
+    note = "compare numbers explicitly, as in `x != 0`"
+)]
+pub trait Condition {
+    /// The `if` on it.
+    type If;
+    /// Begins the `if`.
+    fn begin(self) -> Self::If;
+    /// The head of a `while` on it: whether to stage the body (again).
+    fn test(self, state: &mut While) -> bool;
+}
+
+/// An `if` decided while staging.
+pub struct HostIf(bool);
+
+/// An `if` decided when the kernel runs.
+pub struct RunIf(Value);
+
+impl Condition for bool {
+    type If = HostIf;
+
+    fn begin(self) -> HostIf {
+        HostIf(self)
+    }
+
+    #[track_caller]
+    fn test(self, state: &mut While) -> bool {
+        state.test_host(self)
+    }
+}
+
+impl Condition for Val<bool> {
+    type If = RunIf;
+
+    fn begin(self) -> RunIf {
+        RunIf(self.id)
+    }
+
+    #[track_caller]
+    fn test(self, state: &mut While) -> bool {
+        state.test_run(self)
+    }
+}
+
+impl HostIf {
+    /// Whether to stage the first branch.
+    pub fn then(&self) -> bool {
+        self.0
+    }
+
+    /// Whether to stage the second branch.
+    pub fn otherwise(&self) -> bool {
+        !self.0
+    }
+
+    /// Ends the `if`.
+    pub fn end(&self) {}
+
+    /// Collects the branches' value.
+    pub fn merge<R>(&self) -> HostMerge<R> {
+        HostMerge(RefCell::new(None))
+    }
+}
+
+impl RunIf {
+    /// Opens the first branch.
+    #[track_caller]
+    pub fn then(&self) -> bool {
+        build(|b| b.begin_if(self.0));
+        true
+    }
+
+    /// Opens the second branch.
+    #[track_caller]
+    pub fn otherwise(&self) -> bool {
+        build(|b| b.begin_else(&[]));
+        true
+    }
+
+    /// Ends the `if`.
+    #[track_caller]
+    pub fn end(&self) {
+        build(|b| b.end_if(&[], &[]));
+    }
+
+    /// Collects the branches' values.
+    pub fn merge<R: Staged>(&self) -> RunMerge<R> {
+        RunMerge::default()
+    }
+}
+
+/// The value of an `if` decided while staging.
+pub struct HostMerge<R>(RefCell<Option<R>>);
+
+impl<R> HostMerge<R> {
+    /// Sets the value of the branch.
+    pub fn put(&self, value: R) {
+        *self.0.borrow_mut() = Some(value);
+    }
+
+    /// The value.
+    #[track_caller]
+    pub fn take(self) -> R {
+        self.0.into_inner().unwrap_or_else(|| {
+            fail(
+                "the branch taken while staging leaves by return, break or continue, so this `if` \
+                 has no value; move what follows into the other branch",
+            )
+        })
+    }
+}
+
+/// The value of an `if`, `loop` or function whose paths join when the kernel runs.
+pub struct RunMerge<R: Staged>(RefCell<Option<Place<R>>>);
+
+impl<R: Staged> Default for RunMerge<R> {
+    fn default() -> Self {
+        RunMerge(RefCell::new(None))
+    }
+}
+
+impl<R: Staged> RunMerge<R> {
+    /// Sets the value on the path that ends here.
+    #[track_caller]
+    pub fn put(&self, value: R) {
+        let mut place = self.0.borrow_mut();
+        place.get_or_insert_with(|| Place::uninit("value")).set(value);
+    }
+
+    /// The value after the paths joined.
+    #[track_caller]
+    pub fn take(self) -> R {
+        match self.0.into_inner() {
+            Some(place) => place.get(),
+            // No path gets here: any value will do.
+            None => {
+                let zeros: Vec<Value> = leaf_types::<R>()
+                    .into_iter()
+                    .map(|ty| match ty {
+                        kernelsmith_ir::Type::Ptr(..) => {
+                            fail("no path of this expression gives a value")
+                        }
+                        ty => {
+                            let zero = kernelsmith_ir::attr::Const::new(ty.elem(), 0);
+                            build(|b| b.constant(zero))
+                        }
+                    })
+                    .collect();
+                R::unflatten(&mut zeros.into_iter())
+            }
+        }
+    }
+}
+
+/// `if c { yes } else { no }` on values that are both there.
+#[track_caller]
+pub fn select<S: Staged>(condition: Val<bool>, yes: S, no: S) -> S {
+    let pairs = leaves(&yes).into_iter().zip(leaves(&no));
+    let picked: Vec<Value> =
+        build(|b| pairs.map(|(yes, no)| b.select(condition.id, yes, no)).collect());
+    S::unflatten(&mut picked.into_iter())
+}
+
+/// Where `break` and `continue` go.
+pub trait Jump {
+    /// The label that `break` leaves.
+    fn break_label(&self) -> Label;
+    /// The label that `continue` goes to, and whether that is a loop of the IR (else a block).
+    fn continue_label(&self) -> (Label, bool);
+
+    /// `break`.
+    #[track_caller]
+    fn brk(&self) {
+        let label = self.break_label();
+        build(|b| b.brk(label));
+    }
+
+    /// `continue`.
+    #[track_caller]
+    fn cont(&self) {
+        let (label, is_loop) = self.continue_label();
+        build(|b| if is_loop { b.cont(label) } else { b.brk(label) });
+    }
+}
+
+/// The labels of a loop that runs while staging: a block around all iterations, one around each.
+#[derive(Clone, Copy)]
+pub(crate) struct HostLabels {
+    pub(crate) all: Label,
+    pub(crate) one: Label,
+}
+
+/// A `while`.
+pub struct While {
+    state: WhileState,
+}
+
+enum WhileState {
+    /// The condition is being staged for the first time, inside an IR loop that is not certain.
+    Fresh(Label),
+    Run(Label),
+    Host {
+        all: Label,
+        one: Option<Label>,
+    },
+    Done,
+}
+
+impl While {
+    /// Begins a `while`, before its condition.
+    #[track_caller]
+    pub fn begin() -> While {
+        While { state: WhileState::Fresh(build(|b| b.begin_loop())) }
+    }
+
+    /// Whether to stage the body (again), by what the condition turned out to be.
+    #[track_caller]
+    pub fn test(&mut self, condition: impl Condition) -> bool {
+        condition.test(self)
+    }
+
+    #[track_caller]
+    fn test_host(&mut self, go: bool) -> bool {
+        if let WhileState::Fresh(_) = self.state {
+            let all = build(|b| {
+                b.cancel_loop();
+                b.begin_block()
+            });
+            self.state = WhileState::Host { all, one: None };
+        }
+        let WhileState::Host { all, .. } = self.state else {
+            fail("the condition of this `while` is a host bool only some of the time");
+        };
+        let one = go.then(|| build(|b| b.begin_block()));
+        self.state = WhileState::Host { all, one };
+        go
+    }
+
+    #[track_caller]
+    fn test_run(&mut self, go: Val<bool>) -> bool {
+        let WhileState::Fresh(label) = self.state else {
+            fail("the condition of this `while` is a run-time bool only some of the time");
+        };
+        self.state = WhileState::Run(label);
+        build(|b| {
+            b.begin_if(go.id);
+            b.begin_else(&[]);
+            b.brk(label);
+            b.end_if(&[], &[]);
+        });
+        true
+    }
+
+    /// After the body: whether to stage the condition again.
+    #[track_caller]
+    pub fn next(&mut self) -> bool {
+        match self.state {
+            WhileState::Host { all, .. } => {
+                self.state = WhileState::Host { all, one: None };
+                build(|b| {
+                    b.end_block();
+                    !b.is_dead()
+                })
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends the `while`.
+    #[track_caller]
+    pub fn end(&mut self) {
+        match std::mem::replace(&mut self.state, WhileState::Done) {
+            WhileState::Run(_) => build(|b| b.end_loop()),
+            WhileState::Host { .. } => build(|b| b.end_block()),
+            WhileState::Fresh(_) | WhileState::Done => fail("this `while` has no condition"),
+        }
+    }
+}
+
+impl Jump for While {
+    #[track_caller]
+    fn break_label(&self) -> Label {
+        match self.state {
+            WhileState::Fresh(label) | WhileState::Run(label) => label,
+            WhileState::Host { all, .. } => all,
+            WhileState::Done => fail("break outside its loop"),
+        }
+    }
+
+    #[track_caller]
+    fn continue_label(&self) -> (Label, bool) {
+        match self.state {
+            WhileState::Fresh(label) | WhileState::Run(label) => (label, true),
+            WhileState::Host { one: Some(one), .. } => (one, false),
+            WhileState::Host { .. } | WhileState::Done => fail("continue outside its loop"),
+        }
+    }
+}
+
+/// A `loop` with the value of its `break`s.
+pub struct Loop<R: Staged> {
+    label: Label,
+    value: RunMerge<R>,
+}
+
+impl<R: Staged> Loop<R> {
+    /// Begins a `loop`.
+    #[track_caller]
+    pub fn begin() -> Loop<R> {
+        Loop { label: build(|b| b.begin_loop()), value: RunMerge::default() }
+    }
+
+    /// `break value`.
+    #[track_caller]
+    pub fn brk_with(&self, value: R) {
+        self.value.put(value);
+        self.brk();
+    }
+
+    /// Ends the `loop`; its value is what it broke with.
+    #[track_caller]
+    pub fn end(self) -> R {
+        build(|b| b.end_loop());
+        self.value.take()
+    }
+}
+
+impl<R: Staged> Jump for Loop<R> {
+    fn break_label(&self) -> Label {
+        self.label
+    }
+
+    fn continue_label(&self) -> (Label, bool) {
+        (self.label, true)
+    }
+}
+
+/// A labelled block, or the body of a device function with a `return` in it: what leaves it early
+/// has a value.
+pub struct Body<R: Staged> {
+    label: Label,
+    value: RunMerge<R>,
+}
+
+impl<R: Staged> Body<R> {
+    /// Begins the body.
+    #[track_caller]
+    pub fn begin() -> Body<R> {
+        Body { label: build(|b| b.begin_block()), value: RunMerge::default() }
+    }
+
+    /// `return value` or `break 'label value`.
+    #[track_caller]
+    pub fn brk_with(&self, value: R) {
+        self.value.put(value);
+        build(|b| b.brk(self.label));
+    }
+
+    /// Ends the body with the value of its end.
+    #[track_caller]
+    pub fn end_with(self, value: R) -> R {
+        self.value.put(value);
+        self.end()
+    }
+
+    /// Ends a body whose end is not reached.
+    #[track_caller]
+    pub fn end(self) -> R {
+        build(|b| b.end_block());
+        self.value.take()
+    }
+}
+
+/// `return` in a kernel.
+#[track_caller]
+pub fn ret() {
+    build(|b| b.ret());
+}
+
+/// A variable of the host. Changing it under control flow that is decided when the kernel runs
+/// would change it for all threads, whatever they do; so that is an error.
+pub struct Comptime<T> {
+    value: T,
+    depth: usize,
+    location: &'static std::panic::Location<'static>,
+}
+
+impl<T> Comptime<T> {
+    /// `#[comptime] let mut x = value;`
+    #[track_caller]
+    pub fn new(value: T) -> Comptime<T> {
+        let location = std::panic::Location::caller();
+        Comptime { value, depth: build(|b| b.run_time_depth()), location }
+    }
+
+    /// The value.
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+
+    /// The value, to be changed.
+    #[track_caller]
+    pub fn get_mut(&mut self) -> &mut T {
+        if build(|b| b.run_time_depth()) != self.depth {
+            fail(format!(
+                "a host variable (declared at {}) is changed under control flow that is decided \
+                 when the kernel runs; make it a run-time variable by leaving out `#[comptime]`",
+                self.location
+            ));
+        }
+        &mut self.value
+    }
+}

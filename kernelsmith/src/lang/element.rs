@@ -1,0 +1,105 @@
+//! The scalar types of the language and what generic kernels may ask of them.
+
+use half::{bf16, f16};
+use kernelsmith_ir::Scalar;
+use kernelsmith_ir::attr::Const;
+
+/// A type that a [`Val`](super::Val) can hold.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a scalar type of kernels",
+    note = "kernels compute with bool, i8..i64, u8..u64, usize, isize, f16, bf16, f32 and f64"
+)]
+pub trait Element: Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+    /// The type in the IR.
+    const TYPE: Scalar;
+
+    /// A host value as a constant.
+    fn constant(self) -> Const;
+}
+
+/// An integer or float: a type with arithmetic, that buffers can hold.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a number that kernels compute with",
+    note = "numbers are i8..i64, u8..u64, usize, isize, f16, bf16, f32 and f64"
+)]
+pub trait Num: Element + kernelsmith_runtime::Element + PartialOrd {}
+
+/// An integer.
+#[diagnostic::on_unimplemented(message = "`{Self}` is not an integer that kernels compute with")]
+pub trait Int: Num {}
+
+/// A signed integer or a float: a type with negation.
+#[diagnostic::on_unimplemented(message = "`{Self}` has no negative values in kernels")]
+pub trait Signed: Num {}
+
+/// A float.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a float that kernels compute with",
+    note = "floats are f16, bf16, f32 and f64; convert with `as`"
+)]
+pub trait Float: Signed {
+    /// The value nearest to `x`, for literals in generic code: `T::lit(0.5)`.
+    fn lit(x: f64) -> Self;
+}
+
+/// Integers and `bool`: the types with bitwise operators.
+pub trait Bits: Element {}
+
+macro_rules! elements {
+    ($($ty:ty = $scalar:ident as $wide:ty),*) => {$(
+        impl Element for $ty {
+            const TYPE: Scalar = Scalar::$scalar;
+            fn constant(self) -> Const {
+                Const::new(Scalar::$scalar, self as $wide as u64)
+            }
+        }
+        impl Num for $ty {}
+        impl Int for $ty {}
+        impl Bits for $ty {}
+    )*};
+}
+
+elements! {
+    i8 = I8 as i64, i16 = I16 as i64, i32 = I32 as i64, i64 = I64 as i64, isize = I64 as i64,
+    u8 = U8 as u64, u16 = U16 as u64, u32 = U32 as u64, u64 = U64 as u64, usize = U64 as u64
+}
+
+macro_rules! floats {
+    ($($ty:ty = $scalar:ident, $lit:expr;)*) => {$(
+        impl Element for $ty {
+            const TYPE: Scalar = Scalar::$scalar;
+            fn constant(self) -> Const {
+                Const::new(Scalar::$scalar, self.to_bits() as u64)
+            }
+        }
+        impl Num for $ty {}
+        impl Signed for $ty {}
+        impl Float for $ty {
+            fn lit(x: f64) -> Self {
+                $lit(x)
+            }
+        }
+    )*};
+}
+
+floats! {
+    f16 = F16, f16::from_f64;
+    bf16 = BF16, bf16::from_f64;
+    f32 = F32, |x| x as f32;
+    f64 = F64, |x| x;
+}
+
+macro_rules! signed {
+    ($($ty:ty),*) => { $(impl Signed for $ty {})* };
+}
+
+signed!(i8, i16, i32, i64, isize);
+
+impl Element for bool {
+    const TYPE: Scalar = Scalar::Bool;
+    fn constant(self) -> Const {
+        Const::bool(self)
+    }
+}
+
+impl Bits for bool {}

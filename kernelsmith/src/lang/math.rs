@@ -1,0 +1,248 @@
+//! The methods of numbers, named and defined as in `std`.
+
+use kernelsmith_ir::{Attr, Opcode, Type};
+
+use super::element::{Bits, Float, Int, Num, Signed};
+use super::stage::build;
+use super::val::{IntoVal, Val};
+
+impl<T: Num> Val<T> {
+    /// The smaller; of floats, the other one if one is NaN.
+    #[track_caller]
+    pub fn min(self, other: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::Min, other)
+    }
+
+    /// The larger; of floats, the other one if one is NaN.
+    #[track_caller]
+    pub fn max(self, other: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::Max, other)
+    }
+
+    /// Between `min` and `max`, which must be in order.
+    #[track_caller]
+    pub fn clamp(self, min: impl IntoVal<T>, max: impl IntoVal<T>) -> Val<T> {
+        self.max(min).min(max)
+    }
+
+    #[track_caller]
+    fn with(self, op: Opcode, other: impl IntoVal<T>) -> Val<T> {
+        let other = other.into_val();
+        Val::from_id(build(|b| b.same(op, &[self.id, other.id])))
+    }
+
+    #[track_caller]
+    fn unary(self, op: Opcode) -> Val<T> {
+        Val::from_id(build(|b| b.same(op, &[self.id])))
+    }
+}
+
+impl<T: Signed> Val<T> {
+    /// The absolute value; integers wrap.
+    #[track_caller]
+    pub fn abs(self) -> Val<T> {
+        self.unary(Opcode::Abs)
+    }
+}
+
+macro_rules! float_methods {
+    ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {
+        impl<T: Float> Val<T> {
+            $(
+                $(#[$meta])*
+                #[track_caller]
+                pub fn $name(self) -> Val<T> {
+                    self.unary(Opcode::$op)
+                }
+            )*
+        }
+    };
+}
+
+float_methods! {
+    /// The square root.
+    sqrt Sqrt;
+    /// `1 / sqrt(self)`.
+    rsqrt Rsqrt;
+    /// Rounded toward minus infinity.
+    floor Floor;
+    /// Rounded toward plus infinity.
+    ceil Ceil;
+    /// Rounded toward zero.
+    trunc Trunc;
+    /// Rounded to nearest, ties to even.
+    round_ties_even RoundEven;
+    /// `e^self`.
+    exp Exp;
+    /// `2^self`.
+    exp2 Exp2;
+    /// The natural logarithm.
+    ln Log;
+    /// The logarithm to base 2.
+    log2 Log2;
+    /// The sine, in radians.
+    sin Sin;
+    /// The cosine, in radians.
+    cos Cos;
+    /// The hyperbolic tangent.
+    tanh Tanh;
+    /// The error function.
+    erf Erf;
+}
+
+impl<T: Float> Val<T> {
+    /// A constant, for literals in generic code.
+    #[track_caller]
+    pub fn lit(x: f64) -> Val<T> {
+        T::lit(x).into()
+    }
+
+    /// `self * a + b`, rounded once.
+    #[track_caller]
+    pub fn mul_add(self, a: impl IntoVal<T>, b: impl IntoVal<T>) -> Val<T> {
+        let (x, y) = (a.into_val(), b.into_val());
+        Val::from_id(build(|b| b.same(Opcode::Fma, &[self.id, x.id, y.id])))
+    }
+
+    /// `self` to the power of a float.
+    #[track_caller]
+    pub fn powf(self, exponent: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::Pow, exponent)
+    }
+
+    /// `self` to the power of an integer of the host, by repeated multiplication.
+    #[track_caller]
+    pub fn powi(self, exponent: i32) -> Val<T> {
+        let one: Val<T> = T::lit(1.0).into();
+        let (mut result, mut square, mut rest) = (one, self, exponent.unsigned_abs());
+        while rest > 0 {
+            if rest & 1 == 1 {
+                result = result * square;
+            }
+            square = square * square;
+            rest >>= 1;
+        }
+        if exponent < 0 { one / result } else { result }
+    }
+
+    /// The magnitude of `self` with the sign of `sign`.
+    #[track_caller]
+    pub fn copysign(self, sign: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::CopySign, sign)
+    }
+
+    /// `1 / self`.
+    #[track_caller]
+    pub fn recip(self) -> Val<T> {
+        let one: Val<T> = T::lit(1.0).into();
+        one / self
+    }
+
+    /// Whether this is NaN.
+    #[track_caller]
+    pub fn is_nan(self) -> Val<bool> {
+        super::compare::ne(self, self)
+    }
+}
+
+impl Val<f32> {
+    /// `2^self` by the target's approximation, to a relative error of 2^-21.
+    #[track_caller]
+    pub fn exp2_fast(self) -> Val<f32> {
+        self.unary(Opcode::Exp2Fast)
+    }
+}
+
+macro_rules! count_methods {
+    ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {
+        impl<T: Int> Val<T> {
+            $(
+                $(#[$meta])*
+                #[track_caller]
+                pub fn $name(self) -> Val<u32> {
+                    Val::from_id(build(|b| {
+                        b.emit1(Opcode::$op, Attr::None, &[self.id], Type::U32)
+                    }))
+                }
+            )*
+        }
+    };
+}
+
+count_methods! {
+    /// The number of one bits.
+    count_ones CountOnes;
+    /// The number of leading zero bits.
+    leading_zeros LeadingZeros;
+    /// The number of trailing zero bits.
+    trailing_zeros TrailingZeros;
+}
+
+impl<T: Int> Val<T> {
+    /// `self + other`, wrapping (as `+` does in kernels).
+    #[track_caller]
+    pub fn wrapping_add(self, other: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::Add, other)
+    }
+
+    /// `self - other`, wrapping (as `-` does in kernels).
+    #[track_caller]
+    pub fn wrapping_sub(self, other: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::Sub, other)
+    }
+
+    /// `self * other`, wrapping (as `*` does in kernels).
+    #[track_caller]
+    pub fn wrapping_mul(self, other: impl IntoVal<T>) -> Val<T> {
+        self.with(Opcode::Mul, other)
+    }
+
+    /// The bits in reverse order.
+    #[track_caller]
+    pub fn reverse_bits(self) -> Val<T> {
+        self.unary(Opcode::ReverseBits)
+    }
+}
+
+macro_rules! unsigned {
+    ($($ty:ty),*) => {$(
+        impl Val<$ty> {
+            /// `self - other`, or 0 where that is negative.
+            #[track_caller]
+            pub fn saturating_sub(self, other: impl IntoVal<$ty>) -> Val<$ty> {
+                let other = other.into_val();
+                self.max(other) - other
+            }
+
+            /// `ceil(self / divisor)`.
+            #[track_caller]
+            pub fn div_ceil(self, divisor: impl IntoVal<$ty>) -> Val<$ty> {
+                let divisor = divisor.into_val();
+                let (quotient, rest) = (self / divisor, self % divisor);
+                quotient + super::cast::cast::<Val<$ty>, _>(super::compare::ne(rest, 0))
+            }
+        }
+    )*};
+}
+
+unsigned!(u8, u16, u32, u64, usize);
+
+impl<T: Bits> Val<T> {
+    /// `self & !mask`: the bits of `self` outside a mask.
+    #[track_caller]
+    pub fn and_not(self, mask: Val<T>) -> Val<T> {
+        self & !mask
+    }
+}
+
+/// The smaller of two values.
+#[track_caller]
+pub fn min<T: Num>(a: Val<T>, b: impl IntoVal<T>) -> Val<T> {
+    a.min(b)
+}
+
+/// The larger of two values.
+#[track_caller]
+pub fn max<T: Num>(a: Val<T>, b: impl IntoVal<T>) -> Val<T> {
+    a.max(b)
+}

@@ -1,0 +1,365 @@
+//! Memory a kernel sees: slices of buffers, tensor views, shared arrays.
+
+use std::marker::PhantomData;
+
+use kernelsmith_ir::attr::{Attr, Const};
+use kernelsmith_ir::{Opcode, ParamKind, Scalar, Space, Type, Value};
+
+use super::element::{Element, Num};
+use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
+use super::place::Place;
+use super::stage::{build, fail, target};
+use super::staged::{Staged, next};
+use super::val::Val;
+
+/// A parameter of a kernel.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a kernel",
+    note = "parameters are numbers, `&[T]`, `&mut [T]`, `&View<T, R>`, `&mut View<T, R>`, and host \
+            values marked `#[comptime]`"
+)]
+pub trait Param {
+    /// Declares the parameter.
+    fn declare(name: &str) -> Self;
+}
+
+impl<T: Num> Param for Val<T> {
+    fn declare(name: &str) -> Val<T> {
+        Val::from_id(build(|b| b.param(name, T::TYPE.into(), ParamKind::Scalar)))
+    }
+}
+
+macro_rules! slices {
+    ($($(#[$meta:meta])* $name:ident $kind:ident;)*) => {$(
+        $(#[$meta])*
+        pub struct $name<T: Num> {
+            base: Value,
+            len: Value,
+            ty: PhantomData<T>,
+        }
+
+        impl<T: Num> Clone for $name<T> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T: Num> Copy for $name<T> {}
+
+        impl<T: Num> Param for $name<T> {
+            fn declare(name: &str) -> Self {
+                let (base, len) = build(|b| {
+                    let ptr = Type::Ptr(Space::Global, T::TYPE);
+                    let base = b.param(name, ptr, ParamKind::$kind);
+                    (base, b.param(&format!("{name}.len"), Type::U64, ParamKind::Scalar))
+                });
+                $name { base, len, ty: PhantomData }
+            }
+        }
+
+        impl<T: Num> Memory<T> for $name<T> {
+            fn base(&self) -> Value {
+                self.base
+            }
+            fn length(&self) -> Val<usize> {
+                Val::from_id(self.len)
+            }
+        }
+
+        impl<T: Num> $name<T> {
+            /// Number of elements.
+            pub fn len(&self) -> Val<usize> {
+                Val::from_id(self.len)
+            }
+
+            /// Whether there are no elements.
+            #[track_caller]
+            pub fn is_empty(&self) -> Val<bool> {
+                super::compare::eq(self.len(), 0)
+            }
+
+            /// Reads an element without a check.
+            ///
+            /// # Safety
+            /// `index` is less than `len` on every thread that gets here.
+            #[track_caller]
+            pub unsafe fn get_unchecked(&self, index: impl KernelIndex) -> Val<T> {
+                unchecked(self, index).get()
+            }
+
+            /// Reads `N` consecutive elements from `index` on with one instruction where the
+            /// target has it. `index` must be a multiple of `N`, of a buffer that begins at a
+            /// multiple of the vector's size (as every buffer and no sub-view does by itself).
+            #[track_caller]
+            pub fn load_vector<const N: usize>(&self, index: impl KernelIndex) -> [Val<T>; N] {
+                let index = index.value();
+                check_vector::<T, N>(self, index);
+                load_vector(unchecked(self, index))
+            }
+        }
+
+        impl<T: Num> Staged for $name<T> {
+            const LEAVES: usize = 2;
+            type Fields = ();
+
+            fn types(out: &mut Vec<Type>) {
+                out.extend([Type::Ptr(Space::Global, T::TYPE), Type::U64]);
+            }
+            fn flatten(&self, out: &mut Vec<Value>) {
+                out.extend([self.base, self.len]);
+            }
+            fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
+                $name { base: next(leaves), len: next(leaves), ty: PhantomData }
+            }
+            fn fields(_: Place<Self>) {}
+        }
+    )*};
+}
+
+slices! {
+    /// `&[T]`: a slice of a buffer that the kernel only reads.
+    Slice ReadOnly;
+    /// `&mut [T]`: a slice of a buffer that this kernel alone reads and writes.
+    SliceMut Exclusive;
+}
+
+impl<T: Num> SliceMut<T> {
+    /// Writes an element without a check.
+    ///
+    /// # Safety
+    /// `index` is less than `len` on every thread that gets here.
+    #[track_caller]
+    pub unsafe fn set_unchecked(&self, index: impl KernelIndex, value: Val<T>) {
+        unchecked(self, index).set(value);
+    }
+
+    /// Writes `N` consecutive elements from `index` on; see `load_vector`.
+    #[track_caller]
+    pub fn store_vector<const N: usize>(&self, index: impl KernelIndex, values: [Val<T>; N]) {
+        let index = index.value();
+        check_vector::<T, N>(self, index);
+        store_vector(unchecked(self, index), values);
+    }
+
+    /// The address of an element, for atomics; checked.
+    #[track_caller]
+    pub fn slot_at(&self, index: impl KernelIndex) -> Slot<T> {
+        checked(self, index)
+    }
+}
+
+/// Checks the last of `N` elements from `index` on.
+#[track_caller]
+fn check_vector<T: Element, const N: usize>(memory: &impl Memory<T>, index: Val<usize>) {
+    if !matches!(N, 2 | 4 | 8 | 16) || N * T::TYPE.size() as usize > 16 {
+        fail(format!(
+            "vectors of memory have 2, 4, 8 or 16 elements and at most 16 bytes, not {N} {}",
+            T::TYPE
+        ));
+    }
+    let (last, len) = (index + (N - 1), memory.length());
+    build(|b| b.check_bounds(last.id, len.id));
+}
+
+#[track_caller]
+fn load_vector<T: Element, const N: usize>(slot: Slot<T>) -> [Val<T>; N] {
+    let size = T::TYPE.size() * N as u32;
+    build(|b| {
+        let attr = Attr::Mem { align: size, cache: kernelsmith_ir::attr::CacheHint::Normal };
+        let ty = Type::Vector(T::TYPE, N as u8);
+        let vector = b.emit1(Opcode::Load, attr, &[slot.address()], ty);
+        std::array::from_fn(|i| {
+            let attr = Attr::Lane(i as u8);
+            Val::from_id(b.emit1(Opcode::VecExtract, attr, &[vector], T::TYPE.into()))
+        })
+    })
+}
+
+#[track_caller]
+fn store_vector<T: Element, const N: usize>(slot: Slot<T>, values: [Val<T>; N]) {
+    let size = T::TYPE.size() * N as u32;
+    build(|b| {
+        let lanes: Vec<Value> = values.iter().map(|v| v.id).collect();
+        let ty = Type::Vector(T::TYPE, N as u8);
+        let vector = b.emit1(Opcode::VecMake, Attr::None, &lanes, ty);
+        let attr = Attr::Mem { align: size, cache: kernelsmith_ir::attr::CacheHint::Normal };
+        b.emit(Opcode::Store, attr, &[slot.address(), vector], &[]);
+    });
+}
+
+/// An array in the block's shared memory.
+pub struct Shared<T: Element> {
+    base: Value,
+    len: Value,
+    ty: PhantomData<T>,
+}
+
+impl<T: Element> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Element> Copy for Shared<T> {}
+
+impl<T: Element> Memory<T> for Shared<T> {
+    fn base(&self) -> Value {
+        self.base
+    }
+    fn length(&self) -> Val<usize> {
+        Val::from_id(self.len)
+    }
+}
+
+impl<T: Element> Shared<T> {
+    /// Number of elements.
+    pub fn len(&self) -> Val<usize> {
+        Val::from_id(self.len)
+    }
+
+    /// Whether there are no elements.
+    #[track_caller]
+    pub fn is_empty(&self) -> Val<bool> {
+        super::compare::eq(self.len(), 0)
+    }
+
+    /// Reads an element without a check.
+    ///
+    /// # Safety
+    /// `index` is less than `len` on every thread that gets here.
+    #[track_caller]
+    pub unsafe fn get_unchecked(&self, index: impl KernelIndex) -> Val<T> {
+        unchecked(self, index).get()
+    }
+
+    /// Writes an element without a check.
+    ///
+    /// # Safety
+    /// `index` is less than `len` on every thread that gets here.
+    #[track_caller]
+    pub unsafe fn set_unchecked(&self, index: impl KernelIndex, value: Val<T>) {
+        unchecked(self, index).set(value);
+    }
+
+    /// The address of an element, for atomics; checked.
+    #[track_caller]
+    pub fn slot_at(&self, index: impl KernelIndex) -> Slot<T> {
+        checked(self, index)
+    }
+}
+
+/// An array of `len` elements in the block's shared memory. What it holds at first is undefined.
+#[track_caller]
+pub fn shared<T: Element>(len: usize) -> Shared<T> {
+    let limit = target().max_shared_bytes() as usize;
+    let bytes = len.saturating_mul(T::TYPE.size() as usize);
+    if len == 0 || bytes > limit {
+        fail(format!(
+            "a shared array of {len} {} has {bytes} bytes; {} allows 1 to {limit}",
+            T::TYPE,
+            target()
+        ));
+    }
+    let (base, len) = build(|b| {
+        // 16 bytes: what vector accesses, cp.async and ldmatrix need of a row's start.
+        let id = b.shared("shared", T::TYPE, Some(len as u32), 16);
+        let ty = b.kernel().shared_type(id);
+        let base = b.emit1(Opcode::SharedAddr, Attr::Shared(id), &[], ty);
+        (base, b.constant(Const::int(Scalar::U64, len as i128)))
+    });
+    Shared { base, len, ty: PhantomData }
+}
+
+macro_rules! views {
+    ($($(#[$meta:meta])* $name:ident $kind:ident;)*) => {$(
+        $(#[$meta])*
+        pub struct $name<T: Num, const R: usize> {
+            base: Value,
+            shape: [Value; R],
+            strides: [Value; R],
+            ty: PhantomData<T>,
+        }
+
+        impl<T: Num, const R: usize> Clone for $name<T, R> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T: Num, const R: usize> Copy for $name<T, R> {}
+
+        impl<T: Num, const R: usize> Param for $name<T, R> {
+            fn declare(name: &str) -> Self {
+                build(|b| {
+                    let ptr = Type::Ptr(Space::Global, T::TYPE);
+                    let base = b.param(name, ptr, ParamKind::$kind);
+                    let mut extent = |what: &str, i: usize| {
+                        b.param(&format!("{name}.{what}{i}"), Type::U64, ParamKind::Scalar)
+                    };
+                    let shape = std::array::from_fn(|i| extent("shape", i));
+                    let strides = std::array::from_fn(|i| extent("stride", i));
+                    $name { base, shape, strides, ty: PhantomData }
+                })
+            }
+        }
+
+        impl<T: Num, const R: usize> $name<T, R> {
+            /// The number of elements along an axis.
+            ///
+            /// # Panics
+            /// Never; an axis beyond `R` is a staging error.
+            #[track_caller]
+            pub fn shape(&self, axis: usize) -> Val<usize> {
+                match self.shape.get(axis) {
+                    Some(&extent) => Val::from_id(extent),
+                    None => fail(format!("axis {axis} of a view of {R} dimensions")),
+                }
+            }
+
+            /// Checks each index against its axis, and gives the element's address.
+            #[track_caller]
+            fn locate<I: KernelIndex>(&self, index: [I; R]) -> Slot<T> {
+                let index = index.map(|i| i.value().id);
+                Slot::new(build(|b| {
+                    let mut offset = None;
+                    for (axis, &i) in index.iter().enumerate() {
+                        b.check_bounds(i, self.shape[axis]);
+                        let part = b.same(Opcode::Mul, &[i, self.strides[axis]]);
+                        offset = Some(match offset {
+                            Some(sum) => b.same(Opcode::Add, &[sum, part]),
+                            None => part,
+                        });
+                    }
+                    match offset {
+                        Some(offset) => b.ptr_add(self.base, offset),
+                        None => self.base,
+                    }
+                }))
+            }
+        }
+
+        impl<T: Num, I: KernelIndex, const R: usize> At<[I; R]> for $name<T, R> {
+            type Out = Val<T>;
+            #[track_caller]
+            fn at(&self, index: [I; R]) -> Val<T> {
+                self.locate(index).get()
+            }
+        }
+    )*};
+}
+
+views! {
+    /// `&View<T, R>`: a strided tensor of `R` dimensions that the kernel only reads.
+    ViewRef ReadOnly;
+    /// `&mut View<T, R>`: a strided tensor of `R` dimensions that this kernel alone reads and
+    /// writes.
+    ViewMut Exclusive;
+}
+
+impl<T: Num, I: KernelIndex, const R: usize> AtMut<[I; R]> for ViewMut<T, R> {
+    type Slot = Slot<T>;
+    #[track_caller]
+    fn slot(&self, index: [I; R]) -> Slot<T> {
+        self.locate(index)
+    }
+}

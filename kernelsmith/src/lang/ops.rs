@@ -1,0 +1,184 @@
+//! Rust's operators on values: run-time with run-time, run-time with host, host with run-time.
+
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
+
+use kernelsmith_ir::attr::{CheckKind, Const};
+use kernelsmith_ir::{Builder, Opcode, Value};
+
+use super::element::{Bits, Element, Int, Num, Signed};
+use super::stage::build;
+use super::val::Val;
+
+/// Emits a binary operation, with the checks that integer division needs.
+fn binary(b: &mut Builder, op: Opcode, x: Value, y: Value) -> Value {
+    if matches!(op, Opcode::Div | Opcode::Rem) && b.kernel().ty(x).elem().is_int() {
+        check_division(b, x, y);
+    }
+    b.same(op, &[x, y])
+}
+
+/// As Rust, in release mode too: a zero divisor and `MIN / -1` are errors.
+fn check_division(b: &mut Builder, x: Value, y: Value) {
+    let ty = b.kernel().ty(x).elem();
+    let zero = b.constant(Const::int(ty, 0));
+    let ok = b.compare(Opcode::Ne, y, zero);
+    b.check(ok, CheckKind::DivZero, None);
+    if ty.is_signed() {
+        let min = b.constant(Const::int(ty, -(1i128 << (ty.bits() - 1))));
+        let minus_one = b.constant(Const::int(ty, -1));
+        let not_min = b.compare(Opcode::Ne, x, min);
+        let not_minus_one = b.compare(Opcode::Ne, y, minus_one);
+        let ok = b.same(Opcode::Or, &[not_min, not_minus_one]);
+        b.check(ok, CheckKind::DivOverflow, None);
+    }
+}
+
+macro_rules! binary {
+    ($($trait:ident $method:ident $bound:ident: $($host:ty),*;)*) => {$(
+        impl<T: $bound> $trait<Val<T>> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, rhs: Val<T>) -> Val<T> {
+                Val::from_id(build(|b| binary(b, Opcode::$trait, self.id, rhs.id)))
+            }
+        }
+
+        impl<T: $bound> $trait<T> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, rhs: T) -> Val<T> {
+                Val::from_id(build(|b| {
+                    let rhs = b.constant(rhs.constant());
+                    binary(b, Opcode::$trait, self.id, rhs)
+                }))
+            }
+        }
+
+        $(
+            impl $trait<Val<$host>> for $host {
+                type Output = Val<$host>;
+                #[track_caller]
+                fn $method(self, rhs: Val<$host>) -> Val<$host> {
+                    Val::from_id(build(|b| {
+                        let lhs = b.constant(Element::constant(self));
+                        binary(b, Opcode::$trait, lhs, rhs.id)
+                    }))
+                }
+            }
+        )*
+    )*};
+}
+
+binary! {
+    Add add Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Sub sub Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Mul mul Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Div div Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Rem rem Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+}
+
+macro_rules! bitwise {
+    ($($trait:ident $method:ident $op:ident: $($host:ty),*;)*) => {$(
+        impl<T: Bits> $trait<Val<T>> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, rhs: Val<T>) -> Val<T> {
+                Val::from_id(build(|b| b.same(Opcode::$op, &[self.id, rhs.id])))
+            }
+        }
+
+        impl<T: Bits> $trait<T> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, rhs: T) -> Val<T> {
+                self.$method(Val::from(rhs))
+            }
+        }
+
+        $(
+            impl $trait<Val<$host>> for $host {
+                type Output = Val<$host>;
+                #[track_caller]
+                fn $method(self, rhs: Val<$host>) -> Val<$host> {
+                    Val::from(self).$method(rhs)
+                }
+            }
+        )*
+    )*};
+}
+
+bitwise! {
+    BitAnd bitand And: bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    BitOr bitor Or: bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    BitXor bitxor Xor: bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+}
+
+/// A shift amount: any integer, taken modulo the width.
+pub trait ShiftAmount {
+    /// The amount modulo 2^32, of which the operation takes the low bits.
+    fn amount(self) -> Val<u32>;
+}
+
+impl<T: Int> ShiftAmount for Val<T> {
+    #[track_caller]
+    fn amount(self) -> Val<u32> {
+        Val::from_id(build(|b| b.cast(self.id, kernelsmith_ir::Scalar::U32)))
+    }
+}
+
+macro_rules! shift_amounts {
+    ($($ty:ty),*) => {$(
+        impl ShiftAmount for $ty {
+            #[track_caller]
+            fn amount(self) -> Val<u32> {
+                (self as u32).into()
+            }
+        }
+    )*};
+}
+
+shift_amounts!(i32, u32, usize);
+
+macro_rules! shifts {
+    ($($trait:ident $method:ident: $($host:ty),*;)*) => {$(
+        impl<T: Int, A: ShiftAmount> $trait<A> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, amount: A) -> Val<T> {
+                let amount = amount.amount();
+                Val::from_id(build(|b| b.same(Opcode::$trait, &[self.id, amount.id])))
+            }
+        }
+
+        $(
+            impl<A: Int> $trait<Val<A>> for $host {
+                type Output = Val<$host>;
+                #[track_caller]
+                fn $method(self, amount: Val<A>) -> Val<$host> {
+                    Val::from(self).$method(amount)
+                }
+            }
+        )*
+    )*};
+}
+
+shifts! {
+    Shl shl: i32, i64, u32, u64, usize;
+    Shr shr: i32, i64, u32, u64, usize;
+}
+
+impl<T: Signed> Neg for Val<T> {
+    type Output = Val<T>;
+    #[track_caller]
+    fn neg(self) -> Val<T> {
+        Val::from_id(build(|b| b.same(Opcode::Neg, &[self.id])))
+    }
+}
+
+impl<T: Bits> Not for Val<T> {
+    type Output = Val<T>;
+    #[track_caller]
+    fn not(self) -> Val<T> {
+        Val::from_id(build(|b| b.same(Opcode::Not, &[self.id])))
+    }
+}

@@ -1,0 +1,99 @@
+//! Staging: running a kernel's function once to write down what it does.
+//!
+//! The operations of the language reach the builder through a thread-local, so that `Val` can be
+//! `Copy` and arithmetic can be operators. An error while staging (a host value changed under
+//! run-time control flow, say) unwinds with a [`StagingError`] as payload up to [`stage`], past the
+//! panic hook, and comes back as an ordinary error.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+use kernelsmith_ir::{Builder, Kernel, Target};
+
+/// A kernel that rustc accepts but that cannot be staged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StagingError {
+    /// What is wrong and how to mend it.
+    pub message: String,
+    /// The place in the kernel.
+    pub location: String,
+}
+
+impl fmt::Display for StagingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.location, self.message)
+    }
+}
+
+impl std::error::Error for StagingError {}
+
+/// What the operations of the language work on.
+pub(crate) struct Stage {
+    pub(crate) builder: Builder,
+    pub(crate) target: Target,
+}
+
+thread_local! {
+    static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) };
+}
+
+/// Runs `body`, which declares the parameters and performs the kernel, and returns what it built.
+///
+/// # Errors
+/// A [`StagingError`] raised by the language.
+///
+/// # Panics
+/// Passes on panics of the kernel's own host code.
+pub fn stage(name: &str, target: &Target, body: impl FnOnce()) -> Result<Kernel, StagingError> {
+    let outer = STAGE.with(|s| {
+        s.borrow_mut().replace(Stage { builder: Builder::new(name), target: target.clone() })
+    });
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    let inner = STAGE.with(|s| std::mem::replace(&mut *s.borrow_mut(), outer));
+    match outcome {
+        Ok(()) => Ok(inner.expect("stage() put it there").builder.finish()),
+        Err(payload) => match payload.downcast::<StagingError>() {
+            Ok(error) => Err(*error),
+            Err(payload) => resume_unwind(payload),
+        },
+    }
+}
+
+/// Performs an operation on the builder, at the caller's line.
+#[track_caller]
+pub(crate) fn build<R>(operation: impl FnOnce(&mut Builder) -> R) -> R {
+    let location = Location::caller();
+    STAGE
+        .with(|s| match s.borrow_mut().as_mut() {
+            Some(stage) => {
+                let loc = stage.builder.kernel_mut().sources.intern_caller(location);
+                stage.builder.set_loc(loc);
+                Some(operation(&mut stage.builder))
+            }
+            None => None,
+        })
+        .unwrap_or_else(|| outside(location))
+}
+
+/// The target the kernel is being staged for.
+#[track_caller]
+pub fn target() -> Target {
+    STAGE
+        .with(|s| s.borrow().as_ref().map(|stage| stage.target.clone()))
+        .unwrap_or_else(|| outside(Location::caller()))
+}
+
+/// Ends staging with an error at the caller's line.
+#[track_caller]
+pub(crate) fn fail(message: impl Into<String>) -> ! {
+    let location = Location::caller().to_string();
+    resume_unwind(Box::new(StagingError { message: message.into(), location }))
+}
+
+#[cold]
+fn outside(location: &Location<'_>) -> ! {
+    panic!(
+        "{location}: a kernel operation outside a kernel: only #[kernel] and #[device] functions may use it"
+    )
+}

@@ -1,0 +1,141 @@
+//! Types made of run-time scalars: what variables, branches and functions can hold.
+
+use kernelsmith_ir::{Type, Value};
+
+use super::element::Element;
+use super::place::Place;
+use super::val::Val;
+
+/// A type that flattens to run-time scalars ("leaves"): `Val`, tuples, arrays, and structs that
+/// derive `KernelValue`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a run-time variable or branch",
+    note = "values of kernels are scalars, arrays, tuples, and structs with `#[derive(KernelValue)]`",
+    note = "a variable of the host is marked with `#[comptime] let mut`"
+)]
+pub trait Staged: Clone {
+    /// Number of leaves.
+    const LEAVES: usize;
+
+    /// The places of the fields of a struct or tuple held in a variable.
+    type Fields;
+
+    /// The types of the leaves, in order.
+    fn types(out: &mut Vec<Type>);
+
+    /// The leaves, in order.
+    fn flatten(&self, out: &mut Vec<Value>);
+
+    /// The value of these leaves.
+    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self;
+
+    /// The places of the fields.
+    fn fields(place: Place<Self>) -> Self::Fields;
+}
+
+impl<T: Element> Staged for Val<T> {
+    const LEAVES: usize = 1;
+    type Fields = ();
+
+    fn types(out: &mut Vec<Type>) {
+        out.push(Type::Scalar(T::TYPE));
+    }
+
+    fn flatten(&self, out: &mut Vec<Value>) {
+        out.push(self.id);
+    }
+
+    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
+        Val::from_id(next(leaves))
+    }
+
+    fn fields(_: Place<Self>) {}
+}
+
+/// The next leaf.
+pub(crate) fn next(leaves: &mut impl Iterator<Item = Value>) -> Value {
+    leaves.next().expect("as many leaves as LEAVES says")
+}
+
+impl<S: Staged, const N: usize> Staged for [S; N] {
+    const LEAVES: usize = N * S::LEAVES;
+    type Fields = ();
+
+    fn types(out: &mut Vec<Type>) {
+        for _ in 0..N {
+            S::types(out);
+        }
+    }
+
+    fn flatten(&self, out: &mut Vec<Value>) {
+        for x in self {
+            x.flatten(out);
+        }
+    }
+
+    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
+        std::array::from_fn(|_| S::unflatten(leaves))
+    }
+
+    fn fields(_: Place<Self>) {}
+}
+
+macro_rules! tuples {
+    ($($($name:ident)*;)*) => {$(
+        impl<$($name: Staged),*> Staged for ($($name,)*) {
+            const LEAVES: usize = 0 $(+ $name::LEAVES)*;
+            type Fields = ($(Place<$name>,)*);
+
+            fn types(_out: &mut Vec<Type>) {
+                $($name::types(_out);)*
+            }
+
+            #[allow(non_snake_case)]
+            fn flatten(&self, _out: &mut Vec<Value>) {
+                let ($($name,)*) = self;
+                $($name.flatten(_out);)*
+            }
+
+            #[allow(clippy::unused_unit)]
+            fn unflatten(_leaves: &mut impl Iterator<Item = Value>) -> Self {
+                ($($name::unflatten(_leaves),)*)
+            }
+
+            #[allow(clippy::unused_unit, unused_assignments)]
+            fn fields(_place: Place<Self>) -> Self::Fields {
+                let mut _at = 0;
+                ($({
+                    let place = _place.part::<$name>(_at);
+                    _at += $name::LEAVES;
+                    place
+                },)*)
+            }
+        }
+    )*};
+}
+
+tuples! {
+    ;
+    A;
+    A B;
+    A B C;
+    A B C D;
+    A B C D E;
+    A B C D E F;
+    A B C D E F G;
+    A B C D E F G H;
+}
+
+/// The types of the leaves of `S`.
+pub(crate) fn leaf_types<S: Staged>() -> Vec<Type> {
+    let mut types = Vec::with_capacity(S::LEAVES);
+    S::types(&mut types);
+    types
+}
+
+/// The leaves of a value.
+pub(crate) fn leaves<S: Staged>(value: &S) -> Vec<Value> {
+    let mut out = Vec::with_capacity(S::LEAVES);
+    value.flatten(&mut out);
+    out
+}

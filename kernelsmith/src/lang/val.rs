@@ -1,0 +1,173 @@
+//! A value that is known when the kernel runs.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use kernelsmith_ir::Value;
+
+use super::element::Element;
+use super::stage::build;
+
+/// A scalar that is known when the kernel runs. In kernels, `f32` means `Val<f32>`.
+pub struct Val<T: Element> {
+    pub(crate) id: Value,
+    ty: PhantomData<T>,
+}
+
+impl<T: Element> Val<T> {
+    pub(crate) fn from_id(id: Value) -> Val<T> {
+        Val { id, ty: PhantomData }
+    }
+}
+
+impl<T: Element> Clone for Val<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Element> Copy for Val<T> {}
+
+impl<T: Element> fmt::Debug for Val<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}: {}", self.id.0, T::TYPE)
+    }
+}
+
+impl<T: Element> From<T> for Val<T> {
+    #[track_caller]
+    fn from(x: T) -> Val<T> {
+        Val::from_id(build(|b| b.constant(x.constant())))
+    }
+}
+
+/// What can stand where a `T` of a kernel is wanted: a run-time value or a host value.
+#[diagnostic::on_unimplemented(
+    message = "expected a `{T}` known when the kernel runs, found `{Self}`",
+    note = "convert with `as` where the types differ"
+)]
+pub trait IntoVal<T: Element> {
+    /// The run-time value; a host value becomes a constant.
+    fn into_val(self) -> Val<T>;
+}
+
+impl<T: Element> IntoVal<T> for Val<T> {
+    fn into_val(self) -> Val<T> {
+        self
+    }
+}
+
+impl<T: Element> IntoVal<T> for T {
+    #[track_caller]
+    fn into_val(self) -> Val<T> {
+        self.into()
+    }
+}
+
+/// What a host value of type `H` in a kernel's source can be, by use: itself or a run-time value.
+#[diagnostic::on_unimplemented(
+    message = "a `{H}` of the host cannot be used as `{Self}` here",
+    note = "convert with `as`"
+)]
+pub trait FromHost<H> {
+    /// The value.
+    fn from_host(x: H) -> Self;
+}
+
+impl<H> FromHost<H> for H {
+    fn from_host(x: H) -> H {
+        x
+    }
+}
+
+impl<H: Element> FromHost<H> for Val<H> {
+    #[track_caller]
+    fn from_host(x: H) -> Val<H> {
+        x.into()
+    }
+}
+
+/// What an integer literal can be.
+#[diagnostic::on_unimplemented(
+    message = "an integer literal cannot be a `{Self}`",
+    note = "write a float literal (`1.0`) for floats, `T::lit(1.0)` for a generic float"
+)]
+pub trait FromIntLit {
+    /// The literal.
+    fn from_int_lit(x: i128) -> Self;
+}
+
+/// What a float literal can be.
+#[diagnostic::on_unimplemented(
+    message = "a float literal cannot be a `{Self}`",
+    note = "in generic code write `T::lit(0.5)`"
+)]
+pub trait FromFloatLit {
+    /// The literal.
+    fn from_float_lit(x: f64) -> Self;
+}
+
+macro_rules! literals {
+    ($trait:ident $method:ident from $lit:ty: $($ty:ty),*) => {$(
+        impl $trait for $ty {
+            fn $method(x: $lit) -> $ty {
+                x as $ty
+            }
+        }
+        impl $trait for Val<$ty> {
+            #[track_caller]
+            fn $method(x: $lit) -> Val<$ty> {
+                (x as $ty).into()
+            }
+        }
+    )*};
+}
+
+literals!(FromIntLit from_int_lit from i128: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
+literals!(FromFloatLit from_float_lit from f64: f32, f64);
+
+/// What the variable that a host value initialises holds: host numbers become run-time values.
+pub trait IntoStaged {
+    /// What the variable holds.
+    type Staged: super::Staged;
+
+    /// The initial value.
+    fn into_staged(self) -> Self::Staged;
+}
+
+impl<S: super::Staged> IntoStaged for S {
+    type Staged = S;
+    fn into_staged(self) -> S {
+        self
+    }
+}
+
+macro_rules! host_initialisers {
+    ($($ty:ty),*) => {$(
+        impl IntoStaged for $ty {
+            type Staged = Val<$ty>;
+            #[track_caller]
+            fn into_staged(self) -> Val<$ty> {
+                self.into()
+            }
+        }
+    )*};
+}
+
+host_initialisers!(
+    bool,
+    i8,
+    i16,
+    i32,
+    i64,
+    isize,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    half::f16,
+    half::bf16,
+    f32,
+    f64
+);

@@ -1,0 +1,132 @@
+//! Slices and tensor views as arguments of launches.
+
+use kernelsmith_runtime::{Buffer, BufferView, BufferViewMut, Element};
+
+use super::Error;
+
+/// What a `&[T]` parameter takes: a buffer, or a part of one.
+pub struct SliceArg<'a, T: Element>(pub(crate) BufferView<'a, T>);
+
+/// What a `&mut [T]` parameter takes: a buffer, or a part of one.
+pub struct SliceMutArg<'a, T: Element>(pub(crate) BufferViewMut<'a, T>);
+
+impl<'a, T: Element> From<&'a Buffer<T>> for SliceArg<'a, T> {
+    fn from(buffer: &'a Buffer<T>) -> Self {
+        SliceArg(buffer.view())
+    }
+}
+
+impl<'a, T: Element> From<BufferView<'a, T>> for SliceArg<'a, T> {
+    fn from(view: BufferView<'a, T>) -> Self {
+        SliceArg(view)
+    }
+}
+
+impl<'a, T: Element> From<&'a mut Buffer<T>> for SliceMutArg<'a, T> {
+    fn from(buffer: &'a mut Buffer<T>) -> Self {
+        SliceMutArg(buffer.view_mut())
+    }
+}
+
+impl<'a, T: Element> From<BufferViewMut<'a, T>> for SliceMutArg<'a, T> {
+    fn from(view: BufferViewMut<'a, T>) -> Self {
+        SliceMutArg(view)
+    }
+}
+
+/// Makes tensor views of buffers: `View::of(&buffer, [rows, columns])`. As a type it only names
+/// the parameters of kernels: `&View<f32, 2>`.
+pub struct View;
+
+impl View {
+    /// A row-major tensor.
+    pub fn of<T: Element, const R: usize>(
+        data: &Buffer<T>,
+        shape: [usize; R],
+    ) -> ViewArg<'_, T, R> {
+        ViewArg { data: data.view(), shape, strides: row_major(shape) }
+    }
+
+    /// A row-major tensor to be written.
+    pub fn of_mut<T: Element, const R: usize>(
+        data: &mut Buffer<T>,
+        shape: [usize; R],
+    ) -> ViewMutArg<'_, T, R> {
+        ViewMutArg { data: data.view_mut(), shape, strides: row_major(shape) }
+    }
+}
+
+/// Strides of a dense row-major tensor; they wrap where the tensor is larger than memory, which
+/// the check of its extent finds.
+fn row_major<const R: usize>(shape: [usize; R]) -> [usize; R] {
+    let mut strides = [1usize; R];
+    for axis in (0..R.saturating_sub(1)).rev() {
+        strides[axis] = strides[axis + 1].wrapping_mul(shape[axis + 1]);
+    }
+    strides
+}
+
+/// Every element must lie in the buffer: the last one's offset is checked, in 128 bits.
+fn check<const R: usize>(
+    name: &str,
+    len: usize,
+    shape: [usize; R],
+    strides: [usize; R],
+) -> Result<(), Error> {
+    if !(1..=4).contains(&R) {
+        return Err(Error::Argument {
+            argument: name.to_owned(),
+            value: format!("a view of {R} dimensions"),
+            rule: "views have 1 to 4 dimensions".to_owned(),
+        });
+    }
+    if shape.contains(&0) {
+        return Ok(());
+    }
+    let last: u128 = shape.iter().zip(&strides).map(|(&n, &s)| (n as u128 - 1) * s as u128).sum();
+    if last < len as u128 {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        argument: name.to_owned(),
+        value: format!("a view of shape {shape:?} and strides {strides:?}"),
+        rule: format!("its last element is at {last}, but the buffer has {len} elements"),
+    })
+}
+
+macro_rules! views {
+    ($(#[$meta:meta] $name:ident $data:ident;)*) => {$(
+        #[$meta]
+        pub struct $name<'a, T: Element, const R: usize> {
+            pub(crate) data: $data<'a, T>,
+            shape: [usize; R],
+            strides: [usize; R],
+        }
+
+        impl<T: Element, const R: usize> $name<'_, T, R> {
+            /// Sets the elements from one index to the next along each axis. For outputs, no two
+            /// indices may name the same element.
+            #[must_use]
+            pub fn strides(self, strides: [usize; R]) -> Self {
+                Self { strides, ..self }
+            }
+
+            pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
+                check(name, self.data.len(), self.shape, self.strides)
+            }
+
+            /// Shape, then strides, as the parameters have them.
+            pub(crate) fn extents(&self) -> impl Iterator<Item = u64> + use<T, R> {
+                let (shape, strides) = (self.shape, self.strides);
+                shape.into_iter().chain(strides).map(|n| n as u64)
+            }
+        }
+    )*};
+}
+
+views! {
+    /// What a `&View<T, R>` parameter takes; see [`View::of`].
+    ViewArg BufferView;
+    /// What a `&mut View<T, R>` parameter takes; see [`View::of_mut`].
+    ViewMutArg BufferViewMut;
+}

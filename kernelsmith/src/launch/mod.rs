@@ -1,0 +1,231 @@
+//! Launching kernels: from typed arguments to a compiled kernel on a device.
+
+mod args;
+mod error;
+mod id;
+mod store;
+
+pub use args::{SliceArg, SliceMutArg, View, ViewArg, ViewMutArg};
+pub use error::Error;
+pub use id::StageId;
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use kernelsmith_ir::Kernel;
+use kernelsmith_runtime::{Args, Device, Element, LaunchConfig, Stream};
+
+use crate::lang::stage::stage;
+use crate::{StagingError, Target};
+use id::Key;
+
+/// Anything that gives up to three extents: `256`, `(32, 8)`, `[4, 4, 4]`.
+pub trait Extents {
+    /// The extents along x, y and z.
+    fn extents(self) -> [usize; 3];
+}
+
+macro_rules! extents {
+    ($($ty:ty: $pattern:pat => $value:expr;)*) => {$(
+        impl Extents for $ty {
+            fn extents(self) -> [usize; 3] {
+                let $pattern = self;
+                $value
+            }
+        }
+    )*};
+}
+
+extents! {
+    usize: x => [x, 1, 1];
+    u32: x => [x as usize, 1, 1];
+    i32: x => [usize::try_from(x).unwrap_or(usize::MAX), 1, 1];
+    (usize, usize): (x, y) => [x, y, 1];
+    (usize, usize, usize): (x, y, z) => [x, y, z];
+    [usize; 2]: [x, y] => [x, y, 1];
+    [usize; 3]: xyz => xyz;
+    [u32; 3]: xyz => xyz.map(|d| d as usize);
+}
+
+/// A kernel with its arguments, ready to be launched.
+#[must_use = "a kernel runs when `launch` is called"]
+pub struct Launch<'a> {
+    name: &'static str,
+    key: Key,
+    args: Args<'a>,
+    staging: Option<Box<dyn FnOnce() + 'a>>,
+    grid: [usize; 3],
+    block: Option<[usize; 3]>,
+    shared_bytes: u32,
+    /// The first thing that was wrong with an argument; reported by `launch`.
+    error: Option<Error>,
+}
+
+impl<'a> Launch<'a> {
+    /// What the macro's launch function begins with.
+    #[doc(hidden)]
+    pub fn new(name: &'static str, id: StageId) -> Launch<'a> {
+        Launch {
+            name,
+            key: Key::new(id),
+            args: Args::new(),
+            staging: None,
+            grid: [1; 3],
+            block: None,
+            shared_bytes: 0,
+            error: None,
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn scalar<T: Element>(&mut self, value: T) {
+        self.args.scalar(value);
+    }
+
+    #[doc(hidden)]
+    pub fn slice<T: Element>(&mut self, _name: &str, slice: SliceArg<'a, T>) {
+        self.args.slice(slice.0);
+    }
+
+    #[doc(hidden)]
+    pub fn slice_mut<T: Element>(&mut self, _name: &str, slice: SliceMutArg<'a, T>) {
+        self.args.slice_mut(slice.0);
+    }
+
+    #[doc(hidden)]
+    pub fn view<T: Element, const R: usize>(&mut self, name: &str, view: ViewArg<'a, T, R>) {
+        if let Err(error) = view.check(name) {
+            self.error.get_or_insert(error);
+        }
+        self.args.pointer(view.data);
+        view.extents().for_each(|n| {
+            self.args.scalar(n);
+        });
+    }
+
+    #[doc(hidden)]
+    pub fn view_mut<T: Element, const R: usize>(&mut self, name: &str, view: ViewMutArg<'a, T, R>) {
+        if let Err(error) = view.check(name) {
+            self.error.get_or_insert(error);
+        }
+        let extents: Vec<u64> = view.extents().collect();
+        self.args.pointer_mut(view.data);
+        for n in extents {
+            self.args.scalar(n);
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn comptime<T: Hash>(&mut self, value: &T) {
+        self.key.add(value);
+    }
+
+    #[doc(hidden)]
+    pub fn function<F>(&mut self, name: &'static str, _: &F) {
+        if size_of::<F>() != 0 {
+            self.error.get_or_insert(Error::Argument {
+                argument: name.to_owned(),
+                value: "a closure that captures values of the host".to_owned(),
+                rule: "functions given to kernels capture nothing: pass what they need as \
+                       arguments, or in consts"
+                    .to_owned(),
+            });
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn staging(mut self, staging: impl FnOnce() + 'a) -> Launch<'a> {
+        self.staging = Some(Box::new(staging));
+        self
+    }
+
+    /// Sets the number of blocks.
+    pub fn grid(mut self, grid: impl Extents) -> Launch<'a> {
+        self.grid = grid.extents();
+        self
+    }
+
+    /// Sets the number of threads of a block. Not needed where the kernel fixes it.
+    pub fn block(mut self, block: impl Extents) -> Launch<'a> {
+        self.block = Some(block.extents());
+        self
+    }
+
+    /// Sets block and grid so that there are at least `threads` threads along x.
+    pub fn threads(self, threads: usize, block: usize) -> Launch<'a> {
+        self.grid(threads.div_ceil(block.max(1))).block(block)
+    }
+
+    /// Sets the bytes of dynamic shared memory of each block.
+    pub fn shared_bytes(mut self, bytes: u32) -> Launch<'a> {
+        self.shared_bytes = bytes;
+        self
+    }
+
+    /// Stages the kernel for a target and returns its IR, before any pass.
+    ///
+    /// # Errors
+    /// A [`StagingError`].
+    pub fn ir(self, target: &Target) -> Result<Kernel, StagingError> {
+        let staging = self.staging.expect("set by the launch function");
+        stage(self.name, target, staging)
+    }
+
+    /// Launches the kernel on a device's default stream and returns at once. The first launch
+    /// compiles it.
+    ///
+    /// # Errors
+    /// The kernel does not stage or compile, an argument lives on another device, or the launch
+    /// breaks a limit. What a check in the kernel finds comes back from the stream's
+    /// `synchronize`, or when results are copied to the host.
+    pub fn launch(self, device: &Device) -> Result<(), Error> {
+        self.launch_on(&device.default_stream())
+    }
+
+    /// Launches the kernel on a stream.
+    ///
+    /// # Errors
+    /// As for [`Launch::launch`].
+    pub fn launch_on(self, stream: &Stream) -> Result<(), Error> {
+        let Launch { name, key, args, staging, grid, block, shared_bytes, error } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let grid = narrow("grid", grid)?;
+        let block = block.map(|b| narrow("block", b)).transpose()?;
+        let staging = staging.expect("set by the launch function");
+        let entry = store::get(name, key, stream.device(), block, staging)?;
+        let block = block.or(entry.block).ok_or_else(|| Error::Argument {
+            argument: "block".to_owned(),
+            value: "not set".to_owned(),
+            rule: format!("kernel `{name}` fixes no block size: call .block(..)"),
+        })?;
+        let config = LaunchConfig::new(grid, block).shared_bytes(shared_bytes);
+        // SAFETY: the launch function packed the arguments in the order in which staging declared
+        // the parameters, from the same list, with addresses, lengths and extents of live buffers.
+        unsafe { stream.launch(&entry.kernel, &config, args) }?;
+        Ok(())
+    }
+}
+
+fn narrow(what: &str, extents: [usize; 3]) -> Result<[u32; 3], Error> {
+    let mut out = [0; 3];
+    for (out, n) in out.iter_mut().zip(extents) {
+        *out = u32::try_from(n).map_err(|_| Error::Argument {
+            argument: what.to_owned(),
+            value: format!("{extents:?}"),
+            rule: "each extent is at most 4294967295".to_owned(),
+        })?;
+    }
+    Ok(out)
+}
+
+impl Debug for Launch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launch")
+            .field("kernel", &self.name)
+            .field("grid", &self.grid)
+            .field("block", &self.block)
+            .finish_non_exhaustive()
+    }
+}

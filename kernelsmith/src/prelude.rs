@@ -1,0 +1,9 @@
+//! What kernels and the code that launches them use: `use kernelsmith::prelude::*;`.
+
+pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed};
+pub use crate::lang::memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
+pub use crate::lang::ranges::{array, range, unroll};
+pub use crate::lang::thread::*;
+pub use crate::lang::{Staged, Val};
+pub use crate::launch::{Launch, View};
+pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, f16, kernel};
