@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use kernelsmith_ir::Kernel;
 use kernelsmith_ir::check::ErrorRecord;
 
+use crate::device::Device;
 use crate::driver::{Driver, Handle};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernel::CompiledKernel;
 use crate::launch::LaunchConfig;
 
 /// Code that a driver can launch.
@@ -77,6 +80,39 @@ impl crate::Device {
         kernel: &kernelsmith_ir::Kernel,
         _block: Option<[u32; 3]>,
     ) -> Result<crate::CompiledKernel> {
-        Err(crate::Error::Compile { kernel: kernel.name.clone(), target: self.target().to_string(), message: "no".into() })
+        Err(crate::Error::Compile {
+            kernel: kernel.name.clone(),
+            target: self.target().to_string(),
+            message: "no".into(),
+        })
+    }
+}
+
+impl Device {
+    /// Compiles a kernel as the front end made it, and loads it here. Code for the CPU is made for
+    /// one block size, which is `block` unless the kernel fixes it; for GPUs `block` only narrows
+    /// what launches may ask for.
+    ///
+    /// # Errors
+    /// The kernel breaks a rule of the IR or of the target; the block sizes contradict each other;
+    /// the driver refuses the code.
+    pub fn compile(&self, kernel: &Kernel, block: Option<[u32; 3]>) -> Result<CompiledKernel> {
+        let block = match (kernel.block_dim, block) {
+            (Some(fixed), Some(asked)) if fixed != asked => {
+                let rule = format!("kernel `{}` is made for blocks of {fixed:?}", kernel.name);
+                return Err(Error::invalid("block", format!("{asked:?}"), rule));
+            }
+            (fixed, asked) => fixed.or(asked),
+        };
+        let loaded = self.generate(kernel, block)?;
+        Ok(CompiledKernel::new(self.clone(), kernel, block, loaded))
+    }
+
+    fn generate(&self, kernel: &Kernel, _block: Option<[u32; 3]>) -> Result<Loaded> {
+        Err(Error::Compile {
+            kernel: kernel.name.clone(),
+            target: self.target().to_string(),
+            message: "its code generator is not connected yet".to_owned(),
+        })
     }
 }

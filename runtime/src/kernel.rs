@@ -39,7 +39,12 @@ pub(crate) struct ParamLayout {
 
 impl CompiledKernel {
     /// Joins compiled code with what launches must know of the IR it was made from.
-    pub(crate) fn new(device: Device, kernel: &Kernel, loaded: Loaded) -> CompiledKernel {
+    pub(crate) fn new(
+        device: Device,
+        kernel: &Kernel,
+        block: Option<[u32; 3]>,
+        loaded: Loaded,
+    ) -> CompiledKernel {
         let (offsets, _) = kernel.param_layout();
         let params = kernel.params.iter().zip(offsets);
         let params = params
@@ -50,7 +55,7 @@ impl CompiledKernel {
             })
             .collect();
         let (_, static_shared) = kernel.shared_layout();
-        let needs = KernelNeeds { block: kernel.block_dim, static_shared };
+        let needs = KernelNeeds { block, static_shared };
         Self::from_parts(device, &kernel.name, params, kernel.checks(), needs, loaded)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Device, DeviceKind};
+use crate::error::{Error, Result as RuntimeResult};
 use crate::{cuda, hip};
 
 /// What devices are here, and why others are not.
@@ -49,7 +50,7 @@ impl Availability {
         kind: DeviceKind,
         count: Result<u32, String>,
         driver: fn() -> String,
-        open: fn(u32) -> crate::error::Result<Device>,
+        open: fn(u32) -> RuntimeResult<Device>,
     ) {
         let count = match count {
             Ok(0) => Err(format!("{} shows no device", driver())),
@@ -64,12 +65,20 @@ impl Availability {
                         Err(error) => self.missing.push(Unavailable {
                             kind,
                             index: Some(index),
-                            reason: error.to_string(),
+                            reason: reason_of(error),
                         }),
                     }
                 }
             }
         }
+    }
+}
+
+/// The reason without the device it belongs to, which the report names itself.
+fn reason_of(error: Error) -> String {
+    match error {
+        Error::NoDevice { reason, .. } => reason,
+        other => other.to_string(),
     }
 }
 
