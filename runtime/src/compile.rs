@@ -68,26 +68,6 @@ impl Drop for Module {
     }
 }
 
-impl crate::Device {
-    /// Compiles a kernel for this device and loads it. `block` is the block size of the launches
-    /// to come, where it is known: code for the CPU is made for one.
-    ///
-    /// # Errors
-    /// [`Error::Compile`](crate::Error::Compile) if the kernel is not legal for the device's
-    /// target, or the code generator fails.
-    pub fn compile(
-        &self,
-        kernel: &kernelsmith_ir::Kernel,
-        _block: Option<[u32; 3]>,
-    ) -> Result<crate::CompiledKernel> {
-        Err(crate::Error::Compile {
-            kernel: kernel.name.clone(),
-            target: self.target().to_string(),
-            message: "no".into(),
-        })
-    }
-}
-
 impl Device {
     /// Compiles a kernel as the front end made it, and loads it here. Code for the CPU is made for
     /// one block size, which is `block` unless the kernel fixes it; for GPUs `block` only narrows
