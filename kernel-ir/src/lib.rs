@@ -15,10 +15,12 @@
 pub mod attr;
 pub mod builder;
 pub mod check;
+pub mod eval;
 pub mod kernel;
 pub mod loc;
 pub mod mma;
 pub mod op;
+pub mod passes;
 pub mod print;
 pub mod target;
 pub mod types;

@@ -1,0 +1,222 @@
+//! The exact meaning of the pure scalar operations, on constants.
+//!
+//! Constant folding and the interpreter share it, so that what folds is what would have run.
+//! The functions that targets compute by polynomials (`exp` and the like) are not here: their
+//! results are allowed to differ in the last place, and folding must not show.
+
+use half::{bf16, f16};
+
+use crate::attr::Const;
+use crate::op::Opcode;
+use crate::types::Scalar;
+
+/// The result of a pure scalar operation; `None` if the operation is not exact, is no scalar
+/// operation, or has no result (division by zero).
+pub fn eval(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
+    use Opcode::{Bitcast, Cast, Eq, Ge, Gt, Le, Lt, Ne, Select};
+    let first = *operands.first()?;
+    match op {
+        Eq | Ne | Lt | Le | Gt | Ge => compare(op, first, operands[1]).map(Const::bool),
+        Select => Some(if first.bits != 0 { operands[1] } else { operands[2] }),
+        Cast => cast(first, result),
+        Bitcast => Some(Const::new(result, first.bits)),
+        _ if first.ty.is_float() => float(op, operands, result),
+        _ => int(op, operands, result),
+    }
+}
+
+fn compare(op: Opcode, a: Const, b: Const) -> Option<bool> {
+    let order = match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.partial_cmp(&b),
+        (None, None) => Some(a.as_int().cmp(&b.as_int())),
+        _ => return None,
+    };
+    Some(match op {
+        Opcode::Eq => order.is_some_and(|o| o.is_eq()),
+        Opcode::Ne => order.is_none_or(|o| o.is_ne()),
+        Opcode::Lt => order.is_some_and(|o| o.is_lt()),
+        Opcode::Le => order.is_some_and(|o| o.is_le()),
+        Opcode::Gt => order.is_some_and(|o| o.is_gt()),
+        _ => order.is_some_and(|o| o.is_ge()),
+    })
+}
+
+/// Rust's `as`.
+fn cast(x: Const, to: Scalar) -> Option<Const> {
+    if to == Scalar::Bool || to == Scalar::E4M3 || to == Scalar::E5M2 || to == Scalar::TF32 {
+        return None;
+    }
+    match x.as_f64() {
+        None if to.is_int() => Some(Const::int(to, x.as_int())),
+        // Straight from the integer: rounding to f64 first would round twice.
+        None => Some(match to {
+            Scalar::F32 => Const::f32(x.as_int() as f32),
+            Scalar::F64 => Const::f64(x.as_int() as f64),
+            // Both small types go through f32, as `half` and every target do.
+            _ => small(to, x.as_int() as f32),
+        }),
+        Some(value) if to.is_int() => {
+            // A saturating cast to i128, then to the type's own bounds.
+            let (low, high) = bounds(to);
+            Some(Const::int(to, (value as i128).clamp(low, high)))
+        }
+        Some(value) => Some(match (x.ty, to) {
+            (Scalar::F64, Scalar::F16 | Scalar::BF16) => Const::float(to, value),
+            (_, Scalar::F16 | Scalar::BF16) => small(to, value as f32),
+            _ => Const::float(to, value),
+        }),
+    }
+}
+
+fn small(to: Scalar, x: f32) -> Const {
+    match to {
+        Scalar::F16 => Const::new(to, f16::from_f32(x).to_bits().into()),
+        _ => Const::new(to, bf16::from_f32(x).to_bits().into()),
+    }
+}
+
+/// The least and greatest value of an integer type.
+pub fn bounds(ty: Scalar) -> (i128, i128) {
+    let bits = ty.bits();
+    if ty.is_signed() { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) }
+}
+
+fn int(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
+    use Opcode::*;
+    let a = operands[0].as_int();
+    let ty = operands[0].ty;
+    let b = operands.get(1).map_or(0, |b| b.as_int());
+    let width = ty.bits();
+    let amount = (b as u32) & (width - 1);
+    Some(crate::attr::Const::int(
+        result,
+        match op {
+            Add => a + b,
+            Sub => a - b,
+            Mul => (a as u128).wrapping_mul(b as u128) as i128,
+            Div | Rem if b == 0 => return None,
+            // MIN / -1 has no result either.
+            Div | Rem if ty.is_signed() && b == -1 && a == bounds(ty).0 => return None,
+            Div => a / b,
+            Rem => a % b,
+            MulHi => {
+                a.checked_mul(b).map_or_else(|| mul_hi_u64(a as u64, b as u64), |p| p >> width)
+            }
+            Neg => -a,
+            Abs => a.abs(),
+            Min => a.min(b),
+            Max => a.max(b),
+            And => a & b,
+            Or => a | b,
+            Xor => a ^ b,
+            Not if ty == Scalar::Bool => a ^ 1,
+            Not => !a,
+            Shl => a << amount,
+            Shr => a >> amount,
+            CountOnes => operands[0].bits.count_ones().into(),
+            LeadingZeros => (operands[0].bits.leading_zeros() - (64 - width)).into(),
+            TrailingZeros => operands[0].bits.trailing_zeros().min(width).into(),
+            ReverseBits => (operands[0].bits.reverse_bits() >> (64 - width)).into(),
+            _ => return None,
+        },
+    ))
+}
+
+fn mul_hi_u64(a: u64, b: u64) -> i128 {
+    ((u128::from(a) * u128::from(b)) >> 64) as i128
+}
+
+fn float(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
+    let bits = match result {
+        Scalar::F64 => {
+            let x: Vec<f64> = operands.iter().map(|c| f64::from_bits(c.bits)).collect();
+            float_64(op, &x)?.to_bits()
+        }
+        Scalar::F32 => {
+            let x: Vec<f32> = operands.iter().map(|c| f32::from_bits(c.bits as u32)).collect();
+            float_32(op, &x)?.to_bits().into()
+        }
+        // The small types compute in f32 and round; fma in f64, where the product is exact.
+        Scalar::F16 | Scalar::BF16 => {
+            let x: Option<Vec<f64>> = operands.iter().map(|c| c.as_f64()).collect();
+            let x = x?;
+            if op == Opcode::Fma {
+                return cast(Const::f64(float_64(op, &x)?), result);
+            }
+            let x: Vec<f32> = x.into_iter().map(|x| x as f32).collect();
+            return cast(Const::f32(float_32(op, &x)?), result);
+        }
+        _ => return None,
+    };
+    Some(Const::new(result, bits))
+}
+
+macro_rules! float_fn {
+    ($name:ident $ty:ty) => {
+        fn $name(op: Opcode, x: &[$ty]) -> Option<$ty> {
+            use Opcode::*;
+            Some(match op {
+                Add => x[0] + x[1],
+                Sub => x[0] - x[1],
+                Mul => x[0] * x[1],
+                Div => x[0] / x[1],
+                Rem => x[0] % x[1],
+                Neg => -x[0],
+                Abs => x[0].abs(),
+                Min => x[0].min(x[1]),
+                Max => x[0].max(x[1]),
+                Fma => x[0].mul_add(x[1], x[2]),
+                Sqrt => x[0].sqrt(),
+                Floor => x[0].floor(),
+                Ceil => x[0].ceil(),
+                Trunc => x[0].trunc(),
+                RoundEven => x[0].round_ties_even(),
+                CopySign => x[0].copysign(x[1]),
+                _ => return None,
+            })
+        }
+    };
+}
+
+float_fn!(float_32 f32);
+float_fn!(float_64 f64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(op: Opcode, operands: &[Const], result: Scalar) -> Const {
+        eval(op, operands, result).unwrap()
+    }
+
+    #[test]
+    fn casts_are_rusts() {
+        for x in [0.0f32, -1.5, 300.7, -1e30, 1e30, f32::NAN, f32::INFINITY] {
+            assert_eq!(one(Opcode::Cast, &[Const::f32(x)], Scalar::U8).bits, (x as u8).into());
+            let i = one(Opcode::Cast, &[Const::f32(x)], Scalar::I32).as_int();
+            assert_eq!(i, (x as i32).into());
+            let i = one(Opcode::Cast, &[Const::f32(x)], Scalar::I64).as_int();
+            assert_eq!(i, (x as i64).into());
+        }
+        let big = Const::int(Scalar::I64, -300);
+        assert_eq!(one(Opcode::Cast, &[big], Scalar::U8).bits, (-300i64 as u8).into());
+        assert_eq!(one(Opcode::Cast, &[big], Scalar::U32).bits, (-300i64 as u32).into());
+    }
+
+    #[test]
+    fn integers_wrap_and_shifts_mask() {
+        let c = |x| Const::int(Scalar::I32, x);
+        let max = c(i32::MAX.into());
+        assert_eq!(one(Opcode::Add, &[max, c(1)], Scalar::I32).as_int(), i32::MIN.into());
+        let min = c(i32::MIN.into());
+        assert_eq!(eval(Opcode::Div, &[min, c(-1)], Scalar::I32), None);
+        assert_eq!(eval(Opcode::Rem, &[c(1), c(0)], Scalar::I32), None);
+        let amount = Const::int(Scalar::U32, 33);
+        assert_eq!(one(Opcode::Shl, &[c(3), amount], Scalar::I32).as_int(), 6);
+        assert_eq!(one(Opcode::Shr, &[c(-8), amount], Scalar::I32).as_int(), -4);
+        let u = |x| Const::int(Scalar::U64, x);
+        let all = u(u64::MAX.into());
+        assert_eq!(one(Opcode::MulHi, &[all, all], Scalar::U64).bits, u64::MAX - 1);
+        assert_eq!(one(Opcode::Mul, &[all, all], Scalar::U64).bits, 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! The pipeline every backend runs before it emits code.
+
+use std::path::PathBuf;
+
+use super::{dce, flatten, licm, mem2reg, simplify};
+use crate::kernel::Kernel;
+use crate::target::Target;
+
+/// Names a folder; each pass of [`prepare`] then leaves the kernel's text there, in a file
+/// `<kernel>.<target>.<number>-<pass>.kir`.
+pub const DUMP_VARIABLE: &str = "KERNELSMITH_DUMP_IR";
+
+/// How often the simplifying passes run. What the second round leaves, a third rarely improves.
+const ROUNDS: usize = 2;
+
+/// Why a kernel cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text of a pass could not be written.
+    #[error("{DUMP_VARIABLE}: cannot write {path}: {source}")]
+    Dump {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+/// A kernel as backends take it: checked, without variable slots, legal for the target, simplified.
+///
+/// # Errors
+/// If the kernel breaks a rule of the IR, or uses what the target lacks.
+pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
+    let mut pipeline = Pipeline::new(kernel, target);
+    pipeline.dump("staged")?;
+    pipeline.run("mem2reg", mem2reg::run)?;
+    pipeline.run("dce", dce::run)?;
+    for _ in 0..ROUNDS {
+        pipeline.run("flatten", flatten::run)?;
+        pipeline.run("simplify", simplify::run)?;
+        pipeline.run("licm", licm::run)?;
+        pipeline.run("dce", dce::run)?;
+    }
+    Ok(pipeline.kernel)
+}
+
+struct Pipeline {
+    kernel: Kernel,
+    target: String,
+    folder: Option<PathBuf>,
+    step: usize,
+}
+
+impl Pipeline {
+    fn new(kernel: &Kernel, target: &Target) -> Pipeline {
+        let folder = std::env::var_os(DUMP_VARIABLE).filter(|f| !f.is_empty()).map(PathBuf::from);
+        Pipeline { kernel: kernel.clone(), target: target.to_string(), folder, step: 0 }
+    }
+
+    fn run(&mut self, name: &str, pass: impl FnOnce(&mut Kernel)) -> Result<(), Error> {
+        pass(&mut self.kernel);
+        self.dump(name)
+    }
+
+    fn dump(&mut self, name: &str) -> Result<(), Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let file = format!("{}.{}.{:02}-{name}.kir", self.kernel.name, self.target, self.step);
+        self.step += 1;
+        let path = folder.join(file);
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&path, self.kernel.to_string()))
+            .map_err(|source| Error::Dump { path, source })
+    }
+}
