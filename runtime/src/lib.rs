@@ -40,6 +40,7 @@ mod event;
 mod hip;
 mod kernel;
 mod launch;
+mod library;
 mod limits;
 mod records;
 mod stream;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use cudarc::driver::sys::{self, CUresult};
 
 use super::error::describe;
+use crate::library;
 
 /// The oldest driver that has everything the runtime calls: launches with clusters, TMA
 /// descriptors. CUDA 12.0, as `cuDriverGetVersion` says it.
@@ -73,7 +74,7 @@ pub(super) fn driver() -> &'static Result<InstalledDriver, String> {
 }
 
 fn find() -> Result<InstalledDriver, String> {
-    library()?;
+    find_library()?;
     if let Some(missing) = SYMBOLS.iter().find(|symbol| !has_symbol(symbol)) {
         let oldest = version_text(OLDEST);
         return Err(format!(
@@ -97,19 +98,19 @@ fn find() -> Result<InstalledDriver, String> {
 }
 
 /// Whether the library can be opened, under the names the bindings try.
-fn library() -> Result<(), String> {
+fn find_library() -> Result<(), String> {
     // SAFETY: opening the driver's library runs its initialisers, which is what it is for.
     if unsafe { sys::is_culib_present() } {
         return Ok(());
     }
-    let names: Vec<String> =
-        ["cuda", "nvcuda"].into_iter().flat_map(cudarc::get_lib_name_candidates).collect();
+    let mut names = Vec::new();
+    for name in ["cuda", "nvcuda"].into_iter().flat_map(cudarc::get_lib_name_candidates) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     let first = names.first().map_or("libcuda.so", |name| name.as_str());
-    // SAFETY: as above.
-    let why = match unsafe { libloading::Library::new(first) } {
-        Ok(_) => String::new(),
-        Err(error) => format!(" ({error})"),
-    };
+    let why = library::open(first).err().map(|why| format!(" ({why})")).unwrap_or_default();
     Err(format!("no CUDA driver library found{why}; tried {}", names.join(", ")))
 }
 

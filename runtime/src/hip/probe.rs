@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use libloading::Library;
 
 use super::error::describe;
+use crate::library;
 
 /// Every symbol this module calls. `hipGetDevicePropertiesR0600` came with ROCm 6.0, which makes
 /// that the oldest version that works.
@@ -107,8 +108,7 @@ fn open(name: &str) -> Result<Library, String> {
     let candidates = candidates(name, &|variable| env::var_os(variable).map(PathBuf::from));
     let mut why = None;
     for candidate in &candidates {
-        // SAFETY: opening the runtime's library runs its initialisers, which is what it is for.
-        match unsafe { Library::new(candidate) } {
+        match library::open(candidate) {
             Ok(library) => return Ok(library),
             Err(error) => why = why.or(Some(error)),
         }
