@@ -8,34 +8,40 @@ use std::path::PathBuf;
 pub enum Error {
     /// No usable LLVM library was found.
     #[error(
-        "no LLVM library found. Kernelsmith uses the one of the Rust toolchain (rustup installs \
-         it), or a system LLVM of version 18 or newer (libLLVM.so), or the file named by \
-         KERNELSMITH_LLVM. Tried:\n{}", .tried.iter().map(|t| format!("  {t}")).collect::<Vec<_>>().join("\n")
+        "no usable LLVM library. Kernelsmith takes the one of a Rust toolchain (install one with \
+         rustup), or a system libLLVM of version 18 or newer (for example Debian's libllvm19), or \
+         the file named by the environment variable KERNELSMITH_LLVM. Tried:\n  {}",
+        .tried.join("\n  ")
     )]
     NotFound {
-        /// Each candidate and why it was not used.
+        /// Each place or file and why it was of no use.
         tried: Vec<String>,
     },
     /// The linker for code objects was not found.
     #[error(
-        "no lld found. Kernelsmith links AMD code objects with the Rust toolchain's rust-lld or a \
-         system ld.lld. Tried: {}", .tried.iter().map(|t| t.display().to_string()).collect::<Vec<_>>().join(", ")
+        "no lld found. Kernelsmith links AMD code objects with a Rust toolchain's rust-lld \
+         (lib/rustlib/<host>/bin in its sysroot) or an ld.lld of LLVM 18 or newer on the PATH"
     )]
-    NoLinker {
-        /// The paths tried.
-        tried: Vec<PathBuf>,
-    },
+    NoLinker,
     /// The linker failed.
-    #[error("{linker} failed: {message}")]
+    #[error("{} failed: {message}", .linker.display())]
     Link {
         /// The linker's path.
         linker: PathBuf,
         /// What it printed.
         message: String,
     },
-    /// IR text that LLVM does not accept. Always a bug in a code generator.
+    /// IR text that LLVM does not accept: a bug in a code generator.
     #[error("LLVM rejected the generated IR: {0}")]
     InvalidIr(String),
+    /// A pass pipeline that LLVM does not know.
+    #[error("LLVM rejected the pass pipeline `{pipeline}`: {message}")]
+    Passes {
+        /// The pipeline.
+        pipeline: String,
+        /// LLVM's words.
+        message: String,
+    },
     /// LLVM does not know the target, or was built without it.
     #[error("LLVM has no target `{triple}`: {message}")]
     NoTarget {
@@ -44,10 +50,21 @@ pub enum Error {
         /// LLVM's words.
         message: String,
     },
-    /// LLVM gave up in a way that would have ended the process.
+    /// LLVM cannot generate code for valid IR: the chip lacks an intrinsic, for example, or a
+    /// function needs more of something than there is. Includes the errors by which LLVM would
+    /// have ended the process.
     #[error("LLVM could not generate code: {0}")]
-    Fatal(String),
-    /// Any other error LLVM reports.
-    #[error("LLVM: {0}")]
-    Other(String),
+    Codegen(String),
+    /// Machine code could not be loaded into this process.
+    #[error("could not load the machine code: {0}")]
+    Load(String),
+    /// A file that should hold machine code for the target does not.
+    #[error("not a usable object file: {0}")]
+    Object(String),
+    /// A text with a NUL byte where LLVM takes C strings.
+    #[error("a NUL byte in {0:?}")]
+    Nul(String),
+    /// No thread could be started for LLVM to run on.
+    #[error("no thread for code generation: {0}")]
+    Thread(String),
 }

@@ -1,13 +1,13 @@
 //! The C functions of LLVM that we call, looked up once.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::path::PathBuf;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
 use crate::Error;
-use crate::find::{self, Candidate};
+use crate::find::{self, Place};
 
 /// An opaque LLVM object.
 pub(crate) type Ref = *mut c_void;
@@ -16,6 +16,21 @@ pub(crate) type Ref = *mut c_void;
 pub(crate) type DiagnosticHandler = extern "C" fn(Ref, *mut c_void);
 /// `LLVMFatalErrorHandler`.
 pub(crate) type FatalErrorHandler = extern "C" fn(*const c_char);
+/// `LLVMOrcErrorReporterFunction`.
+pub(crate) type ErrorReporter = extern "C" fn(*mut c_void, Ref);
+
+/// `LLVMOrcCSymbolMapPair`, with the `LLVMJITEvaluatedSymbol` and its flags written out.
+#[repr(C)]
+pub(crate) struct SymbolMapPair {
+    /// An interned name.
+    pub(crate) name: Ref,
+    /// Where the symbol is.
+    pub(crate) address: u64,
+    /// Bits of `LLVMJITSymbolGenericFlags`.
+    pub(crate) generic_flags: u8,
+    /// None on the machines we generate code for.
+    pub(crate) target_flags: u8,
+}
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal: fn($($arg:ty),*) $(-> $ret:ty)?;)*) => {
@@ -34,7 +49,8 @@ macro_rules! functions {
             /// # Safety
             /// `library` must be an LLVM with the C API.
             unsafe fn load(path: PathBuf, library: Library) -> Result<Llvm, libloading::Error> {
-                // SAFETY: the signatures are those of LLVM's C headers, which keep them stable.
+                // SAFETY: the signatures are those of LLVM's C headers. LLVM keeps them stable, but
+                // for those of ORC, which have not changed since before the oldest we accept.
                 unsafe {
                     $(let $name = *library.get($symbol.as_bytes())?;)*
                     Ok(Llvm { path, version: (0, 0, 0), library, $($name),* })
@@ -83,21 +99,29 @@ functions! {
     // ORC
     create_lljit = "LLVMOrcCreateLLJIT": fn(*mut Ref, Ref) -> Ref;
     dispose_lljit = "LLVMOrcDisposeLLJIT": fn(Ref) -> Ref;
+    lljit_session = "LLVMOrcLLJITGetExecutionSession": fn(Ref) -> Ref;
     lljit_main_dylib = "LLVMOrcLLJITGetMainJITDylib": fn(Ref) -> Ref;
     lljit_add_object = "LLVMOrcLLJITAddObjectFile": fn(Ref, Ref, Ref) -> Ref;
     lljit_lookup = "LLVMOrcLLJITLookup": fn(Ref, *mut u64, *const c_char) -> Ref;
-    lljit_global_prefix = "LLVMOrcLLJITGetGlobalPrefix": fn(Ref) -> c_char;
-    process_symbols = "LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess": fn(*mut Ref, c_char, *mut c_void, *mut c_void) -> Ref;
-    add_generator = "LLVMOrcJITDylibAddGenerator": fn(Ref, Ref);
+    lljit_intern = "LLVMOrcLLJITMangleAndIntern": fn(Ref, *const c_char) -> Ref;
+    session_set_error_reporter = "LLVMOrcExecutionSessionSetErrorReporter": fn(Ref, ErrorReporter, *mut c_void);
+    absolute_symbols = "LLVMOrcAbsoluteSymbols": fn(*mut SymbolMapPair, usize) -> Ref;
+    dylib_define = "LLVMOrcJITDylibDefine": fn(Ref, Ref) -> Ref;
+    dispose_definitions = "LLVMOrcDisposeMaterializationUnit": fn(Ref);
+    // disassembly
+    create_disassembler = "LLVMCreateDisasmCPUFeatures": fn(*const c_char, *const c_char, *const c_char, *mut c_void, c_int, *mut c_void, *mut c_void) -> Ref;
+    set_disassembler_options = "LLVMSetDisasmOptions": fn(Ref, u64) -> c_int;
+    disassemble = "LLVMDisasmInstruction": fn(Ref, *const u8, u64, u64, *mut c_char, usize) -> usize;
+    dispose_disassembler = "LLVMDisasmDispose": fn(Ref);
 }
 
 impl Llvm {
-    /// Initialises one target: its info, code generator, and assembly printer and parser.
+    /// Calls `LLVMInitialize<target><part>` for each of the parts, which registers them.
     ///
     /// # Errors
     /// If this LLVM was built without the target.
-    pub(crate) fn initialize_target(&self, target: &str) -> Result<(), Error> {
-        for part in ["TargetInfo", "Target", "TargetMC", "AsmPrinter", "AsmParser"] {
+    pub(crate) fn initialize(&self, target: &str, parts: &[&str]) -> Result<(), Error> {
+        for part in parts {
             let symbol = format!("LLVMInitialize{target}{part}");
             // SAFETY: these functions take and return nothing, and may be called repeatedly.
             unsafe {
@@ -130,11 +154,11 @@ impl Llvm {
         }
     }
 
-    /// Turns an `LLVMErrorRef` into a result; null is success.
+    /// Turns an `LLVMErrorRef` into a result with LLVM's message; null is success.
     ///
     /// # Safety
     /// `error` must come from LLVM and not be used again.
-    pub(crate) unsafe fn check(&self, error: Ref) -> Result<(), Error> {
+    pub(crate) unsafe fn check(&self, error: Ref) -> Result<(), String> {
         if error.is_null() {
             return Ok(());
         }
@@ -143,8 +167,14 @@ impl Llvm {
             let message = (self.error_message)(error);
             let text = CStr::from_ptr(message).to_string_lossy().into_owned();
             (self.dispose_error_message)(message);
-            Err(Error::Other(text))
+            Err(text)
         }
+    }
+
+    /// A memory buffer with a copy of `bytes`, to be consumed by LLVM.
+    pub(crate) fn buffer(&self, bytes: &[u8], name: &CStr) -> Ref {
+        // SAFETY: LLVM copies the range, and adds the NUL that its parsers want.
+        unsafe { (self.create_buffer)(bytes.as_ptr().cast(), bytes.len(), name.as_ptr()) }
     }
 
     /// Takes the bytes out of a memory buffer and frees it.
@@ -162,6 +192,11 @@ impl Llvm {
     }
 }
 
+/// A C string.
+pub(crate) fn c_string(text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::Nul(text.to_owned()))
+}
+
 /// LLVM, opened on first use.
 pub(crate) fn llvm() -> Result<&'static Llvm, Error> {
     static LLVM: OnceLock<Result<Llvm, Error>> = OnceLock::new();
@@ -170,36 +205,47 @@ pub(crate) fn llvm() -> Result<&'static Llvm, Error> {
 
 fn open() -> Result<Llvm, Error> {
     let mut tried = Vec::new();
-    for Candidate { path, forced } in find::candidates() {
-        match open_one(&path) {
-            Ok(llvm) if llvm.version.0 >= find::OLDEST => {
-                // SAFETY: the handler has the type LLVM wants and lives as long as the process.
-                unsafe { (llvm.install_fatal_error_handler)(crate::worker::on_fatal_error) };
-                return Ok(llvm);
-            }
-            Ok(llvm) => tried.push(format!(
-                "{}: version {} is older than {}",
-                path.display(),
-                llvm.version.0,
-                find::OLDEST
-            )),
-            Err(e) => {
-                let by = if forced { " (named by KERNELSMITH_LLVM)" } else { "" };
-                tried.push(format!("{}{by}: {e}", path.display()));
+    for Place { name, files } in find::places() {
+        let mut failures = Vec::new();
+        for file in &files {
+            match open_one(file) {
+                Ok(llvm) => {
+                    // SAFETY: the handler has the type LLVM wants and lives as long as the process.
+                    unsafe { (llvm.install_fatal_error_handler)(crate::worker::on_fatal_error) };
+                    return Ok(llvm);
+                }
+                Err(failure) => failures.push(failure),
             }
         }
+        // A long list of names the loader does not know says no more than the first.
+        let more = failures.len().saturating_sub(3);
+        failures.truncate(3);
+        let text = if failures.is_empty() { "nothing there".into() } else { failures.join("; ") };
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        tried.push(format!("{name}: {text}{more}"));
     }
     Err(Error::NotFound { tried })
 }
 
-fn open_one(path: &std::path::Path) -> Result<Llvm, libloading::Error> {
+fn open_one(path: &Path) -> Result<Llvm, String> {
     // SAFETY: loading LLVM runs its static initialisers, which register options and no more.
-    unsafe {
-        let library = Library::new(path)?;
-        let mut llvm = Llvm::load(path.to_owned(), library)?;
-        let (mut major, mut minor, mut patch) = (0, 0, 0);
-        (llvm.get_version)(&mut major, &mut minor, &mut patch);
-        llvm.version = (major, minor, patch);
-        Ok(llvm)
+    let mut llvm = unsafe {
+        let library = Library::new(path).map_err(|e| describe(&e))?;
+        Llvm::load(path.to_owned(), library).map_err(|e| describe(&e))?
+    };
+    let (mut major, mut minor, mut patch) = (0, 0, 0);
+    // SAFETY: the three are written.
+    unsafe { (llvm.get_version)(&mut major, &mut minor, &mut patch) };
+    if major < find::OLDEST {
+        let path = path.display();
+        return Err(format!("{path} is LLVM {major}, older than {}", find::OLDEST));
     }
+    llvm.version = (major, minor, patch);
+    Ok(llvm)
+}
+
+/// The loader's own words, which name the file or symbol.
+fn describe(error: &libloading::Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -1,16 +1,17 @@
-//! From IR text to machine code, for one target.
+//! The machines that code is generated for.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 use std::ptr::null_mut;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::ffi::{Llvm, Ref, llvm};
-use crate::module::{Module, c_string};
-use crate::{Error, worker};
+use crate::ffi::{Llvm, Ref, c_string, llvm};
+use crate::{Context, Error, Module, probe};
 
 /// How hard LLVM's instruction selection and register allocation try.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effort {
+    /// `-O0`: the fast instruction selector. For code that runs once.
+    None,
     /// `-O1`.
     Less,
     /// `-O2`.
@@ -19,28 +20,31 @@ pub enum Effort {
     Aggressive,
 }
 
-/// A machine to generate code for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What defines a [`Machine`].
+///
+/// Code is always position independent, and in the target's default code model: AMD's loader and
+/// the in-process linker both ask for that.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MachineOptions {
     /// The target triple.
     pub triple: String,
     /// The processor, as `-mcpu` takes it.
     pub cpu: String,
-    /// Features, as `-mattr` takes them.
+    /// Features, as `-mattr` takes them. LLVM ignores those it does not know.
     pub features: String,
     /// Effort of the code generator.
     pub effort: Effort,
 }
 
-/// A machine to generate code for. Each use builds LLVM's own objects anew on a worker thread:
-/// they are cheap, and not thread-safe.
+/// A machine to generate code for: a description, to be kept and shared. LLVM's own object for it,
+/// [`TargetMachine`], is cheap and not thread-safe, so each use makes a new one.
 #[derive(Clone, Debug)]
 pub struct Machine {
     options: MachineOptions,
 }
 
 /// What to generate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Output {
     /// The IR after the passes, as text.
     Ir,
@@ -50,45 +54,62 @@ pub enum Output {
     Object,
 }
 
-/// The name LLVM gives to this process's own triple, processor and features.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// The names LLVM gives to this process's own target.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Host {
     /// The triple.
     pub triple: String,
     /// The processor's name.
     pub cpu: String,
-    /// The features, as `-mattr` takes them.
+    /// The features, as `-mattr` takes them: what the processor has (`+avx512f`) and has not.
     pub features: String,
 }
 
 impl Host {
-    /// Asks LLVM.
+    /// Asks LLVM, once.
     ///
     /// # Errors
     /// If no LLVM is found.
     pub fn detect() -> Result<Host, Error> {
+        static HOST: OnceLock<Host> = OnceLock::new();
         let llvm = llvm()?;
         // SAFETY: the three strings are ours.
-        unsafe {
-            Ok(Host {
+        let ask = || unsafe {
+            Host {
                 triple: llvm.take_message((llvm.default_triple)()),
                 cpu: llvm.take_message((llvm.host_cpu_name)()),
                 features: llvm.take_message((llvm.host_cpu_features)()),
-            })
-        }
+            }
+        };
+        Ok(HOST.get_or_init(ask).clone())
+    }
+
+    /// Whether the processor has a feature, by LLVM's name for it: `avx512bf16`.
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.split(',').any(|f| f.strip_prefix('+') == Some(feature))
     }
 }
 
 impl Machine {
-    /// A machine, of which nothing is checked yet but that LLVM knows its target.
+    /// A machine. Checks that LLVM has the target, a code generator for it, and the processor.
     ///
     /// # Errors
-    /// If no LLVM is found, or it lacks the target.
+    /// If no LLVM is found, or it lacks one of these.
     pub fn new(options: MachineOptions) -> Result<Machine, Error> {
-        initialize(llvm()?, &options.triple)?;
         let machine = Machine { options };
-        machine.with_raw(|_| Ok(()))?;
+        let checked = machine.clone();
+        Context::with(move |context| TargetMachine::new(context, &checked.options).map(drop))?;
+        probe::processor(&machine.options)?;
         Ok(machine)
+    }
+
+    /// The machine this process runs on.
+    ///
+    /// # Errors
+    /// As [`Machine::new`].
+    pub fn host(effort: Effort) -> Result<Machine, Error> {
+        let Host { triple, cpu, features } = Host::detect()?;
+        Machine::new(MachineOptions { triple, cpu, features, effort })
     }
 
     /// The options it was made with.
@@ -97,47 +118,58 @@ impl Machine {
     }
 
     /// Generates code from IR text, after running a pass pipeline (as `opt -passes=` takes it;
-    /// none if empty).
+    /// none if empty). Triple and data layout need not be in the text.
     ///
     /// # Errors
-    /// If the IR is not valid, or LLVM cannot generate code for it.
+    /// If the IR or the pipeline is not valid, or LLVM cannot generate code.
     pub fn compile(&self, ir: String, passes: &str, output: Output) -> Result<Vec<u8>, Error> {
-        let machine = self.clone();
-        let passes = passes.to_owned();
-        worker::run(move || {
-            machine.with_raw(|raw| {
-                let module = Module::parse(&ir)?;
-                module.set_machine(&machine.options.triple, raw)?;
-                module.verify()?;
-                if !passes.is_empty() {
-                    module.run_passes(&passes, raw)?;
-                }
-                match output {
-                    Output::Ir => Ok(module.text().into_bytes()),
-                    Output::Assembly => module.emit(raw, false),
-                    Output::Object => module.emit(raw, true),
-                }
-            })
-        })
+        emit(&self.options, ir, passes, output)
     }
+}
 
-    fn with_raw<T>(&self, use_it: impl FnOnce(Ref) -> Result<T, Error>) -> Result<T, Error> {
-        struct Guard(&'static Llvm, Ref);
-        impl Drop for Guard {
-            fn drop(&mut self) {
-                // SAFETY: the machine is ours and no longer used.
-                unsafe { (self.0.dispose_machine)(self.1) }
-            }
-        }
+pub(crate) fn emit(
+    options: &MachineOptions,
+    ir: String,
+    passes: &str,
+    output: Output,
+) -> Result<Vec<u8>, Error> {
+    let (options, passes) = (options.clone(), passes.to_owned());
+    Context::with(move |context| {
+        let machine = TargetMachine::new(context, &options)?;
+        let module = Module::parse(context, &ir)?;
+        module.set_machine(&machine);
+        module.verify()?;
+        module.run_passes(&passes, &machine)?;
+        module.emit(&machine, output)
+    })
+}
+
+/// LLVM's object for a [`Machine`].
+pub struct TargetMachine<'cx> {
+    context: &'cx Context,
+    pub(crate) raw: Ref,
+    pub(crate) triple: CString,
+}
+
+impl<'cx> TargetMachine<'cx> {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// If LLVM lacks the target or a code generator for it.
+    pub fn new(
+        context: &'cx Context,
+        options: &MachineOptions,
+    ) -> Result<TargetMachine<'cx>, Error> {
         /// `LLVMRelocPIC`.
         const PIC: i32 = 2;
         /// `LLVMCodeModelDefault`.
         const CODE_MODEL: i32 = 0;
 
-        let llvm = llvm()?;
-        let MachineOptions { triple, cpu, features, effort } = &self.options;
-        let [c_triple, cpu, features] = [c_string(triple)?, c_string(cpu)?, c_string(features)?];
+        let llvm = context.llvm;
+        let MachineOptions { triple, cpu, features, effort } = options;
+        initialize(llvm, triple)?;
         let no_target = |message| Error::NoTarget { triple: triple.clone(), message };
+        let [c_triple, cpu, features] = [c_string(triple)?, c_string(cpu)?, c_string(features)?];
         let (mut target, mut message): (Ref, *mut c_char) = (null_mut(), null_mut());
         // SAFETY: all strings outlive the calls; on failure the message is ours.
         let raw = unsafe {
@@ -149,7 +181,7 @@ impl Machine {
                 c_triple.as_ptr(),
                 cpu.as_ptr(),
                 features.as_ptr(),
-                *effort as i32 + 1, // LLVMCodeGenLevelNone = 0
+                *effort as i32, // LLVMCodeGenLevelNone = 0 to LLVMCodeGenLevelAggressive = 3
                 PIC,
                 CODE_MODEL,
             )
@@ -157,13 +189,19 @@ impl Machine {
         if raw.is_null() {
             return Err(no_target("LLVM has no code generator for it".into()));
         }
-        let guard = Guard(llvm, raw);
-        use_it(guard.1)
+        Ok(TargetMachine { context, raw, triple: c_triple })
     }
 }
 
-/// Initialises the target a triple needs, once.
-fn initialize(llvm: &Llvm, triple: &str) -> Result<(), Error> {
+impl Drop for TargetMachine<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the machine is ours.
+        unsafe { (self.context.llvm.dispose_machine)(self.raw) }
+    }
+}
+
+/// Initialises the target a triple needs, once. Others would only cost time.
+pub(crate) fn initialize(llvm: &Llvm, triple: &str) -> Result<(), Error> {
     static DONE: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
     let name = match triple.split('-').next() {
         Some("x86_64") => "X86",
@@ -176,9 +214,11 @@ fn initialize(llvm: &Llvm, triple: &str) -> Result<(), Error> {
             });
         }
     };
-    let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Registering is not thread-safe in LLVM.
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !done.contains(&name) {
-        llvm.initialize_target(name)?;
+        let parts = ["TargetInfo", "Target", "TargetMC", "AsmPrinter", "AsmParser", "Disassembler"];
+        llvm.initialize(name, &parts)?;
         done.push(name);
     }
     Ok(())

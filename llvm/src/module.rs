@@ -1,144 +1,126 @@
-//! A module of LLVM IR in a context of its own. Not `Send`: it stays on its worker thread.
+//! A module of LLVM IR.
 
-use std::cell::RefCell;
-use std::ffi::{CString, c_void};
+use std::fmt;
 use std::ptr::null_mut;
 
-use crate::Error;
-use crate::ffi::{Llvm, Ref, llvm};
+use crate::ffi::Ref;
+use crate::ffi::c_string;
+use crate::machine::TargetMachine;
+use crate::{Context, Error, Output};
 
-/// A parsed module with its context.
-pub(crate) struct Module {
-    llvm: &'static Llvm,
-    context: Ref,
-    pub(crate) raw: Ref,
-    /// Errors the diagnostic handler was told, boxed so that their address is stable.
-    diagnostics: Box<RefCell<Vec<String>>>,
+/// A module of LLVM IR. Its [`Display`](fmt::Display) is its textual form.
+pub struct Module<'cx> {
+    context: &'cx Context,
+    raw: Ref,
 }
 
-/// `LLVMDSError`.
-const SEVERITY_ERROR: i32 = 0;
-
-extern "C" fn on_diagnostic(info: Ref, sink: *mut c_void) {
-    let Ok(llvm) = llvm() else { return };
-    // SAFETY: `sink` is the `diagnostics` of the module whose context reports.
-    unsafe {
-        if (llvm.get_diag_info_severity)(info) == SEVERITY_ERROR {
-            let text = llvm.take_message((llvm.get_diag_info_description)(info));
-            (*sink.cast::<RefCell<Vec<String>>>()).borrow_mut().push(text);
-        }
-    }
-}
-
-impl Module {
+impl<'cx> Module<'cx> {
     /// Parses textual IR.
     ///
     /// # Errors
-    /// With LLVM's message, which has the line.
-    pub(crate) fn parse(text: &str) -> Result<Module, Error> {
-        let llvm = llvm()?;
-        let diagnostics = Box::new(RefCell::new(Vec::new()));
-        // SAFETY: the context is ours; the handler's sink lives as long as it, in the module.
-        let context = unsafe {
-            let context = (llvm.context_create)();
-            let sink = (&raw const *diagnostics).cast_mut().cast();
-            (llvm.context_set_diagnostic_handler)(context, on_diagnostic, sink);
-            context
-        };
-        let mut module = Module { llvm, context, raw: null_mut(), diagnostics };
-        let mut message = null_mut();
-        // SAFETY: the buffer copies the text and is consumed by parsing, also when that fails.
+    /// [`Error::InvalidIr`] with LLVM's message, which has the line and its text.
+    pub fn parse(context: &'cx Context, text: &str) -> Result<Module<'cx>, Error> {
+        let llvm = context.llvm;
+        let (mut raw, mut message) = (null_mut(), null_mut());
+        // SAFETY: the buffer is consumed by parsing, also when that fails.
         let failed = unsafe {
-            let name = c"kernel.ll";
-            let buffer = (llvm.create_buffer)(text.as_ptr().cast(), text.len(), name.as_ptr());
-            (llvm.parse_ir)(context, buffer, &mut module.raw, &mut message) != 0
+            let buffer = llvm.buffer(text.as_bytes(), c"kernel.ll");
+            (llvm.parse_ir)(context.raw, buffer, &mut raw, &mut message) != 0
         };
         if failed {
-            module.raw = null_mut();
-            // SAFETY: on failure the message is ours.
+            // SAFETY: on failure there is no module, and the message is ours.
             return Err(Error::InvalidIr(unsafe { llvm.take_message(message) }));
         }
-        Ok(module)
+        Ok(Module { context, raw })
+    }
+
+    /// Sets triple and data layout to the machine's.
+    pub fn set_machine(&self, machine: &TargetMachine<'cx>) {
+        let llvm = self.context.llvm;
+        // SAFETY: module and machine are alive; triple and layout are copied into the module.
+        unsafe {
+            (llvm.set_target)(self.raw, machine.triple.as_ptr());
+            let layout = (llvm.create_data_layout)(machine.raw);
+            (llvm.set_data_layout)(self.raw, layout);
+            (llvm.dispose_data_layout)(layout);
+        }
     }
 
     /// Checks LLVM's own rules.
-    pub(crate) fn verify(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::InvalidIr`] with the rule that is broken and by what.
+    pub fn verify(&self) -> Result<(), Error> {
         /// `LLVMReturnStatusAction`.
         const RETURN_STATUS: i32 = 2;
+        let llvm = self.context.llvm;
         let mut message = null_mut();
         // SAFETY: the module is alive; the message is ours in either case.
         unsafe {
-            let failed = (self.llvm.verify_module)(self.raw, RETURN_STATUS, &mut message) != 0;
-            let text = self.llvm.take_message(message);
+            let failed = (llvm.verify_module)(self.raw, RETURN_STATUS, &mut message) != 0;
+            let text = llvm.take_message(message);
             if failed { Err(Error::InvalidIr(text)) } else { Ok(()) }
         }
     }
 
-    /// Sets triple and data layout to a machine's.
-    pub(crate) fn set_machine(&self, triple: &str, machine: Ref) -> Result<(), Error> {
-        let triple = c_string(triple)?;
-        // SAFETY: module and machine are alive; the layout is copied into the module.
-        unsafe {
-            (self.llvm.set_target)(self.raw, triple.as_ptr());
-            let layout = (self.llvm.create_data_layout)(machine);
-            (self.llvm.set_data_layout)(self.raw, layout);
-            (self.llvm.dispose_data_layout)(layout);
+    /// Runs a pass pipeline, as `opt -passes=` takes it: `default<O2>`, for example. An empty one
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Passes`] if the pipeline is wrong, [`Error::Codegen`] for what passes report.
+    pub fn run_passes(&self, passes: &str, machine: &TargetMachine<'cx>) -> Result<(), Error> {
+        if passes.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Runs a pass pipeline, as `opt -passes=` takes it.
-    pub(crate) fn run_passes(&self, passes: &str, machine: Ref) -> Result<(), Error> {
-        let passes = c_string(passes)?;
+        let llvm = self.context.llvm;
+        let pipeline = c_string(passes)?;
         // SAFETY: module and machine are alive; the options are freed after use.
-        unsafe {
-            let options = (self.llvm.create_pass_options)();
-            let error = (self.llvm.run_passes)(self.raw, passes.as_ptr(), machine, options);
-            (self.llvm.dispose_pass_options)(options);
-            self.llvm.check(error)
-        }
+        let result = unsafe {
+            let options = (llvm.create_pass_options)();
+            let error = (llvm.run_passes)(self.raw, pipeline.as_ptr(), machine.raw, options);
+            (llvm.dispose_pass_options)(options);
+            llvm.check(error)
+        };
+        result.map_err(|message| Error::Passes { pipeline: passes.to_owned(), message })?;
+        self.context.check()
     }
 
-    /// Machine code: assembly text or an object file.
-    pub(crate) fn emit(&self, machine: Ref, object: bool) -> Result<Vec<u8>, Error> {
+    /// The module in the form asked for. Takes the module, as generating code changes its IR.
+    ///
+    /// # Errors
+    /// [`Error::Codegen`] if LLVM cannot generate code for it.
+    pub fn emit(self, machine: &TargetMachine<'cx>, output: Output) -> Result<Vec<u8>, Error> {
+        // LLVMAssemblyFile = 0, LLVMObjectFile = 1
+        let kind = match output {
+            Output::Ir => return Ok(self.to_string().into_bytes()),
+            Output::Assembly => 0,
+            Output::Object => 1,
+        };
+        let llvm = self.context.llvm;
         let (mut message, mut buffer) = (null_mut(), null_mut());
         // SAFETY: module and machine are alive; message or buffer is ours by the outcome.
         let bytes = unsafe {
-            let kind = i32::from(object); // LLVMAssemblyFile = 0, LLVMObjectFile = 1
-            let failed =
-                (self.llvm.emit_to_buffer)(machine, self.raw, kind, &mut message, &mut buffer) != 0;
-            if failed {
-                return Err(Error::Other(self.llvm.take_message(message)));
+            if (llvm.emit_to_buffer)(machine.raw, self.raw, kind, &mut message, &mut buffer) != 0 {
+                return Err(Error::Codegen(llvm.take_message(message)));
             }
-            self.llvm.take_buffer(buffer)
+            llvm.take_buffer(buffer)
         };
-        // Some errors of code generation only reach the diagnostic handler.
-        match self.diagnostics.borrow().first() {
-            Some(error) => Err(Error::Fatal(error.clone())),
-            None => Ok(bytes),
-        }
+        self.context.check()?;
+        Ok(bytes)
     }
+}
 
-    /// The module as text.
-    pub(crate) fn text(&self) -> String {
+impl fmt::Display for Module<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let llvm = self.context.llvm;
         // SAFETY: the module is alive and the string is ours.
-        unsafe { self.llvm.take_message((self.llvm.print_module)(self.raw)) }
+        f.write_str(&unsafe { llvm.take_message((llvm.print_module)(self.raw)) })
     }
 }
 
-impl Drop for Module {
+impl Drop for Module<'_> {
     fn drop(&mut self) {
-        // SAFETY: both are ours; the module goes before its context.
-        unsafe {
-            if !self.raw.is_null() {
-                (self.llvm.dispose_module)(self.raw);
-            }
-            (self.llvm.context_dispose)(self.context);
-        }
+        // SAFETY: the module is ours, and its context is alive.
+        unsafe { (self.context.llvm.dispose_module)(self.raw) }
     }
-}
-
-/// A C string; no text we make has a NUL in it.
-pub(crate) fn c_string(text: &str) -> Result<CString, Error> {
-    CString::new(text).map_err(|_| Error::Other(format!("NUL in {text:?}")))
 }

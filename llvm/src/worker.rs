@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
+use std::panic::resume_unwind;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -23,10 +24,11 @@ thread_local! {
 /// Stack of a worker: LLVM recurses over expression trees.
 const STACK_BYTES: usize = 16 << 20;
 
-/// Runs `work` on a thread of its own.
+/// Runs `work` on a thread of its own and waits for it. A panic of `work` goes on in the caller.
 ///
 /// # Errors
-/// Those of `work`, and [`Error::Fatal`].
+/// Those of `work`, and [`Error::Codegen`] for a fatal error of LLVM. After one, nothing that
+/// `work` owned is ever dropped: that is why it must own all it uses.
 pub(crate) fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -34,22 +36,25 @@ pub(crate) fn run<T: Send + 'static>(
     let body = move || {
         let fatal = done.clone();
         let report: Report = Box::new(move |message| {
-            // The receiver is waiting for this.
-            let _ = fatal.send(Err(Error::Fatal(message)));
+            // It can only fail if nobody waits any more.
+            let _ = fatal.send(Err(Error::Codegen(message)));
         });
         REPORT.with(|r| *r.borrow_mut() = Some(report));
-        let result = work();
-        // So that the channel closes, should `work` have panicked.
-        REPORT.with(|r| r.borrow_mut().take());
-        let _ = done.send(result);
+        let _ = done.send(work());
     };
-    thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("kernelsmith-llvm".into())
         .stack_size(STACK_BYTES)
         .spawn(body)
-        .map_err(|e| Error::Other(format!("no thread for code generation: {e}")))?;
-    let panicked = || Err(Error::Other("the code generation thread panicked".into()));
-    outcome.recv().unwrap_or_else(|_| panicked())
+        .map_err(|e| Error::Thread(e.to_string()))?;
+    match outcome.recv() {
+        Ok(result) => result,
+        // Both senders went without a word: the thread unwound.
+        Err(_) => match thread.join() {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => Err(Error::Thread("it ended without a result".into())),
+        },
+    }
 }
 
 /// LLVM's fatal error handler.
@@ -64,5 +69,17 @@ pub(crate) extern "C" fn on_fatal_error(reason: *const c_char) {
     report(reason);
     loop {
         thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_goes_on_in_the_caller() {
+        let caught = std::panic::catch_unwind(|| run(|| -> Result<(), Error> { panic!("oh") }));
+        let message = caught.unwrap_err();
+        assert_eq!(*message.downcast_ref::<&str>().unwrap(), "oh");
     }
 }
