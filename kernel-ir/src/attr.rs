@@ -2,6 +2,7 @@
 
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
+use crate::rounding::{f64_to_bf16, f64_to_f16};
 use crate::types::Scalar;
 
 /// A scalar constant as the bits of its type, zero-extended to 64.
@@ -67,8 +68,8 @@ impl Const {
     /// If `ty` is not a float: a bug in the compiler.
     pub fn float(ty: Scalar, x: f64) -> Const {
         match ty {
-            Scalar::F16 => Const::new(ty, half::f16::from_f64(x).to_bits() as u64),
-            Scalar::BF16 => Const::new(ty, half::bf16::from_f64(x).to_bits() as u64),
+            Scalar::F16 => Const::new(ty, f64_to_f16(x).to_bits() as u64),
+            Scalar::BF16 => Const::new(ty, f64_to_bf16(x).to_bits() as u64),
             Scalar::F32 => Const::f32(x as f32),
             Scalar::F64 => Const::f64(x),
             _ => panic!("Const::float of type {ty}"),

@@ -1,8 +1,12 @@
 //! The exact meaning of the pure scalar operations, on constants.
 //!
-//! Constant folding and the interpreter share it, so that what folds is what would have run.
-//! The functions that targets compute by polynomials (`exp` and the like) are not here: their
-//! results are allowed to differ in the last place, and folding must not show.
+//! [`eval`] is what constant folding may use: operations of which every target gives the same
+//! bits. [`reference`] adds the functions that targets compute by polynomials (`exp` and the like):
+//! their results may differ in the last places, and folding must not show.
+//!
+//! Vectors are their lanes: an operation on vectors is the operation on each lane.
+
+use std::cmp::Ordering;
 
 use half::{bf16, f16};
 
@@ -10,19 +14,69 @@ use crate::attr::Const;
 use crate::op::Opcode;
 use crate::types::Scalar;
 
-/// The result of a pure scalar operation; `None` if the operation is not exact, is no scalar
-/// operation, or has no result (division by zero).
+/// Whether an operation's result is the same bits on every target, so that folding it while
+/// compiling cannot be told from computing it.
+pub const fn folds(op: Opcode) -> bool {
+    !matches!(
+        op,
+        Opcode::Rsqrt
+            | Opcode::Exp
+            | Opcode::Exp2
+            | Opcode::Exp2Fast
+            | Opcode::Log
+            | Opcode::Log2
+            | Opcode::Sin
+            | Opcode::Cos
+            | Opcode::Tanh
+            | Opcode::Erf
+            | Opcode::Pow
+    ) && op.is_pure()
+}
+
+/// The result of a pure scalar operation; `None` if the operation does not [fold](folds), is no
+/// scalar operation, or has no result (division by zero).
+///
+/// Small floats compute in `f32` and round, which is exact for `+ - * /` and `sqrt` (24 bits are at
+/// least twice their 11 and two more); their `fma` rounds the exact sum once. Integers become
+/// `bf16` through `f32`, as on every target.
 pub fn eval(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
-    use Opcode::{Bitcast, Cast, Eq, Ge, Gt, Le, Lt, Ne, Select};
+    use Opcode::{Abs, Bitcast, Cast, CopySign, Eq, Ge, Gt, Le, Lt, Ne, Neg, Select};
     let first = *operands.first()?;
     match op {
         Eq | Ne | Lt | Le | Gt | Ge => compare(op, first, operands[1]).map(Const::bool),
         Select => Some(if first.bits != 0 { operands[1] } else { operands[2] }),
         Cast => cast(first, result),
         Bitcast => Some(Const::new(result, first.bits)),
+        Neg | Abs | CopySign if first.ty.is_float() => Some(sign(op, operands)),
         _ if first.ty.is_float() => float(op, operands, result),
         _ => int(op, operands, result),
     }
+}
+
+/// The result of any pure scalar operation: [`eval`]'s, or for the functions that targets
+/// approximate the true value rounded (`f64` results: to an ulp or so, as `std` and `libm` are).
+pub fn reference(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
+    if folds(op) {
+        return eval(op, operands, result);
+    }
+    let x = operands.first()?.as_f64()?;
+    let y = operands.get(1).and_then(|c| c.as_f64());
+    Some(Const::float(
+        result,
+        match op {
+            Opcode::Rsqrt => 1.0 / x.sqrt(),
+            Opcode::Exp => x.exp(),
+            Opcode::Exp2 | Opcode::Exp2Fast => x.exp2(),
+            Opcode::Log => x.ln(),
+            Opcode::Log2 => x.log2(),
+            Opcode::Sin => x.sin(),
+            Opcode::Cos => x.cos(),
+            Opcode::Tanh => x.tanh(),
+            Opcode::Erf => libm::erf(x),
+            Opcode::Pow => x.powf(y?),
+            _ => return None,
+        },
+    ))
 }
 
 fn compare(op: Opcode, a: Const, b: Const) -> Option<bool> {
@@ -43,7 +97,11 @@ fn compare(op: Opcode, a: Const, b: Const) -> Option<bool> {
 
 /// Rust's `as`.
 fn cast(x: Const, to: Scalar) -> Option<Const> {
-    if to == Scalar::Bool || to == Scalar::E4M3 || to == Scalar::E5M2 || to == Scalar::TF32 {
+    if to == x.ty {
+        return Some(x);
+    }
+    let computes = |ty: Scalar| ty.is_num() || ty == Scalar::Bool;
+    if to == Scalar::Bool || !computes(x.ty) || !computes(to) {
         return None;
     }
     match x.as_f64() {
@@ -60,11 +118,7 @@ fn cast(x: Const, to: Scalar) -> Option<Const> {
             let (low, high) = bounds(to);
             Some(Const::int(to, (value as i128).clamp(low, high)))
         }
-        Some(value) => Some(match (x.ty, to) {
-            (Scalar::F64, Scalar::F16 | Scalar::BF16) => Const::float(to, value),
-            (_, Scalar::F16 | Scalar::BF16) => small(to, value as f32),
-            _ => Const::float(to, value),
-        }),
+        Some(value) => Some(Const::float(to, value)),
     }
 }
 
@@ -126,33 +180,49 @@ fn mul_hi_u64(a: u64, b: u64) -> i128 {
     ((u128::from(a) * u128::from(b)) >> 64) as i128
 }
 
-fn float(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
-    let bits = match result {
-        Scalar::F64 => {
-            let x: Vec<f64> = operands.iter().map(|c| f64::from_bits(c.bits)).collect();
-            float_64(op, &x)?.to_bits()
-        }
-        Scalar::F32 => {
-            let x: Vec<f32> = operands.iter().map(|c| f32::from_bits(c.bits as u32)).collect();
-            float_32(op, &x)?.to_bits().into()
-        }
-        // The small types compute in f32 and round; fma in f64, where the product is exact.
-        Scalar::F16 | Scalar::BF16 => {
-            let x: Option<Vec<f64>> = operands.iter().map(|c| c.as_f64()).collect();
-            let x = x?;
-            if op == Opcode::Fma {
-                return cast(Const::f64(float_64(op, &x)?), result);
-            }
-            let x: Vec<f32> = x.into_iter().map(|x| x as f32).collect();
-            return cast(Const::f32(float_32(op, &x)?), result);
-        }
-        _ => return None,
+/// What a sign does: bits alone, so that the payload of a NaN stays.
+fn sign(op: Opcode, operands: &[Const]) -> Const {
+    let x = operands[0];
+    let mask = 1 << (x.ty.bits() - 1);
+    let bits = match op {
+        Opcode::Neg => x.bits ^ mask,
+        Opcode::Abs => x.bits & !mask,
+        _ => (x.bits & !mask) | (operands[1].bits & mask),
     };
-    Some(Const::new(result, bits))
+    Const::new(x.ty, bits)
+}
+
+fn float(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
+    let wide: Vec<f64> = operands.iter().map(|c| c.as_f64()).collect::<Option<_>>()?;
+    let narrow = || wide.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    Some(match result {
+        Scalar::F64 => Const::f64(float_64(op, &wide)?),
+        Scalar::F32 => Const::f32(float_32(op, &narrow())?),
+        Scalar::F16 | Scalar::BF16 if op == Opcode::Fma => {
+            Const::float(result, fma_to_odd(wide[0], wide[1], wide[2]))
+        }
+        Scalar::F16 | Scalar::BF16 => small(result, float_32(op, &narrow())?),
+        _ => return None,
+    })
+}
+
+/// `a * b + c` of small floats, whose product is exact in `f64`, rounded to odd: a sum cut to 53
+/// bits must not look like the middle of two neighbours.
+fn fma_to_odd(a: f64, b: f64, c: f64) -> f64 {
+    let product = a * b;
+    let sum = product + c;
+    // Knuth's two-sum: what the addition lost, exactly.
+    let rest = sum - product;
+    let lost = (product - (sum - rest)) + (c - rest);
+    if lost == 0.0 || lost.is_nan() || sum.to_bits() & 1 == 1 {
+        return sum;
+    }
+    let toward_zero = (lost < 0.0) != (sum < 0.0);
+    f64::from_bits(if toward_zero { sum.to_bits() - 1 } else { sum.to_bits() + 1 })
 }
 
 macro_rules! float_fn {
-    ($name:ident $ty:ty) => {
+    ($name:ident $extreme:ident $ty:ty) => {
         fn $name(op: Opcode, x: &[$ty]) -> Option<$ty> {
             use Opcode::*;
             Some(match op {
@@ -161,25 +231,32 @@ macro_rules! float_fn {
                 Mul => x[0] * x[1],
                 Div => x[0] / x[1],
                 Rem => x[0] % x[1],
-                Neg => -x[0],
-                Abs => x[0].abs(),
-                Min => x[0].min(x[1]),
-                Max => x[0].max(x[1]),
+                Min => $extreme(x[0], x[1], Ordering::Less),
+                Max => $extreme(x[0], x[1], Ordering::Greater),
                 Fma => x[0].mul_add(x[1], x[2]),
                 Sqrt => x[0].sqrt(),
                 Floor => x[0].floor(),
                 Ceil => x[0].ceil(),
                 Trunc => x[0].trunc(),
                 RoundEven => x[0].round_ties_even(),
-                CopySign => x[0].copysign(x[1]),
                 _ => return None,
             })
+        }
+
+        /// The lesser or greater. Rust leaves the sign open between two zeros; here -0 is less.
+        fn $extreme(a: $ty, b: $ty, wanted: Ordering) -> $ty {
+            let first = match a.partial_cmp(&b) {
+                Some(Ordering::Equal) => a.is_sign_negative() == (wanted == Ordering::Less),
+                Some(order) => order == wanted,
+                None => b.is_nan(),
+            };
+            if first { a } else { b }
         }
     };
 }
 
-float_fn!(float_32 f32);
-float_fn!(float_64 f64);
+float_fn!(float_32 extreme_32 f32);
+float_fn!(float_64 extreme_64 f64);
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ pub mod mma;
 pub mod op;
 pub mod passes;
 pub mod print;
+mod rounding;
 pub mod target;
 pub mod types;
 
