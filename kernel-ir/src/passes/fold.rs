@@ -1,89 +1,160 @@
-//! What an operation comes to when some of its operands are constants. Only identities that are
-//! exact for every value are here; for floats, NaN and signed zeros leave few.
+//! Constant folding and algebraic identities.
+//!
+//! Only identities that hold for every value are here, so floats have few: NaN, signed zeros and
+//! infinities break most. What was computed by a target's own approximation is not folded.
 
-use crate::attr::Const;
+mod rules;
+
+use crate::attr::{Attr, Const};
 use crate::eval::eval;
-use crate::kernel::{Inst, Kernel, Value};
+use crate::kernel::{Inst, Kernel, Region, Value};
 use crate::op::Opcode;
+use crate::passes::edit::{Emit, Subst};
+use crate::types::Type;
 
-/// What an instruction turned out to be.
-pub(crate) enum Folded {
+/// What an instruction comes to.
+enum Simpler {
     /// A constant.
     Const(Const),
     /// Another value.
     Value(Value),
-    /// A simpler operation on these operands.
-    Op(Opcode, Vec<Value>),
+    /// A simpler operation.
+    Op(Opcode, Vec<Term>),
+    /// The same with another attribute, of a vector's lane.
+    Lane(Opcode, u8, Value),
 }
 
-/// Folds a pure instruction with one scalar result.
-pub(crate) fn fold(
-    kernel: &Kernel,
-    inst: &Inst,
-    constant: impl Fn(Value) -> Option<Const>,
-) -> Option<Folded> {
-    let ty = kernel.ty(inst.results[0]);
-    let crate::Type::Scalar(scalar) = ty else { return None };
-    let operands = &inst.operands;
-    let constants: Vec<Option<Const>> = operands.iter().map(|&o| constant(o)).collect();
-    if !operands.is_empty()
-        && let Some(all) = constants.iter().copied().collect::<Option<Vec<_>>>()
-        && let Some(result) = eval(inst.op, &all, scalar)
-    {
-        return Some(Folded::Const(result));
-    }
-    let int = |i: usize| constants.get(i).copied().flatten().filter(|c| !c.ty.is_float());
-    let is = |i: usize, x: i128| int(i).is_some_and(|c| c.as_int() == x);
-    let same = operands.len() >= 2 && operands[0] == operands[1];
-    let zero = Const::new(scalar, 0);
-    match inst.op {
-        Opcode::Add | Opcode::Or | Opcode::Xor if is(1, 0) => Some(Folded::Value(operands[0])),
-        Opcode::Add | Opcode::Or | Opcode::Xor if is(0, 0) => Some(Folded::Value(operands[1])),
-        Opcode::Sub | Opcode::Shl | Opcode::Shr if is(1, 0) => Some(Folded::Value(operands[0])),
-        Opcode::Mul if is(1, 1) => Some(Folded::Value(operands[0])),
-        Opcode::Mul if is(0, 1) => Some(Folded::Value(operands[1])),
-        Opcode::Mul | Opcode::And if is(0, 0) || is(1, 0) => Some(Folded::Const(zero)),
-        Opcode::Div if is(1, 1) => Some(Folded::Value(operands[0])),
-        Opcode::Rem if is(1, 1) && scalar.is_int() => Some(Folded::Const(zero)),
-        Opcode::Sub | Opcode::Xor if same && !scalar.is_float() => Some(Folded::Const(zero)),
-        Opcode::And | Opcode::Or | Opcode::Min | Opcode::Max if same => {
-            Some(Folded::Value(operands[0]))
+/// An operand of a simpler operation.
+enum Term {
+    Value(Value),
+    /// To be made.
+    Const(Const),
+}
+
+/// Simplifies every pure instruction as far as the rules go.
+pub fn run(kernel: &mut Kernel) {
+    let mut body = std::mem::take(&mut kernel.body);
+    let definitions = vec![None; kernel.types.len()];
+    let mut folder = Folder { kernel, definitions, subst: Subst::default() };
+    folder.region(&mut body);
+    kernel.body = body;
+}
+
+/// A pure instruction, as far as rules look at it.
+#[derive(Clone)]
+struct Definition {
+    op: Opcode,
+    attr: Attr,
+    operands: Vec<Value>,
+}
+
+struct Folder<'k> {
+    kernel: &'k mut Kernel,
+    definitions: Vec<Option<Definition>>,
+    subst: Subst,
+}
+
+impl Folder<'_> {
+    fn region(&mut self, region: &mut Region) {
+        let old = std::mem::take(&mut region.insts);
+        let mut out = Vec::with_capacity(old.len());
+        for mut inst in old {
+            self.subst.apply(&mut inst);
+            if inst.op == Opcode::If {
+                self.turn(&mut inst);
+            }
+            for inner in &mut inst.regions {
+                self.region(inner);
+            }
+            if !inst.op.is_pure() || self.simplify(&mut inst, &mut out) {
+                out.push(inst);
+            }
         }
-        Opcode::Cast if kernel.ty(operands[0]) == ty => Some(Folded::Value(operands[0])),
-        Opcode::Select => select(operands, &constants),
-        Opcode::And | Opcode::Or if scalar == crate::Scalar::Bool => {
-            logic(inst.op, operands, &constants)
+        region.insts = out;
+    }
+
+    /// An `if` on a negation: on the value itself, with its regions exchanged.
+    fn turn(&mut self, inst: &mut Inst) {
+        while let Some(Definition { op: Opcode::Not, operands, .. }) = self.def(inst.operands[0]) {
+            inst.operands[0] = operands[0];
+            inst.regions.swap(0, 1);
         }
-        _ => None,
     }
-}
 
-fn select(operands: &[Value], constants: &[Option<Const>]) -> Option<Folded> {
-    if operands[1] == operands[2] {
-        return Some(Folded::Value(operands[1]));
+    /// Applies rules until none applies; whether the instruction is still needed.
+    fn simplify(&mut self, inst: &mut Inst, out: &mut Vec<Inst>) -> bool {
+        loop {
+            let simpler = match self.evaluate(inst) {
+                Some(c) => Some(Simpler::Const(c)),
+                None => self.rules(inst),
+            };
+            match simpler {
+                None => break,
+                Some(Simpler::Const(c)) => {
+                    (inst.op, inst.attr) = (Opcode::Const, Attr::Const(c));
+                    inst.operands.clear();
+                    break;
+                }
+                Some(Simpler::Value(value)) => {
+                    self.subst.set(inst.result(), value);
+                    return false;
+                }
+                Some(Simpler::Op(op, terms)) => {
+                    inst.op = op;
+                    inst.attr = Attr::None;
+                    inst.operands = terms.into_iter().map(|t| self.operand(t, inst, out)).collect();
+                }
+                Some(Simpler::Lane(op, lane, vector)) => {
+                    inst.op = op;
+                    inst.attr = Attr::Lane(lane);
+                    inst.operands = vec![vector];
+                }
+            }
+        }
+        self.define(inst);
+        true
     }
-    if let Some(condition) = constants[0] {
-        return Some(Folded::Value(operands[if condition.bits != 0 { 1 } else { 2 }]));
-    }
-    let is_bool = |c: Option<Const>, bits| c == Some(Const::new(crate::Scalar::Bool, bits));
-    if is_bool(constants[2], 0) {
-        return Some(Folded::Op(Opcode::And, vec![operands[0], operands[1]]));
-    }
-    if is_bool(constants[1], 1) {
-        return Some(Folded::Op(Opcode::Or, vec![operands[0], operands[2]]));
-    }
-    None
-}
 
-fn logic(op: Opcode, operands: &[Value], constants: &[Option<Const>]) -> Option<Folded> {
-    for (i, constant) in constants.iter().enumerate() {
-        let Some(constant) = constant else { continue };
-        let absorbing = (op == Opcode::Or) == (constant.bits == 1);
-        return Some(if absorbing {
-            Folded::Const(*constant)
-        } else {
-            Folded::Value(operands[1 - i])
-        });
+    fn operand(&mut self, term: Term, inst: &Inst, out: &mut Vec<Inst>) -> Value {
+        match term {
+            Term::Value(value) => value,
+            Term::Const(c) => {
+                let value = Emit { kernel: self.kernel, out, loc: inst.loc }.constant(c);
+                self.define(&out[out.len() - 1].clone());
+                value
+            }
+        }
     }
-    None
+
+    fn define(&mut self, inst: &Inst) {
+        let Inst { op, attr, operands, .. } = inst;
+        let index = inst.result().index();
+        if self.definitions.len() <= index {
+            self.definitions.resize(index + 1, None);
+        }
+        self.definitions[index] =
+            Some(Definition { op: *op, attr: attr.clone(), operands: operands.clone() });
+    }
+
+    fn def(&self, value: Value) -> Option<&Definition> {
+        self.definitions.get(value.index())?.as_ref()
+    }
+
+    fn constant(&self, value: Value) -> Option<Const> {
+        match self.def(value)?.attr {
+            Attr::Const(c) => Some(c),
+            _ => None,
+        }
+    }
+
+    /// The result, where all operands are constants.
+    fn evaluate(&self, inst: &Inst) -> Option<Const> {
+        if inst.op == Opcode::Const || inst.results.len() != 1 {
+            return None;
+        }
+        let Type::Scalar(result) = self.kernel.ty(inst.result()) else { return None };
+        let operands: Option<Vec<Const>> =
+            inst.operands.iter().map(|&v| self.constant(v)).collect();
+        eval(inst.op, &operands.filter(|o| !o.is_empty())?, result)
+    }
 }

@@ -2,16 +2,21 @@
 //!
 //! Each is a function `run(&mut Kernel)` that leaves the kernel's meaning as it was; [`prepare`]
 //! runs them in order.
+pub mod convergence;
+pub mod cse;
 pub mod dce;
 pub mod flatten;
+pub mod fold;
 pub mod licm;
 pub mod mem2reg;
-pub mod simplify;
+pub mod ranges;
+pub mod uniformity;
 
 mod bitset;
 mod edit;
-mod fold;
+mod memory;
 mod prepare;
-mod ranges;
 
+pub use convergence::ConvergenceError;
 pub use prepare::{DUMP_VARIABLE, Error, prepare};
+pub use uniformity::{Level, Uniformity};

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{dce, flatten, licm, mem2reg, simplify};
+use super::convergence::{self, ConvergenceError};
+use super::{cse, dce, flatten, fold, licm, mem2reg, ranges};
 use crate::kernel::Kernel;
 use crate::target::Target;
 
@@ -16,6 +17,9 @@ const ROUNDS: usize = 2;
 /// Why a kernel cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A barrier or collective operation under divergent control flow.
+    #[error(transparent)]
+    Convergence(#[from] ConvergenceError),
     /// The text of a pass could not be written.
     #[error("{DUMP_VARIABLE}: cannot write {path}: {source}")]
     Dump {
@@ -35,9 +39,12 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     pipeline.dump("staged")?;
     pipeline.run("mem2reg", mem2reg::run)?;
     pipeline.run("dce", dce::run)?;
+    convergence::check(&pipeline.kernel, target)?;
     for _ in 0..ROUNDS {
         pipeline.run("flatten", flatten::run)?;
-        pipeline.run("simplify", simplify::run)?;
+        pipeline.run("fold", fold::run)?;
+        pipeline.run("cse", cse::run)?;
+        pipeline.run("ranges", |k| ranges::run(k, target))?;
         pipeline.run("licm", licm::run)?;
         pipeline.run("dce", dce::run)?;
     }

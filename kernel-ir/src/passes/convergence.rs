@@ -1,0 +1,97 @@
+//! Barriers and collective operations stand where everybody concerned comes together.
+//!
+//! A barrier needs all threads of the block; one that some never reach hangs the others (PTX ISA,
+//! "bar": all threads in the warp must execute the same barrier instruction). A warp's collective
+//! operation needs the whole warp: what a lane gets from one that does not take part is undefined.
+//! Threads that have returned count as arrived at barriers, but have no value to give to a
+//! collective operation.
+
+use super::uniformity::{Level, Raised, Site, Uniformity};
+use crate::kernel::{Kernel, Value};
+use crate::loc::Loc;
+use crate::op::Opcode;
+use crate::target::Target;
+
+/// An operation that needs threads to come together, where they may not.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{location}: `{op}` must be reached by every thread of the {group} together, but {trouble}{trace}"
+)]
+pub struct ConvergenceError {
+    /// The operation's name.
+    pub op: &'static str,
+    /// `file:line:column` of the operation.
+    pub location: String,
+    /// `block` or `warp`.
+    pub group: &'static str,
+    /// What keeps threads away.
+    pub trouble: String,
+    /// From where that comes, one line for each step.
+    pub trace: String,
+}
+
+/// Checks a kernel without variable slots.
+///
+/// # Errors
+/// At the first barrier, warp synchronisation or collective operation under control flow on which
+/// the threads it concerns do not surely agree.
+pub fn check(kernel: &Kernel, target: &Target) -> Result<(), ConvergenceError> {
+    let uniformity = Uniformity::analyse(kernel, target, false);
+    let broken = |site: &&Site| {
+        let (allowed, returned) = allowed(site.op);
+        site.control.level > allowed || (returned && site.returned.level > allowed)
+    };
+    match uniformity.sites.iter().find(broken) {
+        Some(site) => Err(error(kernel, &uniformity, site)),
+        None => Ok(()),
+    }
+}
+
+/// The level an operation needs, and whether returned threads are missed.
+fn allowed(op: Opcode) -> (Level, bool) {
+    match op {
+        Opcode::Barrier => (Level::Block, false),
+        _ => (Level::Warp, true),
+    }
+}
+
+fn error(kernel: &Kernel, uniformity: &Uniformity, site: &Site) -> ConvergenceError {
+    let (level, _) = allowed(site.op);
+    let group = if level == Level::Block { "block" } else { "warp" };
+    let (trouble, raised) = if site.control.level > level {
+        (format!("whether it is reached can differ between the threads of a {group}"), site.control)
+    } else {
+        (format!("some threads of a {group} may have returned before"), site.returned)
+    };
+    ConvergenceError {
+        op: site.op.name(),
+        location: kernel.sources.display(site.loc),
+        group,
+        trouble,
+        trace: trace(kernel, uniformity, raised),
+    }
+}
+
+/// Follows a level to its source; consecutive steps on one line of the source are one.
+fn trace(kernel: &Kernel, uniformity: &Uniformity, raised: Raised) -> String {
+    const STEPS: usize = 8;
+    let mut text = String::new();
+    let mut last = Loc::NONE;
+    let mut at = raised.by;
+    let mut seen: Vec<Value> = Vec::new();
+    while let Some(value) = at
+        && !seen.contains(&value)
+    {
+        seen.push(value);
+        let Some(cause) = uniformity.causes[value.index()] else { break };
+        let source = cause.from.is_none();
+        if source || (cause.loc != last && seen.len() <= STEPS) {
+            let what = if source { "comes from" } else { "depends on" };
+            let location = kernel.sources.display(cause.loc);
+            text.push_str(&format!("\n  {what} `{}` at {location}", cause.op.name()));
+        }
+        last = cause.loc;
+        at = cause.from;
+    }
+    text
+}
