@@ -204,6 +204,8 @@ pub(crate) fn llvm() -> Result<&'static Llvm, Error> {
 }
 
 fn open() -> Result<Llvm, Error> {
+    /// A long list of names the loader does not know says no more than the first.
+    const SHOWN: usize = 2;
     let mut tried = Vec::new();
     for Place { name, files } in find::places() {
         let mut failures = Vec::new();
@@ -217,9 +219,8 @@ fn open() -> Result<Llvm, Error> {
                 Err(failure) => failures.push(failure),
             }
         }
-        // A long list of names the loader does not know says no more than the first.
-        let more = failures.len().saturating_sub(3);
-        failures.truncate(3);
+        let more = failures.len().saturating_sub(SHOWN);
+        failures.truncate(SHOWN);
         let text = if failures.is_empty() { "nothing there".into() } else { failures.join("; ") };
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         tried.push(format!("{name}: {text}{more}"));

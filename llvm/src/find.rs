@@ -41,12 +41,20 @@ pub fn places() -> Box<dyn Iterator<Item = Place>> {
         let name = format!("{OVERRIDE}={}", path.display());
         return Box::new(iter::once(Place { name, files: vec![path.into()] }));
     }
-    let toolchains = sysroots().map(|sysroot| Place {
+    let mut sysroots = sysroots().peekable();
+    let none = sysroots.peek().is_none().then(|| Place {
+        name: "Rust toolchains, rustup's or of a rustc on the PATH".into(),
+        files: Vec::new(),
+    });
+    let toolchains = sysroots.map(|sysroot| Place {
         name: format!("Rust toolchain {}", sysroot.display()),
         files: libraries_in(&sysroot.join("lib"), is_toolchain_library),
     });
     Box::new(
-        toolchains.chain(iter::once_with(system_libraries)).chain(iter::once_with(loader_names)),
+        none.into_iter()
+            .chain(toolchains)
+            .chain(iter::once_with(system_libraries))
+            .chain(iter::once_with(loader_names)),
     )
 }
 
