@@ -1,7 +1,7 @@
 //! Range analysis, and with it the removal of checks that cannot fail.
 //!
 //! One walk in program order that knows, at each place, the interval of every integer and
-//! differences between integers ([`facts`]), from definitions, from the bounds of `for` loops, from
+//! differences between integers (`facts`), from definitions, from the bounds of `for` loops, from
 //! the conditions of the `if`s around, from checks passed, and from `if`s passed whose other region
 //! leaves. Checks whose condition must hold go; comparisons, minima and maxima that are decided
 //! become what they are decided to.
