@@ -32,8 +32,6 @@ struct Lowering<'k> {
     checks: u32,
     /// The error record's address.
     record: String,
-    /// Intrinsics read once at entry, by name.
-    ids: HashMap<&'static str, String>,
 }
 
 /// The LLVM type of an IR type.
@@ -72,7 +70,6 @@ pub fn lower(kernel: &Kernel, gfx: Gfx) -> Result<String, Error> {
         targets: HashMap::new(),
         checks: 0,
         record: "%record".to_owned(),
-        ids: HashMap::new(),
     };
     lowering.entry();
     lowering.region(&kernel.body)?;

@@ -1,0 +1,110 @@
+//! From IR to an object file.
+
+use std::env;
+
+use kernelsmith_ir::Kernel;
+use kernelsmith_llvm::{Effort, Host, Machine, MachineOptions, Output};
+
+use crate::{Error, lower};
+
+/// The instruction set to generate code for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Isa {
+    /// Everything this machine has.
+    #[default]
+    Native,
+    /// x86-64-v4: AVX-512.
+    Avx512,
+    /// x86-64-v3: AVX2 and FMA.
+    Avx2,
+    /// x86-64: SSE2.
+    Sse2,
+}
+
+impl Isa {
+    /// The one that `KERNELSMITH_CPU_FEATURES` names, or the machine's own.
+    ///
+    /// # Errors
+    /// If the variable names none.
+    pub fn from_env() -> Result<Isa, Error> {
+        match env::var("KERNELSMITH_CPU_FEATURES") {
+            Err(_) => Ok(Isa::Native),
+            Ok(name) => match name.as_str() {
+                "" | "native" => Ok(Isa::Native),
+                "avx512" => Ok(Isa::Avx512),
+                "avx2" => Ok(Isa::Avx2),
+                "sse2" => Ok(Isa::Sse2),
+                _ => Err(Error::Isa(name)),
+            },
+        }
+    }
+}
+
+/// A kernel compiled for one block size.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CpuObject {
+    /// A relocatable object file.
+    pub bytes: Vec<u8>,
+    /// The block size.
+    pub block: [u32; 3],
+    /// Bytes of static shared memory.
+    pub shared_bytes: u32,
+}
+
+/// The name of the function in the object.
+pub(crate) const SYMBOL: &str = "kernelsmith_block";
+
+/// Enough to turn stack slots into registers and fold addresses; measured in
+/// `docs/notes/cpu-backend.md`.
+const PASSES: &str = "sroa,early-cse,instcombine,simplifycfg,loop-mssa(licm),gvn,instcombine,adce";
+
+/// Compiles a prepared kernel for a block size.
+///
+/// # Errors
+/// If the CPU lacks an operation, no LLVM is found, or code generation fails.
+pub fn compile(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<CpuObject, Error> {
+    let bytes = generate(kernel, block, isa, Output::Object)?;
+    let (_, shared_bytes) = kernel.shared_layout();
+    Ok(CpuObject { bytes, block, shared_bytes })
+}
+
+/// The LLVM IR of a prepared kernel, before LLVM's passes.
+///
+/// # Errors
+/// If the CPU lacks an operation.
+pub fn llvm_ir(kernel: &Kernel, block: [u32; 3]) -> Result<String, Error> {
+    let threads = block.iter().try_fold(1u32, |n, &d| n.checked_mul(d)).unwrap_or(u32::MAX);
+    if threads == 0 || threads > 1024 {
+        return Err(Error::Block { block });
+    }
+    lower::lower(kernel, block, SYMBOL)
+}
+
+/// The assembly of a prepared kernel.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn assembly(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<String, Error> {
+    let text = generate(kernel, block, isa, Output::Assembly)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn generate(kernel: &Kernel, block: [u32; 3], isa: Isa, output: Output) -> Result<Vec<u8>, Error> {
+    let ir = llvm_ir(kernel, block)?;
+    Ok(machine(isa)?.compile(ir, PASSES, output)?)
+}
+
+fn machine(isa: Isa) -> Result<Machine, Error> {
+    let Host { triple, cpu, features } = Host::detect()?;
+    let level = match isa {
+        Isa::Native => {
+            let options = MachineOptions { triple, cpu, features, effort: Effort::Default };
+            return Ok(Machine::new(options)?);
+        }
+        Isa::Avx512 => "x86-64-v4",
+        Isa::Avx2 => "x86-64-v3",
+        Isa::Sse2 => "x86-64",
+    };
+    let (cpu, features) = (level.to_owned(), String::new());
+    Ok(Machine::new(MachineOptions { triple, cpu, features, effort: Effort::Default })?)
+}

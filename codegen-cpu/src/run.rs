@@ -1,0 +1,129 @@
+//! Running a compiled kernel: blocks over a thread pool.
+
+use std::cell::RefCell;
+
+use kernelsmith_ir::check::ErrorRecord;
+use kernelsmith_llvm::Jit;
+use rayon::prelude::*;
+
+use crate::compile::SYMBOL;
+use crate::{CpuObject, Error};
+
+/// Runs one block: packed arguments, shared memory, error record, block index, grid.
+type Block =
+    unsafe extern "C" fn(*const u8, *mut u8, *mut ErrorRecord, u32, u32, u32, u32, u32, u32);
+
+/// A kernel in this process.
+#[derive(Debug)]
+pub struct CpuKernel {
+    /// Keeps the code alive.
+    _code: Jit,
+    block: Block,
+    shared_bytes: u32,
+}
+
+/// Vectors of shared memory are loaded aligned.
+const SHARED_ALIGN: usize = 64;
+
+thread_local! {
+    /// The shared memory of the blocks that a thread runs, one after the other.
+    static SHARED: RefCell<Vec<[u8; SHARED_ALIGN]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Grids of fewer blocks than this run on the caller: waking the pool costs more.
+const INLINE_BLOCKS: u64 = 2;
+
+impl CpuKernel {
+    /// Loads an object.
+    ///
+    /// # Errors
+    /// If the object is damaged or for another machine.
+    pub fn load(object: &CpuObject) -> Result<CpuKernel, Error> {
+        let code = Jit::load(&object.bytes)?;
+        let address = code.lookup(SYMBOL)?;
+        // SAFETY: the code generator gives the function this signature.
+        let block = unsafe { std::mem::transmute::<*const u8, Block>(address) };
+        Ok(CpuKernel { _code: code, block, shared_bytes: object.shared_bytes })
+    }
+
+    /// Runs every block of a grid and returns when the last one ended.
+    ///
+    /// # Safety
+    /// `args` are the kernel's packed parameters ([`Kernel::param_layout`]), what they point to is
+    /// valid, and nobody else uses what the kernel writes.
+    ///
+    /// [`Kernel::param_layout`]: kernelsmith_ir::Kernel::param_layout
+    pub unsafe fn run(
+        &self,
+        grid: [u32; 3],
+        args: &[u8],
+        dynamic_shared: u32,
+        record: &mut ErrorRecord,
+    ) {
+        let [gx, gy, gz] = grid;
+        let blocks = u64::from(gx) * u64::from(gy) * u64::from(gz);
+        let shared = self.shared_bytes as usize + dynamic_shared as usize + SHARED_ALIGN;
+        let call = Call { kernel: self, grid, args, record, shared };
+        if blocks <= INLINE_BLOCKS || rayon::current_num_threads() == 1 {
+            return call.range(0, blocks);
+        }
+        // Neighbouring blocks share rows and columns of matrices, so runs of them stay on one
+        // thread; several runs for each thread even out their lengths.
+        let pieces = (rayon::current_num_threads() as u64 * 8).min(blocks) as usize;
+        (0..pieces).into_par_iter().with_max_len(1).for_each(|piece| {
+            let at = |piece: usize| blocks * piece as u64 / pieces as u64;
+            call.range(at(piece), at(piece + 1));
+        });
+    }
+}
+
+/// One launch.
+struct Call<'a> {
+    kernel: &'a CpuKernel,
+    grid: [u32; 3],
+    args: &'a [u8],
+    record: *mut ErrorRecord,
+    shared: usize,
+}
+
+// SAFETY: blocks only touch the record by compare-and-swap and, once claimed, from one thread; what
+// the arguments point to is the caller's promise to `run`.
+unsafe impl Sync for Call<'_> {}
+
+impl Call<'_> {
+    /// Runs blocks `from..to`, numbered x fastest.
+    fn range(&self, from: u64, to: u64) {
+        SHARED.with(|shared| {
+            // A kernel that launches another kernel does not exist, so it is not borrowed.
+            let mut shared = shared.borrow_mut();
+            let chunks = self.shared.div_ceil(SHARED_ALIGN) + 1;
+            if shared.len() < chunks {
+                shared.resize(chunks, [0; SHARED_ALIGN]);
+            }
+            let memory = shared.as_mut_ptr().cast::<u8>();
+            let offset = memory.align_offset(SHARED_ALIGN);
+            let memory = memory.wrapping_add(offset);
+            let [gx, gy, gz] = self.grid;
+            for block in from..to {
+                let x = (block % u64::from(gx)) as u32;
+                let row = block / u64::from(gx);
+                let (y, z) = ((row % u64::from(gy)) as u32, (row / u64::from(gy)) as u32);
+                // SAFETY: the caller of `run` vouches for the arguments; shared memory is this
+                // thread's own and large enough.
+                unsafe {
+                    (self.kernel.block)(
+                        self.args.as_ptr(),
+                        memory,
+                        self.record,
+                        x,
+                        y,
+                        z,
+                        gx,
+                        gy,
+                        gz,
+                    );
+                }
+            }
+        });
+    }
+}
