@@ -1,4 +1,4 @@
-//! From IR to code on a device: the one place that knows the code generators.
+//! Kernels as devices hold them, and the way there from IR.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use kernelsmith_ir::check::ErrorRecord;
 use crate::device::Device;
 use crate::driver::{Driver, Handle};
 use crate::error::{Error, Result};
+use crate::generate;
 use crate::kernel::CompiledKernel;
 use crate::launch::LaunchConfig;
 
@@ -46,18 +47,30 @@ pub(crate) struct Module {
     driver: Arc<dyn Driver>,
     module: Handle,
     function: Handle,
+    hidden_shared: u32,
 }
 
 impl Module {
-    /// Loads PTX text or a code object.
-    pub(crate) fn load(driver: &Arc<dyn Driver>, image: &[u8], kernel: &str) -> Result<Module> {
+    /// Loads PTX text or a code object. Launches add `hidden_shared` bytes to the dynamic shared
+    /// memory they are asked for.
+    pub(crate) fn load(
+        driver: &Arc<dyn Driver>,
+        image: &[u8],
+        kernel: &str,
+        hidden_shared: u32,
+    ) -> Result<Module> {
         let (module, function) = driver.load(image, kernel)?;
-        Ok(Module { driver: driver.clone(), module, function })
+        Ok(Module { driver: driver.clone(), module, function, hidden_shared })
     }
 
     /// The kernel.
     pub(crate) fn function(&self) -> Handle {
         self.function
+    }
+
+    /// The dynamic shared memory of a launch.
+    pub(crate) fn shared_bytes(&self, config: &LaunchConfig) -> u32 {
+        config.shared_bytes + self.hidden_shared
     }
 }
 
@@ -84,15 +97,8 @@ impl Device {
             }
             (fixed, asked) => fixed.or(asked),
         };
-        let loaded = self.generate(kernel, block)?;
-        Ok(CompiledKernel::new(self.clone(), kernel, block, loaded))
-    }
-
-    fn generate(&self, kernel: &Kernel, _block: Option<[u32; 3]>) -> Result<Loaded> {
-        Err(Error::Compile {
-            kernel: kernel.name.clone(),
-            target: self.target().to_string(),
-            message: "its code generator is not connected yet".to_owned(),
-        })
+        let kernel = generate::prepared(kernel, block, self.target())?;
+        let loaded = generate::load(self, &kernel)?;
+        Ok(CompiledKernel::new(self.clone(), &kernel, block, loaded))
     }
 }

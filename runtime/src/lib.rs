@@ -37,6 +37,7 @@ mod driver;
 mod element;
 mod error;
 mod event;
+mod generate;
 mod hip;
 mod kernel;
 mod launch;

@@ -286,7 +286,7 @@ impl Driver for CudaDriver {
             blockDimX: config.block[0],
             blockDimY: config.block[1],
             blockDimZ: config.block[2],
-            sharedMemBytes: config.shared_bytes,
+            sharedMemBytes: kernel.shared_bytes(config),
             hStream: stream_of(stream),
             attrs: attributes.as_mut_ptr(),
             numAttrs: count,

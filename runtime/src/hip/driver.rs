@@ -290,7 +290,7 @@ impl Driver for HipDriver {
                 bx,
                 by,
                 bz,
-                config.shared_bytes,
+                kernel.shared_bytes(config),
                 stream_of(stream),
                 std::ptr::null_mut(),
                 extra.as_mut_ptr(),
