@@ -1,0 +1,36 @@
+//! Kernels for tests, built by hand.
+
+use kernelsmith_ir::attr::{Attr, Dim};
+use kernelsmith_ir::{Builder, Kernel, Opcode, ParamKind, Scalar, Space, Type};
+
+/// `fn name(x: &mut [f32], value: f32) { let i = global index; [if i < x.len()] x[i] = value }`,
+/// as if written at `src/fill.rs:3:5`.
+pub fn fill(name: &str, guarded: bool) -> Kernel {
+    let mut b = Builder::new(name);
+    let loc = b.kernel_mut().sources.intern("src/fill.rs", 3, 5);
+    b.set_loc(loc);
+    let x = b.param("x", Type::Ptr(Space::Global, Scalar::F32), ParamKind::Exclusive);
+    let len = b.param("x.len", Type::U64, ParamKind::Scalar);
+    let value = b.param("value", Type::F32, ParamKind::Scalar);
+    let axis = |b: &mut Builder, op| {
+        let id = b.emit1(op, Attr::Dim(Dim::X), &[], Type::U32);
+        b.cast(id, Scalar::U64)
+    };
+    let block = axis(&mut b, Opcode::BlockIdx);
+    let width = axis(&mut b, Opcode::BlockDim);
+    let thread = axis(&mut b, Opcode::ThreadIdx);
+    let first = b.same(Opcode::Mul, &[block, width]);
+    let i = b.same(Opcode::Add, &[first, thread]);
+    if guarded {
+        let inside = b.compare(Opcode::Lt, i, len);
+        b.begin_if(inside);
+    }
+    b.check_bounds(i, len);
+    let at = b.ptr_add(x, i);
+    b.store(at, value);
+    if guarded {
+        b.begin_else(&[]);
+        b.end_if(&[], &[]);
+    }
+    b.finish()
+}
