@@ -1,6 +1,8 @@
 //! Running a compiled kernel: blocks over a thread pool.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use kernelsmith_ir::check::ErrorRecord;
 use kernelsmith_llvm::Jit;
@@ -20,6 +22,8 @@ pub struct CpuKernel {
     _code: Jit,
     block: Block,
     shared_bytes: u32,
+    /// Nanoseconds that a block took when it was last measured; 0 before.
+    block_ns: AtomicU64,
 }
 
 /// Vectors of shared memory are loaded aligned.
@@ -30,8 +34,9 @@ thread_local! {
     static SHARED: RefCell<Vec<[u8; SHARED_ALIGN]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Grids of fewer blocks than this run on the caller: waking the pool costs more.
-const INLINE_BLOCKS: u64 = 2;
+/// Launches that took about this long before are run by the caller alone, for about this long:
+/// waking the pool takes as much.
+const ALONE: Duration = Duration::from_micros(15);
 
 impl CpuKernel {
     /// Loads an object.
@@ -43,7 +48,8 @@ impl CpuKernel {
         let address = code.lookup(SYMBOL)?;
         // SAFETY: the code generator gives the function this signature.
         let block = unsafe { std::mem::transmute::<*const u8, Block>(address) };
-        Ok(CpuKernel { _code: code, block, shared_bytes: object.shared_bytes })
+        let block_ns = AtomicU64::new(0);
+        Ok(CpuKernel { _code: code, block, shared_bytes: object.shared_bytes, block_ns })
     }
 
     /// Runs every block of a grid and returns when the last one ended.
@@ -64,15 +70,19 @@ impl CpuKernel {
         let blocks = u64::from(gx) * u64::from(gy) * u64::from(gz);
         let shared = self.shared_bytes as usize + dynamic_shared as usize + SHARED_ALIGN;
         let call = Call { kernel: self, grid, args, record, shared };
-        if blocks <= INLINE_BLOCKS || rayon::current_num_threads() == 1 {
+        if rayon::current_num_threads() == 1 {
             return call.range(0, blocks);
         }
+        let expected = self.block_ns.load(Ordering::Relaxed).saturating_mul(blocks);
+        let small = expected != 0 && u128::from(expected) < ALONE.as_nanos();
+        let first = if small { call.alone(blocks) } else { 0 };
+        let blocks = blocks - first;
         // Neighbouring blocks share rows and columns of matrices, so runs of them stay on one
         // thread; several runs for each thread even out their lengths.
         let pieces = (rayon::current_num_threads() as u64 * 8).min(blocks) as usize;
         (0..pieces).into_par_iter().with_max_len(1).for_each(|piece| {
-            let at = |piece: usize| blocks * piece as u64 / pieces as u64;
-            call.range(at(piece), at(piece + 1));
+            let at = |piece: usize| first + blocks * piece as u64 / pieces as u64;
+            call.measured(at(piece), at(piece + 1));
         });
     }
 }
@@ -91,6 +101,30 @@ struct Call<'a> {
 unsafe impl Sync for Call<'_> {}
 
 impl Call<'_> {
+    /// Runs blocks until all are done or [`ALONE`] has passed; how many.
+    fn alone(&self, blocks: u64) -> u64 {
+        let start = Instant::now();
+        let mut done = 0;
+        while done < blocks && (done == 0 || start.elapsed() < ALONE) {
+            self.range(done, done + 1);
+            done += 1;
+        }
+        self.measure(start, done);
+        done
+    }
+
+    /// Runs blocks `from..to` and notes how long one took.
+    fn measured(&self, from: u64, to: u64) {
+        let start = Instant::now();
+        self.range(from, to);
+        self.measure(start, to - from);
+    }
+
+    fn measure(&self, start: Instant, blocks: u64) {
+        let nanoseconds = start.elapsed().as_nanos() as u64 / blocks.max(1);
+        self.kernel.block_ns.store(nanoseconds.max(1), Ordering::Relaxed);
+    }
+
     /// Runs blocks `from..to`, numbered x fastest.
     fn range(&self, from: u64, to: u64) {
         SHARED.with(|shared| {
