@@ -1,0 +1,175 @@
+//! Operations on scalars, and on vectors lane by lane.
+
+use kernelsmith_ir::{Inst, Opcode, Scalar, Type, Value};
+
+use crate::emit::{Emitter, ins};
+use crate::error::Error;
+use crate::reg::{Class, Operand, Reg};
+
+impl<'k> Emitter<'k> {
+    pub(crate) fn elementwise(&mut self, inst: &Inst) -> Result<(), Error> {
+        if let Some(reg) = self.wide_product(inst) {
+            self.bind_reg(inst.result(), reg);
+            return Ok(());
+        }
+        let elem = self.ty(inst.operands[0]).elem();
+        let operands: Vec<Vec<Operand>> = inst.operands.iter().map(|&o| self.lanes(o)).collect();
+        let mut lanes = Vec::with_capacity(operands[0].len());
+        for lane in 0..operands[0].len() {
+            let x: Vec<Operand> = operands.iter().map(|o| o[lane]).collect();
+            lanes.push(self.scalar(inst.op, elem, &x)?);
+        }
+        self.bind_lanes(inst.result(), lanes);
+        Ok(())
+    }
+
+    /// One scalar operation that takes and gives values of one type (counts give `u32`).
+    pub(crate) fn scalar(&mut self, op: Opcode, elem: Scalar, x: &[Operand]) -> Result<Reg, Error> {
+        match elem {
+            Scalar::Bool => self.logic(op, x),
+            _ if elem.is_int() => self.integer(op, elem, x),
+            Scalar::F32 | Scalar::F64 => self.float(op, elem, x),
+            Scalar::F16 | Scalar::BF16 => self.small_float(op, elem, x),
+            _ => Err(self.unsupported(elem.into(), "the type has no arithmetic")),
+        }
+    }
+
+    fn logic(&mut self, op: Opcode, x: &[Operand]) -> Result<Reg, Error> {
+        let name = match op {
+            Opcode::And => "and.pred",
+            Opcode::Or => "or.pred",
+            Opcode::Xor => "xor.pred",
+            Opcode::Not => "not.pred",
+            _ => return Err(self.unsupported(Type::BOOL, "it is defined on numbers")),
+        };
+        let x: Vec<Operand> = x.iter().map(|&x| self.in_reg(x).into()).collect();
+        Ok(self.op(name, Class::Pred, &x))
+    }
+
+    /// The small floats compute in `f32` and round, `fma` in `f64`, where the product is exact.
+    fn small_float(&mut self, op: Opcode, elem: Scalar, x: &[Operand]) -> Result<Reg, Error> {
+        let wide = if op == Opcode::Fma { Scalar::F64 } else { Scalar::F32 };
+        let mut operands = Vec::with_capacity(x.len());
+        for &x in x {
+            operands.push(self.convert(x, elem, wide)?.into());
+        }
+        let result = self.float(op, wide, &operands)?;
+        self.convert(result.into(), wide, elem)
+    }
+
+    /// A 64-bit product of two values that were widened from 32 bits, or of one and a constant
+    /// that fits: one instruction instead of a 64-bit multiplication.
+    fn wide_product(&mut self, inst: &Inst) -> Option<Reg> {
+        if inst.op != Opcode::Mul || self.ty(inst.result()) != self.ty(inst.operands[0]) {
+            return None;
+        }
+        let Type::Scalar(elem @ (Scalar::I64 | Scalar::U64)) = self.ty(inst.result()) else {
+            return None;
+        };
+        let [a, b] = [inst.operands[0], inst.operands[1]];
+        [true, false].into_iter().find_map(|signed| {
+            let (x, y) = (self.widened(a, signed)?, self.widened(b, signed)?);
+            if matches!((x, y), (Operand::Const(_), Operand::Const(_))) {
+                return None;
+            }
+            debug_assert!(elem.is_int());
+            let op = if signed { "mul.wide.s32" } else { "mul.wide.u32" };
+            Some(self.op(op, Class::B64, &[x, y]))
+        })
+    }
+
+    /// The 32-bit value of that signedness a 64-bit value was widened from.
+    fn widened(&mut self, value: Value, signed: bool) -> Option<Operand> {
+        if let Some(c) = self.constant(value) {
+            let bits = c.bits;
+            return if signed {
+                i32::try_from(bits as i64).ok().map(|x| Emitter::int(Scalar::I32, x.into()))
+            } else {
+                u32::try_from(bits).ok().map(Operand::u32)
+            };
+        }
+        let inst = self.definition(value).filter(|i| i.op == Opcode::Cast)?;
+        let from = self.ty(inst.operands[0]).elem();
+        if from.is_int() && from.size() <= 4 && from.is_signed() == signed {
+            Some(self.operand(inst.operands[0]))
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn compare(&mut self, inst: &Inst) {
+        let ty = self.ty(inst.operands[0]);
+        let (a, b) = (self.operand(inst.operands[0]), self.operand(inst.operands[1]));
+        let reg = match ty {
+            Type::Ptr(..) => self.compare_operands(inst.op, a.class(), false, a, b),
+            _ => self.compare_scalars(inst.op, ty.elem(), a, b),
+        };
+        self.bind_reg(inst.result(), reg);
+    }
+
+    pub(crate) fn compare_scalars(
+        &mut self,
+        op: Opcode,
+        elem: Scalar,
+        a: Operand,
+        b: Operand,
+    ) -> Reg {
+        match elem {
+            Scalar::Bool => {
+                let (a, b) = (self.in_reg(a), self.in_reg(b));
+                let differ = self.op("xor.pred", Class::Pred, &[a.into(), b.into()]);
+                match op {
+                    Opcode::Eq => self.op("not.pred", Class::Pred, &[differ.into()]),
+                    _ => differ,
+                }
+            }
+            Scalar::F16 | Scalar::BF16 => {
+                let (a, b) = (self.widen(a, elem), self.widen(b, elem));
+                self.compare_operands(op, Class::F32, false, a.into(), b.into())
+            }
+            _ => self.compare_operands(op, Class::of(elem), elem.is_signed(), a, b),
+        }
+    }
+
+    fn compare_operands(
+        &mut self,
+        op: Opcode,
+        class: Class,
+        signed: bool,
+        a: Operand,
+        b: Operand,
+    ) -> Reg {
+        let float = matches!(class, Class::F32 | Class::F64);
+        let relation = match op {
+            Opcode::Eq => "eq",
+            // True with NaN, as in Rust; the others are false.
+            Opcode::Ne if float => "neu",
+            Opcode::Ne => "ne",
+            Opcode::Lt => "lt",
+            Opcode::Le => "le",
+            Opcode::Gt => "gt",
+            _ => "ge",
+        };
+        let suffix = match class {
+            Class::F32 => "f32",
+            Class::F64 => "f64",
+            Class::B64 => {
+                if signed {
+                    "s64"
+                } else {
+                    "u64"
+                }
+            }
+            _ => {
+                if signed {
+                    "s32"
+                } else {
+                    "u32"
+                }
+            }
+        };
+        let to = self.new_reg(Class::Pred);
+        ins!(self, "setp.{relation}.{suffix} {to}, {a}, {b};");
+        to
+    }
+}
