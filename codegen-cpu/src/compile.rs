@@ -56,7 +56,8 @@ pub(crate) const SYMBOL: &str = "kernelsmith_block";
 
 /// Enough to turn stack slots into registers and fold addresses; measured in
 /// `docs/notes/cpu-backend.md`.
-const PASSES: &str = "sroa,early-cse,instcombine,simplifycfg,loop-mssa(licm),gvn,instcombine,adce";
+const PASSES: &str = "sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,\
+     instcombine<no-verify-fixpoint>,adce";
 
 /// Compiles a prepared kernel for a block size.
 ///

@@ -68,7 +68,8 @@ fn function_item(options: &Options, function: &ItemFn) -> syn::Result<TokenStrea
             }
         }
     });
-    Ok(quote! { #(#attrs)* #vis #staged #host })
+    let allow = allowed();
+    Ok(quote! { #(#attrs)* #allow #vis #staged #host })
 }
 
 fn impl_block(block: ItemImpl) -> syn::Result<TokenStream> {
@@ -84,7 +85,8 @@ fn impl_block(block: ItemImpl) -> syn::Result<TokenStream> {
             ImplItem::Fn(f) => {
                 let (attrs, vis) = (&f.attrs, &f.vis);
                 let staged = staged_function(&types, &f.sig, &f.block)?;
-                quote!(#(#attrs)* #vis #staged)
+                let allow = allowed();
+                quote!(#(#attrs)* #allow #vis #staged)
             }
             other => quote!(#other),
         });
@@ -92,6 +94,11 @@ fn impl_block(block: ItemImpl) -> syn::Result<TokenStream> {
     Ok(quote! {
         #(#attrs)* #unsafety impl #params #trait_ #self_ty #where_clause { #(#out)* }
     })
+}
+
+/// Lints that are about the code as it was written; the user's own are checked on what they wrote.
+fn allowed() -> TokenStream {
+    quote!(#[allow(clippy::all, clippy::pedantic, unused_parens, unused_braces)])
 }
 
 /// Whether a body has a `return` of its own.
@@ -156,9 +163,7 @@ fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::R
     let (generics, where_clause) = types.generics(&sig.generics);
     let generics = if generics.is_empty() { quote!() } else { quote!(<#(#generics),*>) };
     let Signature { unsafety, ident, .. } = sig;
-    let allow = quote!(#[allow(clippy::all, clippy::pedantic, unused_parens, unused_braces)]);
     Ok(quote_spanned! {sig.span()=>
-        #allow
         #unsafety fn #ident #generics (#(#inputs),*) #output #where_clause { #body }
     })
 }

@@ -1,1 +1,18 @@
-//! Kernelsmith's library of kernels: matmul, attention, norms.
+//! The library of kernels: each is one `#[kernel]` source for every target, with its tuning apart
+//! from it.
+//!
+//! A kernel's folder holds the kernel, the function that launches it (which checks shapes), and
+//! `config.rs`: pure functions from shape and target to tile sizes. [`mod@reference`] has the f64
+//! versions that tests, the tour and the benchmarks compare with.
+#![deny(missing_docs)]
+
+pub mod attention;
+pub mod catalog;
+pub mod elementwise;
+pub mod error;
+pub mod matmul;
+pub mod norm;
+pub mod reference;
+pub mod tile;
+
+pub use error::Error;

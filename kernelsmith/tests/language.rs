@@ -1,7 +1,7 @@
 //! Kernels that use the whole of the language, staged to IR.
 
-use kernelsmith::prelude::*;
 use kernelsmith::Target;
+use kernelsmith::prelude::*;
 
 #[kernel]
 fn saxpy<T: Float>(a: T, x: &[T], y: &mut [T]) {
@@ -153,7 +153,10 @@ fn control(x: &[f32], out: &mut [usize]) {
     };
     // The old value is read before the block changes it.
     let mut j = 2;
-    let product = j * { j += 5; j };
+    let product = j * {
+        j += 5;
+        j
+    };
     out[i] = last + product;
 }
 
@@ -213,4 +216,187 @@ fn kernels_stage() {
     for kernel in kernels {
         println!("{}", kernel.unwrap().to_string_without_locations());
     }
+}
+
+fn buffer<T: Num>(values: &[T]) -> Buffer<T> {
+    Buffer::from_slice(&Device::cpu(), values).unwrap()
+}
+
+#[test]
+fn saxpy_handles_tails_and_empty_input() {
+    for n in [0usize, 1, 31, 32, 33, 100, 1000, 4097] {
+        let xs: Vec<f32> = (0..n).map(|i| i as f32).collect();
+        let x = buffer(&xs);
+        let mut y = buffer(&xs);
+        saxpy::<f32>(2.0, &x, &mut y).threads(n, 100).launch(&Device::cpu()).unwrap();
+        let expected: Vec<f32> = xs.iter().map(|x| 3.0 * x).collect();
+        assert_eq!(y.to_vec().unwrap(), expected, "{n}");
+    }
+}
+
+#[test]
+fn mandelbrot_breaks_early_lane_by_lane() {
+    let (width, height, limit) = (300usize, 200usize, 100u32);
+    let mut out = Buffer::<u32>::zeros(&Device::cpu(), width * height).unwrap();
+    mandelbrot(width, limit, &mut out).threads(width * height, 64).launch(&Device::cpu()).unwrap();
+    let expected: Vec<u32> = (0..width * height)
+        .map(|i| {
+            let (cx, cy) = ((i % width) as f32 / 100.0 - 2.0, (i / width) as f32 / 100.0 - 1.0);
+            let (mut x, mut y, mut n) = (0.0f32, 0.0f32, 0);
+            while n < limit {
+                let (xx, yy) = (x * x, y * y);
+                if xx + yy > 4.0 {
+                    break;
+                }
+                y = 2.0 * x * y + cy;
+                x = xx - yy + cx;
+                n += 1;
+            }
+            n
+        })
+        .collect();
+    assert_eq!(out.to_vec().unwrap(), expected);
+}
+
+#[test]
+fn nested_arrays_accumulate_in_registers() {
+    const N: usize = 2;
+    const M: usize = 3;
+    let (k, threads) = (17, 5);
+    let a: Vec<f32> = (0..k * M).map(|i| i as f32).collect();
+    let b: Vec<f32> = (0..k * N).map(|i| 1.0 + i as f32).collect();
+    let mut c = Buffer::<f32>::zeros(&Device::cpu(), threads * M * N).unwrap();
+    accumulate::<N, M>(k, &buffer(&a), &buffer(&b), &mut c)
+        .block(threads)
+        .launch(&Device::cpu())
+        .unwrap();
+    let c = c.to_vec().unwrap();
+    for t in 0..threads {
+        for i in 0..M {
+            for j in 0..N {
+                let expected: f32 = (0..k).map(|p| a[p * M + i] * b[p * N + j]).sum();
+                assert_eq!(c[t * M * N + i * N + j], expected, "{t} {i} {j}");
+            }
+        }
+    }
+}
+
+#[test]
+fn control_flow_is_rusts() {
+    let n = 200;
+    let x: Vec<f32> = (0..50).map(|i| i as f32 / 60.0).collect();
+    let mut out = Buffer::<usize>::zeros(&Device::cpu(), n).unwrap();
+    control(&buffer(&x), &mut out).threads(n, 40).launch(&Device::cpu()).unwrap();
+    let first_above = |limit: f32| x.iter().position(|&x| x > limit).unwrap_or(x.len());
+    let expected: Vec<usize> = (0..n)
+        .map(|i| {
+            let v = match i % 4 {
+                0 => 10,
+                1 | 2 => 20,
+                k if k > 100 => k,
+                _ => first_above(0.5),
+            };
+            let mut total = v;
+            'outer: for a in 0..i {
+                for b in 0..3 {
+                    if a + b == 7 {
+                        continue 'outer;
+                    }
+                    if a > 50 {
+                        break 'outer;
+                    }
+                    total += a * b;
+                }
+            }
+            let last = loop {
+                total = total.wrapping_sub(1);
+                if total < 5 || total % 3 == 0 {
+                    break total;
+                }
+            };
+            let mut j = 2;
+            let product = j * {
+                j += 5;
+                j
+            };
+            last + product
+        })
+        .collect();
+    assert_eq!(out.to_vec().unwrap(), expected);
+}
+
+#[test]
+fn barriers_in_loops_order_shared_memory() {
+    let x: Vec<f32> = (0..64).map(|i| (i * i) as f32).collect();
+    let mut out = Buffer::<f32>::zeros(&Device::cpu(), 1).unwrap();
+    shared_memory(&buffer(&x), &mut out).launch(&Device::cpu()).unwrap();
+    assert_eq!(out.to_vec().unwrap(), [x.iter().sum::<f32>()]);
+}
+
+#[test]
+fn views_have_shapes_and_strides() {
+    let (rows, columns) = (37, 50);
+    let x: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+    let mut y = Buffer::<f32>::zeros(&Device::cpu(), rows * columns).unwrap();
+    let x_buffer = buffer(&x);
+    transpose(View::of(&x_buffer, [rows, columns]), View::of_mut(&mut y, [columns, rows]))
+        .grid((columns.div_ceil(16), rows.div_ceil(8)))
+        .block((16, 8))
+        .launch(&Device::cpu())
+        .unwrap();
+    let y = y.to_vec().unwrap();
+    for i in 0..rows {
+        for j in 0..columns {
+            assert_eq!(y[j * rows + i], x[i * columns + j]);
+        }
+    }
+    let error = transpose(
+        View::of(&x_buffer, [rows, columns + 1]),
+        View::of_mut(&mut buffer(&[0.0f32]), [1, 1]),
+    )
+    .block(1)
+    .launch(&Device::cpu())
+    .unwrap_err();
+    assert!(error.to_string().contains("`x`"), "{error}");
+}
+
+#[test]
+fn arrays_take_run_time_indices() {
+    let x: Vec<u32> = (0..100).map(|i| i * 7 + i / 3).collect();
+    let mut out = Buffer::<u32>::zeros(&Device::cpu(), 8).unwrap();
+    dynamic_array(x.len(), &buffer(&x), &mut out).block(1).launch(&Device::cpu()).unwrap();
+    let mut expected = [0; 8];
+    x.iter().for_each(|x| expected[(x % 8) as usize] += 1);
+    assert_eq!(out.to_vec().unwrap(), expected);
+}
+
+#[test]
+fn epilogues_are_closures_traits_and_options() {
+    let x = [1.0f32, -2.0, 3.0];
+    let bias = buffer(&[10.0f32, 20.0, 30.0]);
+    let mut y = buffer(&[0.0f32; 3]);
+    let relu = std::marker::PhantomData::<Relu>;
+    epilogue(relu, |x: Val<f32>| x * 2.0, &buffer(&x), Some(&bias), &mut y)
+        .block(3)
+        .launch(&Device::cpu())
+        .unwrap();
+    assert_eq!(y.to_vec().unwrap(), [12.0, 20.0, 36.0]);
+    epilogue(relu, |x: Val<f32>| x + 1.0, &buffer(&x), None, &mut y)
+        .block(3)
+        .launch(&Device::cpu())
+        .unwrap();
+    assert_eq!(y.to_vec().unwrap(), [2.0, 0.0, 4.0]);
+}
+
+#[test]
+fn failing_checks_name_kernel_line_index_and_length() {
+    let device = Device::cpu();
+    let mut out = buffer(&[0usize; 10]);
+    control(&buffer(&[1.0f32]), &mut out).threads(64, 64).launch(&device).unwrap();
+    let error = device.synchronize().unwrap_err();
+    let failure = error.check_failed().expect("a failed check");
+    assert_eq!((failure.kernel.as_str(), failure.index, failure.len), ("control", 10, 10));
+    assert_eq!(failure.thread, [10, 0, 0]);
+    assert!(failure.location.as_ref().unwrap().0.ends_with("language.rs"));
+    device.synchronize().unwrap();
 }

@@ -1,0 +1,41 @@
+use kernelsmith::prelude::*;
+
+/// The running maximum and sum of a softmax whose scores arrive in pieces (Milakov and
+/// Gimelshein, "Online normalizer calculation for softmax", 2018).
+#[derive(KernelValue, Clone, Copy)]
+pub struct OnlineSoftmax {
+    max: Val<f32>,
+    sum: Val<f32>,
+}
+
+#[device]
+impl OnlineSoftmax {
+    /// Of no scores.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> OnlineSoftmax {
+        OnlineSoftmax { max: f32::NEG_INFINITY, sum: 0.0 }
+    }
+
+    /// Takes in a piece whose largest score is `max`; returns what earlier sums and outputs must be
+    /// multiplied by.
+    pub fn rescale(&mut self, max: f32) -> f32 {
+        let new = self.max.max(max);
+        // With no key seen yet both are -inf, whose difference is NaN.
+        let factor = if new == f32::NEG_INFINITY { 1.0 } else { (self.max - new).exp() };
+        self.max = new;
+        self.sum *= factor;
+        factor
+    }
+
+    /// The weight of a score against the running maximum, added to the sum.
+    pub fn weight(&mut self, score: f32) -> f32 {
+        let weight = if score == f32::NEG_INFINITY { 0.0 } else { (score - self.max).exp() };
+        self.sum += weight;
+        weight
+    }
+
+    /// What outputs are multiplied by in the end; 0 where no key was seen.
+    pub fn scale(&self) -> f32 {
+        if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
+    }
+}

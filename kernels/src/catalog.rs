@@ -1,0 +1,57 @@
+//! The library's kernels by name, for `kernelsmith emit`, tests and reports.
+
+use kernelsmith::ir::Kernel;
+use kernelsmith::{StagingError, Target, bf16};
+
+use crate::attention::flash_attention_kernel_ir;
+use crate::elementwise::saxpy_kernel_ir;
+use crate::matmul::{config, matmul_tiled_ir};
+use crate::norm::softmax_kernel_ir;
+
+/// A kernel of the library, with its tile sizes for a target.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// One line on what it computes.
+    pub about: &'static str,
+    /// Its IR for a target, before any pass.
+    pub ir: fn(&Target) -> Result<Kernel, StagingError>,
+}
+
+/// Every kernel.
+pub const KERNELS: &[Entry] = &[
+    Entry { name: "saxpy", about: "y = a * x + y, f32", ir: saxpy_kernel_ir::<f32> },
+    Entry { name: "softmax", about: "softmax of each row, f32", ir: softmax_kernel_ir },
+    Entry { name: "matmul_f32", about: "C = A * B, f32", ir: matmul::<f32> },
+    Entry { name: "matmul_bf16", about: "C = A * B, bf16 with f32 sums", ir: matmul::<bf16> },
+    Entry {
+        name: "flash_attention",
+        about: "causal attention of one head of dimension 64, f32",
+        ir: attention,
+    },
+];
+
+/// The kernel of that name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    KERNELS.iter().find(|entry| entry.name == name)
+}
+
+fn matmul<T: kernelsmith::lang::Float>(target: &Target) -> Result<Kernel, StagingError> {
+    use config::{CPU, GPU};
+    match target {
+        Target::Cpu => {
+            matmul_tiled_ir::<T, { CPU.bm }, { CPU.bn }, { CPU.bk }, { CPU.tm }, { CPU.tn }>(target)
+        }
+        _ => {
+            matmul_tiled_ir::<T, { GPU.bm }, { GPU.bn }, { GPU.bk }, { GPU.tm }, { GPU.tn }>(target)
+        }
+    }
+}
+
+fn attention(target: &Target) -> Result<Kernel, StagingError> {
+    match target {
+        Target::Cpu => flash_attention_kernel_ir::<f32, 64, 64, 64, 8, 8>(target, true),
+        _ => flash_attention_kernel_ir::<f32, 64, 32, 32, 8, 8>(target, true),
+    }
+}

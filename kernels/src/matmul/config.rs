@@ -1,0 +1,85 @@
+//! Tile sizes of the tiled matmul, by target.
+
+use kernelsmith::Target;
+
+/// Tile sizes; see [`super::matmul_tiled`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tiles {
+    /// Rows of a block's tile of C.
+    pub bm: usize,
+    /// Columns of a block's tile of C.
+    pub bn: usize,
+    /// Columns of A and rows of B staged at a time.
+    pub bk: usize,
+    /// Rows of a thread's tile.
+    pub tm: usize,
+    /// Columns of a thread's tile.
+    pub tn: usize,
+}
+
+impl Tiles {
+    /// Threads of a block along x and y.
+    pub const fn block(&self) -> (usize, usize) {
+        (self.bn / self.tn, self.bm / self.tm)
+    }
+
+    /// Bytes of shared memory: one tile of A and one of B, in f32.
+    pub const fn shared_bytes(&self) -> usize {
+        (self.bm + self.bn) * self.bk * 4
+    }
+
+    /// Why these sizes cannot be, if so.
+    ///
+    /// # Errors
+    /// The rule they break.
+    pub fn check(&self, target: &Target) -> Result<(), String> {
+        let Tiles { bm, bn, tm, tn, .. } = *self;
+        if bm % tm != 0 || bn % tn != 0 {
+            return Err(format!("a block's tile of {bm} x {bn} is not whole tiles of {tm} x {tn}"));
+        }
+        let (x, y) = self.block();
+        if x * y > target.max_threads() as usize {
+            return Err(format!("a block of {x} x {y} threads"));
+        }
+        if self.shared_bytes() > target.max_shared_bytes() as usize {
+            return Err(format!("{} bytes of shared memory", self.shared_bytes()));
+        }
+        Ok(())
+    }
+}
+
+/// For the CPU: a warp's tile is 6 rows by 64 columns, which with AVX-512 are 24 registers (see
+/// `docs/notes/matmul-cpu.md`), and a block's tiles stay in the L2 cache.
+pub const CPU: Tiles = Tiles { bm: 96, bn: 64, bk: 256, tm: 6, tn: 2 };
+
+/// For GPUs: 256 threads of 8 x 4 results each, 24 KiB of shared memory.
+pub const GPU: Tiles = Tiles { bm: 64, bn: 128, bk: 32, tm: 8, tn: 4 };
+
+/// The tile sizes for a target.
+pub fn tiles(target: &Target) -> Tiles {
+    match target {
+        Target::Cpu => CPU,
+        _ => GPU,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_can_have_its_tiles() {
+        for name in ["cpu", "sm_75", "sm_90a", "gfx90a", "gfx942", "gfx1100", "gfx1201"] {
+            let target = name.parse().unwrap();
+            tiles(&target).check(&target).unwrap();
+        }
+    }
+
+    #[test]
+    fn impossible_tiles_are_told() {
+        let odd = Tiles { tm: 5, ..CPU };
+        assert!(odd.check(&Target::Cpu).unwrap_err().contains("96 x 64"));
+        let huge = Tiles { bk: 1 << 20, ..CPU };
+        assert!(huge.check(&Target::Cpu).unwrap_err().contains("shared"));
+    }
+}

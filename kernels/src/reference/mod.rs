@@ -1,0 +1,14 @@
+//! The library's functions in f64, written for clarity alone.
+
+mod attention;
+mod matmul;
+mod softmax;
+
+pub use attention::attention;
+pub use matmul::matmul;
+pub use softmax::softmax;
+
+/// `a * x + y`, element by element.
+pub fn saxpy(a: f64, x: &[f64], y: &[f64]) -> Vec<f64> {
+    x.iter().zip(y).map(|(x, y)| a * x + y).collect()
+}
