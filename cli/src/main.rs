@@ -1,2 +1,45 @@
-//! The command line.
-fn main() {}
+//! The `kernelsmith` command: what is here, what kernels become, what is missing.
+
+mod devices;
+mod doctor;
+mod emit;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// GPU kernels in Rust: devices, generated code, and the state of this machine.
+#[derive(Parser)]
+#[command(name = "kernelsmith", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the devices that are here, and why others are not.
+    Devices,
+    /// Prints what a kernel of the library becomes; without a kernel, lists them.
+    Emit(emit::Arguments),
+    /// Checks everything Kernelsmith uses on this machine.
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Devices => devices::run(),
+        Command::Emit(arguments) => emit::run(&arguments),
+        Command::Doctor => doctor::run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("kernelsmith: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a subcommand ends with.
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;

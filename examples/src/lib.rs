@@ -1,1 +1,1 @@
-//! examples.
+//! Examples of Kernelsmith: see the folders beside this one.

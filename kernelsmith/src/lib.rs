@@ -34,6 +34,9 @@ pub mod prelude;
 #[doc(hidden)]
 pub mod __macro;
 
+/// Generated code for any target, and the tools behind it.
+pub use kernelsmith_runtime::emit as codegen;
+
 pub use kernelsmith_ir as ir;
 pub use kernelsmith_ir::Target;
 pub use kernelsmith_macros::{KernelValue, device, kernel};

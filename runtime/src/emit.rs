@@ -32,7 +32,7 @@ pub fn emit(
     target: &Target,
     stage: Stage,
 ) -> Result<String> {
-    let error = |e: &dyn std::fmt::Display| failed(kernel, target)(e.to_string());
+    let error = |e: &dyn std::fmt::Display| failed::<String>(kernel, target)(e.to_string());
     if stage == Stage::Staged {
         return Ok(kernel.to_string());
     }
@@ -46,9 +46,7 @@ pub fn emit(
             Ok(ptx::compile(&kernel, *arch).map_err(|e| error(&e))?.text)
         }
         (Stage::Llvm, Target::Amdgcn(gfx)) => amdgcn::llvm_ir(&kernel, *gfx).map_err(|e| error(&e)),
-        (Stage::Asm, Target::Amdgcn(gfx)) => {
-            amdgcn::assembly(&kernel, *gfx).map_err(|e| error(&e))
-        }
+        (Stage::Asm, Target::Amdgcn(gfx)) => amdgcn::assembly(&kernel, *gfx).map_err(|e| error(&e)),
         (Stage::Llvm, Target::Cpu) => {
             cpu::compile::llvm_ir(&kernel, cpu_block(&kernel)).map_err(|e| error(&e))
         }
@@ -89,12 +87,8 @@ pub struct Resources {
 ///
 /// # Errors
 /// As for [`emit`].
-pub fn resources(
-    kernel: &Kernel,
-    block: Option<[u32; 3]>,
-    target: &Target,
-) -> Result<Resources> {
-    let error = |e: &dyn std::fmt::Display| failed(kernel, target)(e.to_string());
+pub fn resources(kernel: &Kernel, block: Option<[u32; 3]>, target: &Target) -> Result<Resources> {
+    let error = |e: &dyn std::fmt::Display| failed::<String>(kernel, target)(e.to_string());
     let kernel = prepared(kernel, block.or(default_block(target)), target)?;
     let mut resources = Resources {
         code_bytes: 0,
@@ -107,8 +101,7 @@ pub fn resources(
     match target {
         Target::Cpu => {
             let isa = cpu::Isa::from_env().map_err(|e| error(&e))?;
-            let object =
-                cpu::compile(&kernel, cpu_block(&kernel), isa).map_err(|e| error(&e))?;
+            let object = cpu::compile(&kernel, cpu_block(&kernel), isa).map_err(|e| error(&e))?;
             resources.code_bytes = object.bytes.len();
         }
         Target::Amdgcn(gfx) => {
@@ -118,7 +111,55 @@ pub fn resources(
             resources.spills = Some(code.metadata.vgpr_spills);
             resources.shared_bytes = code.metadata.lds_bytes;
         }
-        Target::Ptx(arch) => ptx_resources(&kernel, *arch, &mut resources).map_err(|e| error(&e))?,
+        Target::Ptx(arch) => {
+            ptx_resources(&kernel, *arch, &mut resources).map_err(|e| error(&e))?
+        }
     }
     Ok(resources)
+}
+
+/// With `ptxas` the driver's view; without it the text alone.
+fn ptx_resources(
+    kernel: &Kernel,
+    arch: kernelsmith_ir::target::Ptx,
+    resources: &mut Resources,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let module = ptx::compile(kernel, arch)?;
+    resources.code_bytes = module.text.len();
+    match ptx::ptxas::Ptxas::find() {
+        Ok(assembler) => {
+            let usage = assembler.assemble(&module)?.usage;
+            resources.registers = Some(usage.registers);
+            resources.spills = Some(usage.spill_stores + usage.spill_loads);
+        }
+        Err(missing) => resources.note = Some(missing.to_string()),
+    }
+    Ok(())
+}
+
+/// The LLVM in use: its version and where it is.
+///
+/// # Errors
+/// Why there is none.
+pub fn llvm() -> std::result::Result<String, String> {
+    let ((major, minor, patch), path) = kernelsmith_llvm::version().map_err(|e| e.to_string())?;
+    Ok(format!("{major}.{minor}.{patch} at {}", path.display()))
+}
+
+/// The linker of AMD code objects.
+///
+/// # Errors
+/// Why there is none.
+pub fn linker() -> std::result::Result<String, String> {
+    kernelsmith_llvm::lld::linker().map(|p| p.display().to_string()).map_err(|e| e.to_string())
+}
+
+/// NVIDIA's assembler, which only tells registers here: the driver has its own.
+///
+/// # Errors
+/// Why there is none.
+pub fn ptxas() -> std::result::Result<String, String> {
+    let found = ptx::ptxas::Ptxas::find().map_err(|e| e.to_string())?;
+    let release = found.release().map_err(|e| e.to_string())?;
+    Ok(format!("{release} at {}", found.path().display()))
 }

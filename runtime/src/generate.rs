@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kernelsmith_codegen_amdgcn as amdgcn;
 use kernelsmith_codegen_cpu as cpu;
+use kernelsmith_codegen_ptx as ptx;
 use kernelsmith_ir::check::ErrorRecord;
 use kernelsmith_ir::passes::prepare;
 use kernelsmith_ir::target::Gfx;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::launch::LaunchConfig;
 
 /// An error of a code generator as one of ours.
-fn failed<E: Display>(kernel: &Kernel, target: &Target) -> impl FnOnce(E) -> Error {
+pub(crate) fn failed<E: Display>(kernel: &Kernel, target: &Target) -> impl FnOnce(E) -> Error {
     let (kernel, target) = (kernel.name.clone(), target.to_string());
     move |error| Error::Compile { kernel, target, message: error.to_string() }
 }
@@ -46,7 +47,12 @@ pub(crate) fn load(device: &Device, kernel: &Kernel) -> Result<Loaded> {
     match target {
         Target::Cpu => Ok(Loaded::Cpu(Box::new(load_cpu(kernel)?))),
         Target::Amdgcn(gfx) => load_amdgcn(driver, kernel, *gfx),
-        Target::Ptx(_) => Err(failed(kernel, target)("its code generator is not connected yet")),
+        Target::Ptx(arch) => {
+            let module = ptx::compile(kernel, *arch).map_err(failed(kernel, target))?;
+            let hidden = module.hidden_dynamic_shared;
+            let text = module.text.as_bytes();
+            Ok(Loaded::Module(Module::load(driver, text, &kernel.name, hidden)?))
+        }
     }
 }
 

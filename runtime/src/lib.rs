@@ -35,6 +35,7 @@ mod cuda;
 mod device;
 mod driver;
 mod element;
+pub mod emit;
 mod error;
 mod event;
 mod generate;
