@@ -29,9 +29,7 @@ impl<'k> Emitter<'k> {
         };
         let by = self.operand(inst.operands[1]);
         let own = self.reg(inst.operands[0]);
-        let words = self.words_of(ty, &[own]);
-        let words: Vec<Reg> = words.into_iter().map(|w| self.shfl(mode, w, by, clamp)).collect();
-        let mut result = self.regs_of_words(ty, &words)[0];
+        let mut result = self.shfl(ty, mode, own, by, clamp);
         // Only 5 bits of a distance are read, so that one of 32 or more would come out as a
         // shorter one; there is no lane so far away.
         let moves = matches!(inst.op, Opcode::ShuffleUp | Opcode::ShuffleDown);
@@ -44,10 +42,19 @@ impl<'k> Emitter<'k> {
         Ok(())
     }
 
-    fn shfl(&mut self, mode: &str, word: Reg, by: Operand, clamp: u32) -> Reg {
-        let to = self.new_reg(Class::B32);
-        ins!(self, "shfl.sync.{mode}.b32 {to}, {word}, {by}, {clamp}, {WARP};");
-        to
+    /// Another lane's register; the instruction moves 32 bits.
+    fn shfl(&mut self, ty: Type, mode: &str, own: Reg, by: Operand, clamp: u32) -> Reg {
+        let one = |e: &mut Self, word: Reg| {
+            let to = e.new_reg(word.class);
+            ins!(e, "shfl.sync.{mode}.b32 {to}, {word}, {by}, {clamp}, {WARP};");
+            to
+        };
+        if matches!(own.class, Class::B32 | Class::F32) {
+            return one(self, own);
+        }
+        let words = self.words_of(ty, &[own]);
+        let words: Vec<Reg> = words.into_iter().map(|word| one(self, word)).collect();
+        self.regs_of_words(ty, &words)[0]
     }
 
     pub(crate) fn vote(&mut self, inst: &Inst) {
@@ -101,10 +108,7 @@ impl<'k> Emitter<'k> {
         }
         let mut all = x;
         for distance in [16, 8, 4, 2, 1] {
-            let words = self.words_of(elem.into(), &[all]);
-            let by = Operand::u32(distance);
-            let words: Vec<Reg> = words.into_iter().map(|w| self.shfl("bfly", w, by, 31)).collect();
-            let other = self.regs_of_words(elem.into(), &words)[0];
+            let other = self.shfl(elem.into(), "bfly", all, Operand::u32(distance), 31);
             all = self.scalar(opcode(op), elem, &[all.into(), other.into()])?;
         }
         Ok(all)

@@ -1,0 +1,117 @@
+//! What the assembler makes of the text: the instructions that were meant, and none more.
+
+mod common;
+
+use common::kernels::{self, Make};
+use common::{sass, sm};
+use kernelsmith_ir::attr::Dim;
+use kernelsmith_ir::mma::MmaShape;
+use kernelsmith_ir::{Kernel, Opcode, Scalar, Type};
+
+/// The bodies of most tests: elements of `ty` in, the same out.
+fn map(
+    name: &str,
+    ty: Type,
+    body: impl FnOnce(&mut Make, kernelsmith_ir::Value) -> kernelsmith_ir::Value,
+) -> Kernel {
+    let mut m = Make::new(name);
+    let x = m.input("x", ty.elem());
+    let thread = m.id(Opcode::ThreadIdx, Dim::X);
+    let lanes = m.u32(ty.lanes());
+    let index = m.op(Opcode::Mul, &[thread, lanes]);
+    let from = m.0.ptr_add(x, index);
+    let value = m.load_aligned(from, ty, ty.size().min(16));
+    let result = body(&mut m, value);
+    let result_ty = m.0.kernel().ty(result);
+    let y = m.output("y", result_ty.elem());
+    let to = m.0.ptr_add(y, index);
+    m.store_aligned(to, result, result_ty.size().min(16));
+    m.finish()
+}
+
+#[test]
+fn a_product_and_a_sum_are_not_fused() {
+    for target in common::TARGETS {
+        let code = sass(&kernels::saxpy(), target);
+        assert_eq!(code.count("FFMA"), 0, "{}", code.text());
+        assert_eq!((code.count("FMUL"), code.count("FADD")), (1, 1), "{}", code.text());
+    }
+}
+
+#[test]
+fn fma_is_one_instruction() {
+    let kernel = map("fma", Type::F32, |m, x| m.op(Opcode::Fma, &[x, x, x]));
+    let code = sass(&kernel, sm(90, true));
+    assert_eq!((code.count("FFMA"), code.count("FMUL")), (1, 0), "{}", code.text());
+}
+
+#[test]
+fn vectors_move_in_one_instruction() {
+    let kernel = map("copy", Type::Vector(Scalar::F32, 4), |_, x| x);
+    let code = sass(&kernel, sm(90, true));
+    assert_eq!(code.count("LDG.E.128"), 1, "{}", code.text());
+    assert_eq!(code.count("STG.E.128"), 1, "{}", code.text());
+    let kernel = map("copy8", Type::Vector(Scalar::BF16, 8), |_, x| x);
+    let code = sass(&kernel, sm(90, true));
+    assert_eq!(code.count("LDG.E.128"), 1, "{}", code.text());
+    assert_eq!(code.count("PRMT"), 0, "{}", code.text());
+}
+
+#[test]
+fn read_only_memory_goes_through_the_read_only_cache() {
+    let code = sass(&kernels::saxpy(), sm(80, false));
+    assert_eq!(code.count("LDG.E.CONSTANT"), 1, "{}", code.text());
+}
+
+#[test]
+fn pairs_round_in_one_instruction() {
+    for (elem, name) in [(Scalar::F16, "F2FP.F16"), (Scalar::BF16, "F2FP.BF16")] {
+        let kernel = map("narrow", Type::Vector(Scalar::F32, 4), |m, x| m.0.cast(x, elem));
+        let code = sass(&kernel, sm(90, true));
+        assert_eq!(code.count(name), 2, "{}", code.text());
+    }
+}
+
+#[test]
+fn exp2_fast_is_one_instruction() {
+    let kernel = map("exp2_fast", Type::F32, |m, x| m.op(Opcode::Exp2Fast, &[x]));
+    let code = sass(&kernel, sm(90, true));
+    assert_eq!(code.count("MUFU.EX2"), 1, "{}", code.text());
+    assert_eq!(code.count("FMUL"), 0, "{}", code.text());
+}
+
+#[test]
+fn the_tensor_cores_are_used() {
+    for (name, opcode, per_mma) in [
+        ("mma_sync.m16n8k16.bf16.f32", "HMMA.16816.F32.BF16", 1),
+        ("mma_sync.m16n8k16.f16.f32", "HMMA.16816.F32", 1),
+        ("mma_sync.m16n8k8.f16.f32", "HMMA.1688.F32", 1),
+        ("mma_sync.m16n8k8.tf32.f32", "HMMA.1688.F32.TF32", 1),
+        ("mma_sync.m16n8k32.i8.i32", "IMMA.16832.S8.S8", 1),
+    ] {
+        let shape = MmaShape::from_name(name).unwrap();
+        let code = sass(&kernels::one_mma(shape), sm(80, false));
+        assert_eq!(code.count(opcode), per_mma, "{name}: {}", code.text());
+        assert_eq!(code.count("PRMT"), 0, "{name}: {}", code.text());
+    }
+}
+
+#[test]
+fn constant_distances_cost_no_address_arithmetic() {
+    let mut m = Make::new("stencil");
+    let x = m.input("x", Scalar::F32);
+    let y = m.output("y", Scalar::F32);
+    let i = m.global_id();
+    let mut sum = m.load_at(x, i);
+    for distance in 1..8 {
+        let distance = m.u64(distance);
+        let j = m.op(Opcode::Add, &[i, distance]);
+        let xj = m.load_at(x, j);
+        sum = m.op(Opcode::Add, &[sum, xj]);
+    }
+    m.store_at(y, i, sum);
+    let kernel = m.finish();
+    let text = common::ptx(&kernel, sm(90, true)).text;
+    assert!(text.contains("+28];"), "{text}");
+    assert_eq!(text.matches("shl.b64").count(), 2, "{text}");
+}
