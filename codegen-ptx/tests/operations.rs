@@ -3,7 +3,7 @@
 mod common;
 
 use common::kernels::Make;
-use kernelsmith_ir::attr::{AtomicOp, Attr, CacheHint, Dim, Order, ReduceOp, Scope};
+use kernelsmith_ir::attr::{AtomicOp, Attr, CacheHint, Const, Dim, Order, ReduceOp, Scope};
 use kernelsmith_ir::mma::{Family, SHAPES};
 use kernelsmith_ir::op::{Class, Signature, TABLE};
 use kernelsmith_ir::target::{Ptx, Target};
@@ -73,10 +73,28 @@ impl Bench {
         self.make.0.store(ptr, value);
     }
 
-    /// `op` on fresh operands.
+    /// A scalar constant, or a vector from memory.
+    fn constant(&mut self, ty: Type) -> Value {
+        match ty {
+            Type::Scalar(elem) => self.make.0.constant(Const::new(elem, 1)),
+            _ => self.load(ty),
+        }
+    }
+
+    /// `op` on fresh operands, and on constants.
     fn apply(&mut self, op: Opcode, operands: &[Type], result: Type) {
-        let operands: Vec<Value> = operands.iter().map(|&ty| self.load(ty)).collect();
-        let result = self.make.0.emit1(op, Attr::None, &operands, result);
+        let loaded: Vec<Value> = operands.iter().map(|&ty| self.load(ty)).collect();
+        self.apply_to(op, &loaded, result);
+        if result.lanes() == 1 {
+            let mut mixed: Vec<Value> = operands.iter().map(|&ty| self.constant(ty)).collect();
+            self.apply_to(op, &mixed, result);
+            mixed[0] = loaded[0];
+            self.apply_to(op, &mixed, result);
+        }
+    }
+
+    fn apply_to(&mut self, op: Opcode, operands: &[Value], result: Type) {
+        let result = self.make.0.emit1(op, Attr::None, operands, result);
         self.store(result);
     }
 
