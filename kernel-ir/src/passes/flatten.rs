@@ -3,7 +3,8 @@
 //! * An `if` on a constant, a `block` nobody breaks out of: dissolved into what is around it.
 //! * A `for` of no trips: gone. One of a single trip, and a `loop` that never continues: a `block`.
 //! * An `if` whose regions are empty: selects.
-//! * Code behind a terminator, an endless `loop` or an `if` that never falls through: gone.
+//! * An `if` that never falls through: one of its jumps moves behind it.
+//! * Code behind a terminator or an endless `loop`: gone.
 //! * `if c { continue } rest; continue`, or the same with `break` at the end of its `block`: `rest`
 //!   moves into the other region. One way through a region costs the backends less than two.
 //!
@@ -140,31 +141,40 @@ impl Flattener<'_> {
         out.append(&mut insts);
     }
 
-    /// An `if` whose regions both end in the same jump: the jump moves behind it.
+    /// An `if` that never falls through, as both regions end in jumps or returns: one of the two,
+    /// or both if they are the same, moves behind it.
     fn hoist_jump(&mut self, mut inst: Inst, out: &mut Vec<Inst>) {
-        let ends = [0, 1].map(|r: usize| inst.regions[r].insts.last().expect("a terminator"));
-        let same = is_jump(ends[0]) && ends[0].op == ends[1].op && ends[0].attr == ends[1].attr;
-        if !same {
+        if inst.regions.iter().any(falls_through) {
             return out.push(inst);
         }
-        let (mut end, loc) = (ends[0].clone(), inst.loc);
-        self.count(std::slice::from_ref(&end), -1);
-        end.operands = self.yield_instead(&mut inst);
+        let ends = [0, 1].map(|r: usize| inst.regions[r].insts.last().expect("a terminator"));
+        let same = ends[0].op == ends[1].op && ends[0].attr == ends[1].attr;
+        // Rather a `continue` than a `break`, and rather that than a `return`.
+        let rank = |i: usize| (ends[i].op == Opcode::Continue, ends[i].op == Opcode::Break);
+        let moved = usize::from(rank(1) >= rank(0));
+        let (mut end, loc) = (ends[moved].clone(), inst.loc);
+        if same {
+            self.count(std::slice::from_ref(&end), -1);
+            end.operands = self.yield_instead(&mut inst, &[0, 1]);
+        } else {
+            end.operands = self.yield_instead(&mut inst, &[moved]);
+        }
         end.loc = loc;
         out.push(inst);
         out.push(end);
     }
 
-    /// Turns the jumps that end an `if`'s regions into yields of the same values; returns the new
-    /// results that stand for these. Results it had are of no use, as it never fell through.
-    fn yield_instead(&mut self, inst: &mut Inst) -> Vec<Value> {
-        let types: Vec<_> = inst.regions[0].insts.last().expect("a terminator").operands.clone();
-        for region in &mut inst.regions {
-            let end = region.insts.last_mut().expect("a terminator");
+    /// Turns the jumps that end some of an `if`'s regions into yields of the same values; returns
+    /// the new results that stand for these. Results it had are of no use, as the regions that
+    /// yield did not fall through.
+    fn yield_instead(&mut self, inst: &mut Inst, regions: &[usize]) -> Vec<Value> {
+        let first = inst.regions[regions[0]].insts.last().expect("a terminator");
+        let new = |v: &Value| self.kernel.new_value(self.kernel.ty(*v));
+        inst.results = first.operands.iter().map(new).collect();
+        for &region in regions {
+            let end = inst.regions[region].insts.last_mut().expect("a terminator");
             (end.op, end.attr) = (Opcode::Yield, Attr::None);
         }
-        let new = |&v: &Value| self.kernel.new_value(self.kernel.types[v.index()]);
-        inst.results = types.iter().map(new).collect();
         inst.results.clone()
     }
 
@@ -291,7 +301,7 @@ impl Flattener<'_> {
         }
         region.insts.append(&mut rest);
         self.count(std::slice::from_ref(&end), -1);
-        end.operands = self.yield_instead(&mut branch);
+        end.operands = self.yield_instead(&mut branch, &[0, 1]);
         list.push(branch);
         list.push(end);
     }

@@ -1,0 +1,105 @@
+//! Reads what stands in brackets behind an operation's name.
+
+use super::cursor::{Cursor, Parsed};
+use crate::attr::{AtomicOp, Attr, CacheHint, CheckKind, Const, Dim, Order, ReduceOp, Scope};
+use crate::kernel::{Label, LocalId, SharedId, VarId};
+use crate::mma::MmaShape;
+use crate::op::{Opcode, Signature};
+use crate::types::Scalar;
+
+/// The attribute of an operation.
+pub(super) fn attr(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
+    if !text.eat("[") {
+        return Ok(Attr::None);
+    }
+    let attr = inner(text, op)?;
+    text.expect("]")?;
+    Ok(attr)
+}
+
+fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
+    Ok(match op.info().signature {
+        Signature::Const => Attr::Const(constant(text)?),
+        Signature::Id(true) => Attr::Dim(named(text, "an axis", Dim::from_name)?),
+        Signature::VarAccess => variable(text)?,
+        Signature::Address if op == Opcode::SharedAddr => Attr::Shared(SharedId(text.tagged("s")?)),
+        Signature::Address => Attr::Local(LocalId(text.tagged("l")?)),
+        Signature::For | Signature::Loop | Signature::Block | Signature::Terminator => {
+            Attr::Label(Label(text.tagged("$")?))
+        }
+        Signature::Load | Signature::Store => {
+            text.expect("align")?;
+            let align = text.number()?;
+            let cache = match text.sees("]") {
+                true => CacheHint::Normal,
+                false => named(text, "a cache hint", CacheHint::from_name)?,
+            };
+            Attr::Mem { align, cache }
+        }
+        Signature::AtomicRmw | Signature::AtomicCas => Attr::Atomic {
+            op: named(text, "an atomic operation", AtomicOp::from_name)?,
+            order: named(text, "a memory ordering", Order::from_name)?,
+            scope: named(text, "a scope", Scope::from_name)?,
+        },
+        Signature::Nothing if op == Opcode::Fence => Attr::Fence {
+            order: named(text, "a memory ordering", Order::from_name)?,
+            scope: named(text, "a scope", Scope::from_name)?,
+        },
+        Signature::Reduce => Attr::Reduce(named(text, "a reduction", ReduceOp::from_name)?),
+        Signature::Mma => Attr::Mma(named(text, "a matrix shape", MmaShape::from_name)?),
+        Signature::VecExtract | Signature::VecInsert => Attr::Lane(text.number()?),
+        Signature::Ldmatrix => Attr::Ldmatrix { count: text.number()?, trans: text.eat("trans") },
+        Signature::Check => {
+            let kind = named(text, "the kind of a check", CheckKind::from_name)?;
+            let message = if text.sees("\"") { Some(text.string()?.into()) } else { None };
+            Attr::Check(kind, message)
+        }
+        Signature::CpAsync | Signature::Nothing => Attr::Count(text.number()?),
+        _ => return text.error(format!("`{}` takes nothing in brackets", op.name())),
+    })
+}
+
+fn variable(text: &mut Cursor<'_>) -> Parsed<Attr> {
+    let var = VarId(text.tagged("v")?);
+    if !text.eat("stride") {
+        return Ok(Attr::Var { var, stride: 1, count: 1 });
+    }
+    let stride = text.number()?;
+    text.expect("count")?;
+    Ok(Attr::Var { var, stride, count: text.number()? })
+}
+
+fn constant(text: &mut Cursor<'_>) -> Parsed<Const> {
+    let ty = scalar(text)?;
+    if ty == Scalar::Bool {
+        return match text.word()? {
+            "true" => Ok(Const::bool(true)),
+            "false" => Ok(Const::bool(false)),
+            _ => text.error("expected `true` or `false`"),
+        };
+    }
+    if !ty.is_int() {
+        return Ok(Const::new(ty, text.bits()?));
+    }
+    let value: i128 = text.number()?;
+    let c = Const::int(ty, value);
+    if c.as_int() == value { Ok(c) } else { text.error(format!("{value} is no {ty}")) }
+}
+
+/// The name of a scalar type.
+pub(super) fn scalar(text: &mut Cursor<'_>) -> Parsed<Scalar> {
+    named(text, "a scalar type", Scalar::from_name)
+}
+
+/// Something known by name.
+pub(super) fn named<T>(
+    text: &mut Cursor<'_>,
+    what: &str,
+    find: impl Fn(&str) -> Option<T>,
+) -> Parsed<T> {
+    let name = text.word()?;
+    match find(name) {
+        Some(found) => Ok(found),
+        None => text.error(format!("`{name}` is not {what}")),
+    }
+}
