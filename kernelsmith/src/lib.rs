@@ -35,7 +35,7 @@ pub mod prelude;
 pub mod __macro;
 
 /// Generated code for any target, and the tools behind it.
-pub use kernelsmith_runtime::emit as codegen;
+pub use kernelsmith_runtime::codegen;
 
 pub use kernelsmith_ir as ir;
 pub use kernelsmith_ir::Target;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use kernelsmith_ir::Kernel;
 use kernelsmith_ir::check::ErrorRecord;
 
+use crate::codegen;
 use crate::device::Device;
 use crate::driver::{Driver, Handle};
 use crate::error::{Error, Result};
-use crate::generate;
 use crate::kernel::CompiledKernel;
 use crate::launch::LaunchConfig;
 
@@ -97,8 +97,8 @@ impl Device {
             }
             (fixed, asked) => fixed.or(asked),
         };
-        let kernel = generate::prepared(kernel, block, self.target())?;
-        let loaded = generate::load(self, &kernel)?;
+        let kernel = codegen::prepared(kernel, block, self.target())?;
+        let loaded = codegen::load(self, &kernel)?;
         Ok(CompiledKernel::new(self.clone(), &kernel, block, loaded))
     }
 }

@@ -22,10 +22,12 @@
 //!   streams, which keeps safe code from racing;
 //! * [`Stream::launch`] checks a launch against the device and the kernel; a check that fails inside
 //!   a kernel comes back from [`Stream::synchronize`] with file, line, index and length;
-//! * [`cache`] keeps compiled kernels on disk.
+//! * [`Device::compile`] turns IR into code for a device, [`codegen`] shows code for any target, and
+//!   [`cache`] keeps what is slow to compile on disk.
 #![deny(missing_docs)]
 
 pub mod cache;
+pub mod codegen;
 
 mod args;
 mod buffer;
@@ -35,10 +37,8 @@ mod cuda;
 mod device;
 mod driver;
 mod element;
-pub mod emit;
 mod error;
 mod event;
-mod generate;
 mod hip;
 mod kernel;
 mod launch;

@@ -5,12 +5,16 @@
 //! exactly the symbols that the runtime says it needs: a call of any other would end the process.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hip_sys::hipDeviceProp_tR0600 as Properties;
-use kernelsmith_runtime::{Buffer, Device, DeviceKind, Error, Swizzle, TensorMap, TileLayout};
+use kernelsmith_runtime::{
+    Args, Buffer, Device, DeviceKind, Error, LaunchConfig, Swizzle, TensorMap, TileLayout,
+};
 
 /// Builds a library from a source beside this file.
 fn build(dir: &Path, source: &str, library: &str, defines: &[String]) {
@@ -134,6 +138,35 @@ fn a_driver_that_works_gives_devices() {
     assert!(report.contains(expected), "{report}");
 }
 
+/// Launches of kernels that the driver knows by their name.
+fn launch(device: &Device) {
+    let stream = device.create_stream().unwrap();
+    let config = LaunchConfig::new([4, 1, 1], [64, 1, 1]);
+    let config = match device.kind() {
+        DeviceKind::Cuda => config.cluster([2, 1, 1]).overlap_previous(),
+        _ => config,
+    };
+    let run = |name: &str| {
+        let kernel = device.compile(&common::fill(name, name == "fill"), None).unwrap();
+        let mut x = Buffer::<f32>::zeros(device, 1000).unwrap();
+        let mut args = Args::new();
+        args.slice_mut(x.slice_mut(10..20).unwrap()).scalar(2.5f32);
+        // SAFETY: a slice and a number are what the kernels take.
+        unsafe { stream.launch(&kernel, &config, args).unwrap() };
+        x.to_vec()
+    };
+    let filled = run("fill").unwrap();
+    assert_eq!(filled[10..20], [2.5; 10]);
+    assert!(filled[..10].iter().chain(&filled[20..]).all(|&value| value == 0.0));
+    let error = run("fail").unwrap_err();
+    let failure = error.check_failed().expect("a failed check");
+    assert_eq!(failure.kernel, "fail");
+    assert_eq!(failure.location, Some(("src/fill.rs".into(), 3, 5)));
+    assert_eq!((failure.index, failure.len), (7, 5));
+    assert_eq!((failure.block, failure.thread), ([3, 0, 0], [63, 0, 0]));
+    stream.synchronize().unwrap();
+}
+
 /// Everything but launches.
 fn exercise(device: &Device) {
     let values: Vec<f32> = (0..2_000_000).map(|i| i as f32).collect();
@@ -170,6 +203,7 @@ fn cuda_child() {
     let message = Device::cuda(3).unwrap_err().to_string();
     assert!(message.contains("the driver shows 1 device(s), numbered from 0"), "{message}");
     exercise(&device);
+    launch(&device);
 
     let x = Buffer::<half::bf16>::zeros(&device, 128 * 256).unwrap();
     let layout = TileLayout::matrix([128, 256], 512, [32, 64])
@@ -179,6 +213,21 @@ fn cuda_child() {
     let other = TileLayout::matrix([128, 128], 512, [32, 64]);
     let error = TensorMap::tiled(x.view(), &other).unwrap_err().to_string();
     assert!(error.starts_with("CUDA: cuTensorMapEncodeTiled failed with"), "{error}");
+}
+
+#[test]
+#[ignore = "the body of a process that another test starts"]
+fn refused_child() {
+    let error = Device::cuda(0).unwrap().compile(&common::fill("fill", true), None).unwrap_err();
+    println!("{error}");
+}
+
+#[test]
+fn a_refused_kernel_comes_back_with_the_assemblers_log() {
+    let libraries = cuda(&[]);
+    let log = run("refused_child", libraries.path(), &[("FAKE_REFUSES", "1")]);
+    assert!(log.contains("CUDA could not load kernel `fill`"), "{log}");
+    assert!(log.contains("ptxas application ptx input, line 7; fatal"), "{log}");
 }
 
 #[test]
@@ -193,6 +242,7 @@ fn hip_child() {
     );
     assert_eq!(limits.max_grid, [i32::MAX as u32, 65_536, 65_536]);
     exercise(&device);
+    launch(&device);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use kernelsmith_ir::{Builder, Kernel, Opcode, ParamKind, Scalar, Space, Type};
 
 /// `fn name(x: &mut [f32], value: f32) { let i = global index; [if i < x.len()] x[i] = value }`,
 /// as if written at `src/fill.rs:3:5`.
-pub fn fill(name: &str, guarded: bool) -> Kernel {
+pub(crate) fn fill(name: &str, guarded: bool) -> Kernel {
     let mut b = Builder::new(name);
     let loc = b.kernel_mut().sources.intern("src/fill.rs", 3, 5);
     b.set_loc(loc);

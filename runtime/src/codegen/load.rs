@@ -1,59 +1,37 @@
-//! From IR to code: the one place that knows the code generators, and the disk cache before them.
+//! From a prepared kernel to loaded code, with the disk cache before the slow code generators.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use kernelsmith_codegen_amdgcn as amdgcn;
 use kernelsmith_codegen_cpu as cpu;
-use kernelsmith_codegen_ptx as ptx;
 use kernelsmith_ir::check::ErrorRecord;
-use kernelsmith_ir::passes::prepare;
-use kernelsmith_ir::target::Gfx;
+use kernelsmith_ir::target::{Gfx, Ptx};
 use kernelsmith_ir::{Kernel, Target};
 
+use super::{cpu_block, failed, ptx_module};
 use crate::cache::{Cache, Key, KeyBuilder};
 use crate::compile::{CpuCode, Loaded, Module};
 use crate::device::Device;
 use crate::driver::Driver;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::launch::LaunchConfig;
-
-/// An error of a code generator as one of ours.
-pub(crate) fn failed<E: Display>(kernel: &Kernel, target: &Target) -> impl FnOnce(E) -> Error {
-    let (kernel, target) = (kernel.name.clone(), target.to_string());
-    move |error| Error::Compile { kernel, target, message: error.to_string() }
-}
-
-/// The kernel as the backends take it. On the CPU it is made for one block size, which proves
-/// checks and folds ids; on GPUs only a size that the kernel fixes may be relied on.
-pub(crate) fn prepared(
-    kernel: &Kernel,
-    block: Option<[u32; 3]>,
-    target: &Target,
-) -> Result<Kernel> {
-    let mut kernel = kernel.clone();
-    if *target == Target::Cpu {
-        kernel.block_dim = Some(kernel.block_dim.or(block).ok_or_else(|| {
-            let rule = "code for the CPU is made for one block size, and the kernel fixes none";
-            Error::invalid("block", "not set", rule)
-        })?);
-    }
-    prepare(&kernel, target).map_err(failed(&kernel, target))
-}
 
 /// Generates code for a prepared kernel, or takes it from the cache, and loads it.
 pub(crate) fn load(device: &Device, kernel: &Kernel) -> Result<Loaded> {
-    let (driver, target) = (device.driver(), device.target());
-    match target {
+    let driver = device.driver();
+    match device.target() {
         Target::Cpu => Ok(Loaded::Cpu(Box::new(load_cpu(kernel)?))),
         Target::Amdgcn(gfx) => load_amdgcn(driver, kernel, *gfx),
-        Target::Ptx(arch) => {
-            let module = ptx::compile(kernel, *arch).map_err(failed(kernel, target))?;
-            let hidden = module.hidden_dynamic_shared;
-            let text = module.text.as_bytes();
-            Ok(Loaded::Module(Module::load(driver, text, &kernel.name, hidden)?))
-        }
+        Target::Ptx(ptx) => load_ptx(driver, kernel, *ptx),
     }
+}
+
+/// PTX is written in less time than a file is read, and what is slow, the driver's assembler, has
+/// a cache of its own (`CUDA_CACHE_PATH`); so it does not go through ours.
+fn load_ptx(driver: &Arc<dyn Driver>, kernel: &Kernel, target: Ptx) -> Result<Loaded> {
+    let module = ptx_module(kernel, target)?;
+    let hidden = module.hidden_dynamic_shared;
+    Ok(Loaded::Module(Module::load(driver, module.text.as_bytes(), &module.entry, hidden)?))
 }
 
 fn load_amdgcn(driver: &Arc<dyn Driver>, kernel: &Kernel, gfx: Gfx) -> Result<Loaded> {
@@ -69,8 +47,7 @@ fn load_amdgcn(driver: &Arc<dyn Driver>, kernel: &Kernel, gfx: Gfx) -> Result<Lo
 struct Code(cpu::CpuKernel);
 
 fn load_cpu(kernel: &Kernel) -> Result<Code> {
-    let block = kernel.block_dim.unwrap_or([1; 3]);
-    let target = Target::Cpu;
+    let (block, target) = (cpu_block(kernel), Target::Cpu);
     let isa = cpu::Isa::from_env().map_err(failed(kernel, &target))?;
     // What `native` means differs between machines that share a home directory.
     let host = kernelsmith_llvm::Host::detect().map_err(failed(kernel, &target))?;
