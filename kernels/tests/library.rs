@@ -1,0 +1,175 @@
+//! The library's kernels on the CPU against their f64 references, on random shapes and values.
+
+use kernelsmith::{Buffer, Device, bf16, f16};
+use kernelsmith_kernels::attention::{Attention, HEAD_DIMENSIONS, flash_attention};
+use kernelsmith_kernels::elementwise::saxpy;
+use kernelsmith_kernels::matmul::matmul;
+use kernelsmith_kernels::norm::softmax;
+use kernelsmith_kernels::{Error, reference};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn device() -> Device {
+    Device::cpu()
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| x.into()).collect()
+}
+
+fn assert_close(found: &[f32], expected: &[f64], allowed: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let close = (f64::from(found) - expected).abs() <= allowed
+            || (found.is_nan() && expected.is_nan())
+            || f64::from(found) == expected;
+        prop_assert!(close, "element {}: {} against {}", i, found, expected);
+    }
+    Ok(())
+}
+
+/// Poisoned, so that an element nobody writes shows.
+fn poisoned(len: usize) -> Buffer<f32> {
+    Buffer::from_slice(&device(), &vec![f32::NAN; len]).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn saxpy_is_a_fused_multiply_add(a in -1e3f32..1e3, xy in vec((-1e3f32..1e3, -1e3f32..1e3), 0..600)) {
+        let (xs, ys): (Vec<f32>, Vec<f32>) = xy.into_iter().unzip();
+        let x = Buffer::from_slice(&device(), &xs).unwrap();
+        let mut y = Buffer::from_slice(&device(), &ys).unwrap();
+        saxpy(a, &x, &mut y).unwrap();
+        // Rounded once: the same bits as mul_add.
+        let expected: Vec<f32> = xs.iter().zip(&ys).map(|(x, y)| a.mul_add(*x, *y)).collect();
+        prop_assert_eq!(y.to_vec().unwrap(), expected);
+    }
+
+    #[test]
+    fn softmax_rows_match(rows in 0usize..9, columns in 1usize..200, scale in 0.1f32..30.0, seed in any::<u64>()) {
+        let xs = values(rows * columns, scale, seed);
+        let x = Buffer::from_slice(&device(), &xs).unwrap();
+        let mut y = poisoned(xs.len());
+        softmax(columns, &x, &mut y).unwrap();
+        assert_close(&y.to_vec().unwrap(), &reference::softmax(columns, &wide(&xs)), 2e-6)?;
+    }
+
+    #[test]
+    fn matmul_matches_on_any_shape(m in 0usize..150, n in 0usize..150, k in 0usize..300, seed in any::<u64>()) {
+        let (xs, ys) = (values(m * k, 1.0, seed), values(k * n, 1.0, !seed));
+        let a = Buffer::from_slice(&device(), &xs).unwrap();
+        let b = Buffer::from_slice(&device(), &ys).unwrap();
+        let mut c = poisoned(m * n);
+        matmul((m, n, k), &a, &b, &mut c).unwrap();
+        // k roundings of sums of at most k products in [-1, 1].
+        let allowed = (k * k) as f64 * f64::from(f32::EPSILON);
+        let expected = reference::matmul(m, n, k, &wide(&xs), &wide(&ys));
+        assert_close(&c.to_vec().unwrap(), &expected, allowed)?;
+    }
+
+    #[test]
+    fn matmul_of_small_floats_rounds_nothing_but_sums(m in 1usize..40, n in 1usize..80, k in 1usize..80, seed in any::<u64>()) {
+        let (xs, ys) = (values(m * k, 1.0, seed), values(k * n, 1.0, !seed));
+        let allowed = (k * k) as f64 * f64::from(f32::EPSILON);
+        macro_rules! check {
+            ($ty:ty) => {{
+                let xs: Vec<$ty> = xs.iter().map(|&x| <$ty>::from_f32(x)).collect();
+                let ys: Vec<$ty> = ys.iter().map(|&y| <$ty>::from_f32(y)).collect();
+                let a = Buffer::from_slice(&device(), &xs).unwrap();
+                let b = Buffer::from_slice(&device(), &ys).unwrap();
+                let mut c = poisoned(m * n);
+                matmul((m, n, k), &a, &b, &mut c).unwrap();
+                let xs: Vec<f64> = xs.iter().map(|x| x.to_f64()).collect();
+                let ys: Vec<f64> = ys.iter().map(|y| y.to_f64()).collect();
+                assert_close(&c.to_vec().unwrap(), &reference::matmul(m, n, k, &xs, &ys), allowed)?;
+            }};
+        }
+        check!(bf16);
+        check!(f16);
+    }
+
+    #[test]
+    fn attention_matches(m in 0usize..150, n in 0usize..150, d in 0usize..3, causal: bool, seed in any::<u64>()) {
+        let d = HEAD_DIMENSIONS[d];
+        let (qs, ks, vs) = (values(m * d, 1.0, seed), values(n * d, 1.0, seed ^ 1), values(n * d, 1.0, seed ^ 2));
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| Buffer::from_slice(&device(), x).unwrap());
+        let mut out = poisoned(m * d);
+        let scale = 1.0 / (d as f32).sqrt();
+        let attention = Attention { queries: m, keys: n, causal, scale };
+        flash_attention(attention, d, &q, &k, &v, &mut out).unwrap();
+        let expected = reference::attention((m, n, d), &wide(&qs), &wide(&ks), &wide(&vs), scale.into(), causal);
+        assert_close(&out.to_vec().unwrap(), &expected, 1e-5)?;
+    }
+}
+
+/// Values in `[-scale, scale]`.
+fn values(len: usize, scale: f32, seed: u64) -> Vec<f32> {
+    let mut state = seed | 1;
+    (0..len)
+        .map(|_| {
+            // xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * scale
+        })
+        .collect()
+}
+
+#[test]
+fn softmax_of_infinities_and_nan_is_as_defined() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let rows = [[0.0, -inf, 0.0], [inf, 0.0, 0.0], [nan, 0.0, 0.0], [-inf, -inf, -inf]];
+    let x = Buffer::from_slice(&device(), rows.as_flattened()).unwrap();
+    let mut y = poisoned(12);
+    softmax(3, &x, &mut y).unwrap();
+    let y = y.to_vec().unwrap();
+    assert_eq!(&y[..3], [0.5, 0.0, 0.5]);
+    assert!(y[3].is_nan() && y[9..].iter().all(|y| y.is_nan()), "{y:?}");
+    assert!(y[6..9].iter().any(|y| y.is_nan()), "{y:?}");
+}
+
+#[test]
+fn matmul_passes_nan_and_infinity_on() {
+    let a = Buffer::from_slice(&device(), &[f32::NAN, 0.0, f32::INFINITY, 1.0]).unwrap();
+    let b = Buffer::from_slice(&device(), &[1.0f32, 0.0, 0.0, 1.0]).unwrap();
+    let mut c = poisoned(4);
+    matmul((2, 2, 2), &a, &b, &mut c).unwrap();
+    let c = c.to_vec().unwrap();
+    assert!(c[0].is_nan() && c[1].is_nan());
+    assert!(c[2] == f32::INFINITY && c[3].is_nan(), "inf * 0 is NaN: {c:?}");
+}
+
+#[test]
+fn wrong_shapes_name_argument_value_and_rule() {
+    let a = Buffer::<f32>::zeros(&device(), 5).unwrap();
+    let b = Buffer::<f32>::zeros(&device(), 6).unwrap();
+    let mut c = Buffer::<f32>::zeros(&device(), 4).unwrap();
+    let error = matmul((2, 2, 3), &a, &b, &mut c).unwrap_err();
+    assert_eq!(error.to_string(), "`a` has 5 elements, but it must have m * k = 6");
+    let error = matmul((2, usize::MAX, 3), &b, &b, &mut c).unwrap_err();
+    assert!(matches!(error, Error::Shape { argument: "b", .. }), "{error}");
+    let error = softmax(3, &c.try_clone().unwrap(), &mut c).unwrap_err();
+    assert!(matches!(error, Error::Shape { argument: "y", .. }), "{error}");
+    let attention = Attention { queries: 1, keys: 1, causal: false, scale: 1.0 };
+    let x = Buffer::<f32>::zeros(&device(), 48).unwrap();
+    let mut out = Buffer::<f32>::zeros(&device(), 48).unwrap();
+    let error = flash_attention(attention, 48, &x, &x, &x, &mut out).unwrap_err();
+    assert!(error.to_string().contains("[32, 64, 128]"), "{error}");
+}
+
+#[test]
+fn results_are_the_same_bits_from_run_to_run() {
+    let (m, n, k) = (200, 130, 520);
+    let a = Buffer::from_slice(&device(), &values(m * k, 1.0, 7)).unwrap();
+    let b = Buffer::from_slice(&device(), &values(k * n, 1.0, 8)).unwrap();
+    let run = || {
+        let mut c = poisoned(m * n);
+        matmul((m, n, k), &a, &b, &mut c).unwrap();
+        c.to_vec().unwrap()
+    };
+    let first = run();
+    for _ in 0..5 {
+        assert_eq!(run(), first);
+    }
+}

@@ -1,0 +1,67 @@
+//! Every kernel of the library compiles for every target, without spills where that is known.
+
+use kernelsmith::Target;
+use kernelsmith::codegen::{Stage, emit, resources};
+use kernelsmith_kernels::catalog::KERNELS;
+
+const TARGETS: [&str; 10] = [
+    "cpu", "sm_75", "sm_80", "sm_90a", "sm_100a", "gfx90a", "gfx942", "gfx950", "gfx1100",
+    "gfx1201",
+];
+
+#[test]
+fn every_kernel_compiles_for_every_target() {
+    for entry in KERNELS {
+        for name in TARGETS {
+            let target: Target = name.parse().unwrap();
+            let kernel = (entry.ir)(&target).unwrap();
+            let found = resources(&kernel, None, &target)
+                .unwrap_or_else(|e| panic!("{} for {name}: {e}", entry.name));
+            assert!(found.code_bytes > 0);
+            if target != Target::Cpu {
+                assert_eq!(found.note, None, "{} for {name}", entry.name);
+                assert_eq!(found.spills, Some(0), "{} for {name}", entry.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn checks_left_in_the_kernels_do_not_grow() {
+    for (name, most) in [
+        ("saxpy", 1),
+        ("softmax", 4),
+        ("matmul_f32", 34),
+        ("matmul_bf16", 34),
+        ("flash_attention", 4),
+    ] {
+        let target: Target = "sm_90a".parse().unwrap();
+        let entry = kernelsmith_kernels::catalog::find(name).unwrap();
+        let kernel = (entry.ir)(&target).unwrap();
+        let checks = resources(&kernel, None, &target).unwrap().checks;
+        assert!(checks <= most, "{name}: {checks} checks");
+    }
+}
+
+#[test]
+fn code_can_be_looked_at_in_every_stage() {
+    let entry = kernelsmith_kernels::catalog::find("saxpy").unwrap();
+    for (name, stage, has) in [
+        ("cpu", Stage::Staged, "kernel @saxpy_kernel"),
+        ("cpu", Stage::Ir, "kernel @saxpy_kernel"),
+        ("cpu", Stage::Llvm, "define void"),
+        ("cpu", Stage::Asm, "kernelsmith_block"),
+        ("sm_90a", Stage::Asm, ".target sm_90a"),
+        ("gfx942", Stage::Llvm, "amdgpu_kernel"),
+        ("gfx942", Stage::Asm, "s_endpgm"),
+    ] {
+        let target: Target = name.parse().unwrap();
+        let kernel = (entry.ir)(&target).unwrap();
+        let text = emit(&kernel, None, &target, stage).unwrap();
+        assert!(text.contains(has), "{name} {stage:?}: {text}");
+    }
+    let target: Target = "sm_90a".parse().unwrap();
+    let kernel = (entry.ir)(&target).unwrap();
+    let error = emit(&kernel, None, &target, Stage::Llvm).unwrap_err();
+    assert!(error.to_string().contains("without LLVM"), "{error}");
+}
