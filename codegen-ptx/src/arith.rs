@@ -46,15 +46,45 @@ impl<'k> Emitter<'k> {
         Ok(self.op(name, Class::Pred, &x))
     }
 
-    /// The small floats compute in `f32` and round, `fma` in `f64`, where the product is exact.
+    /// The small floats compute in `f32` and round, which is exact for all but `fma`.
     fn small_float(&mut self, op: Opcode, elem: Scalar, x: &[Operand]) -> Result<Reg, Error> {
-        let wide = if op == Opcode::Fma { Scalar::F64 } else { Scalar::F32 };
+        if op == Opcode::Fma {
+            return self.small_fma(elem, x);
+        }
         let mut operands = Vec::with_capacity(x.len());
         for &x in x {
-            operands.push(self.convert(x, elem, wide)?.into());
+            operands.push(self.widen(x, elem).into());
         }
-        let result = self.float(op, wide, &operands)?;
-        self.convert(result.into(), wide, elem)
+        let result = self.float(op, Scalar::F32, &operands)?;
+        self.convert(result.into(), Scalar::F32, elem)
+    }
+
+    /// One instruction, except for `bf16` before sm_80 (PTX ISA, `fma`, half precision).
+    fn small_fma(&mut self, elem: Scalar, x: &[Operand]) -> Result<Reg, Error> {
+        if elem == Scalar::F16 || self.target.sm >= 80 {
+            let x: Vec<Operand> = x.iter().map(|&x| self.in_reg(x).into()).collect();
+            return Ok(self.op(&format!("fma.rn.{elem}"), Class::B16, &x));
+        }
+        let mut wide = Vec::with_capacity(x.len());
+        for &x in x {
+            wide.push(self.convert(x, elem, Scalar::F64)?.into());
+        }
+        let odd = self.fma_to_odd(&wide);
+        self.convert(odd.into(), Scalar::F64, elem)
+    }
+
+    /// The sum rounded to odd, so that the rounding that follows is as if it were the only one: of
+    /// its two neighbours, where they differ, the one whose last bit is set.
+    fn fma_to_odd(&mut self, x: &[Operand]) -> Reg {
+        let nearest = self.op("fma.rn.f64", Class::F64, x);
+        let below = self.op("fma.rm.f64", Class::F64, x);
+        let above = self.op("fma.rp.f64", Class::F64, x);
+        let inexact = self.op("setp.neu.f64", Class::Pred, &[below.into(), above.into()]);
+        let [low, _] = self.split(below);
+        let last = self.op("and.b32", Class::B32, &[low.into(), Operand::u32(1)]);
+        let odd = self.op("setp.ne.u32", Class::Pred, &[last.into(), Operand::u32(0)]);
+        let odd = self.choose(odd, below.into(), above.into());
+        self.choose(inexact, odd.into(), nearest.into())
     }
 
     /// A 64-bit product of two values that were widened from 32 bits, or of one and a constant

@@ -170,9 +170,9 @@ impl<'k> Emitter<'k> {
             return Ok(Some(self.swap_loop(elem, address, access, update)?));
         }
         let cell = self.cell(elem, address);
-        let (expected, new) = (self.to_bits(elem, expected), self.to_bits(elem, new));
+        let (expected, new) = (self.bits_of(elem, expected), self.bits_of(elem, new));
         let old = self.swap(&cell, access, expected, new);
-        Ok(Some(self.of_bits(elem, old)))
+        Ok(Some(self.value_of(elem, old)))
     }
 
     fn swap(&mut self, cell: &Cell, access: &Access, expected: Reg, new: Reg) -> Reg {
@@ -239,7 +239,7 @@ impl<'k> Emitter<'k> {
 
     fn read_cell(&mut self, elem: Scalar, cell: &Cell, bits: Reg) -> Reg {
         match cell.shift {
-            None => self.of_bits(elem, bits),
+            None => self.value_of(elem, bits),
             Some(shift) => {
                 let low = self.op("shr.u32", Class::B32, &[bits.into(), shift.into()]);
                 self.wrap(elem, low)
@@ -248,7 +248,7 @@ impl<'k> Emitter<'k> {
     }
 
     fn write_cell(&mut self, elem: Scalar, cell: &Cell, old: Reg, new: Reg) -> Reg {
-        let Some(shift) = cell.shift else { return self.to_bits(elem, new.into()) };
+        let Some(shift) = cell.shift else { return self.bits_of(elem, new.into()) };
         let mask = self.in_reg(Operand::u32(0xFF));
         let mask = self.op("shl.b32", Class::B32, &[mask.into(), shift.into()]);
         let not = self.op("not.b32", Class::B32, &[mask.into()]);
@@ -259,7 +259,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// A scalar of 2 bytes or more as untyped bits of its size.
-    fn to_bits(&mut self, elem: Scalar, value: Operand) -> Reg {
+    fn bits_of(&mut self, elem: Scalar, value: Operand) -> Reg {
         let reg = self.in_reg(value);
         match (elem.size(), reg.class) {
             (2, Class::B32) => self.op("cvt.u16.u32", Class::B16, &[reg.into()]),
@@ -269,7 +269,7 @@ impl<'k> Emitter<'k> {
         }
     }
 
-    fn of_bits(&mut self, elem: Scalar, bits: Reg) -> Reg {
+    fn value_of(&mut self, elem: Scalar, bits: Reg) -> Reg {
         match elem {
             Scalar::I16 => self.op("cvt.s32.s16", Class::B32, &[bits.into()]),
             Scalar::U16 => self.op("cvt.u32.u16", Class::B32, &[bits.into()]),

@@ -31,7 +31,7 @@ impl<'k> Emitter<'k> {
             (Scalar::F32, Scalar::BF16) => "bf16x2",
             _ => return None,
         };
-        if self.target.sm < 80 || lanes.len() % 2 != 0 {
+        if self.target.sm < 80 || !lanes.len().is_multiple_of(2) {
             return None;
         }
         let op = format!("cvt.rn.{pair}.f32");

@@ -28,6 +28,8 @@ mod control;
 mod convert;
 mod copies;
 mod emit;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod error;
 mod float;
 mod function;

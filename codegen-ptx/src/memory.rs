@@ -172,7 +172,7 @@ impl<'k> Emitter<'k> {
         let address = self.address(inst.operands[0]);
         let cut = Cut::new(ty, align);
         let units = cut.units(ty.elem());
-        let regs = self.to_store(ty, &cut, inst);
+        let regs = self.stored_regs(ty, &cut, inst);
         let global = address.space == Space::Global;
         let hint = if global && cache == CacheHint::Streaming { ".cs" } else { "" };
         for group in group(&units, align, self.widest(address, align)) {
@@ -184,7 +184,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// The registers of a stored value, one for each unit.
-    fn to_store(&mut self, ty: Type, cut: &Cut, inst: &Inst) -> Vec<Reg> {
+    fn stored_regs(&mut self, ty: Type, cut: &Cut, inst: &Inst) -> Vec<Reg> {
         let value = inst.operands[1];
         if cut.words == 0 {
             let lanes = self.lanes(value);
