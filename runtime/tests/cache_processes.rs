@@ -1,6 +1,7 @@
 //! Several processes use one cache at once, while somebody damages its files.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::{Child, Command};
 
@@ -55,22 +56,24 @@ fn start(dir: &Path) -> Child {
         .unwrap()
 }
 
-/// Flips a bit of one entry and cuts another off, in place: worse than any crash would.
+/// Flips a bit of one file and cuts another off, in place: worse than any crash would.
 fn damage(dir: &Path, step: usize) {
     let files: Vec<_> =
         fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path()).collect();
     if files.is_empty() {
         return;
     }
-    let pick = |n: usize| &files[n % files.len()];
-    if let Ok(mut bytes) = fs::read(pick(step * 7))
-        && !bytes.is_empty()
-    {
-        let at = (step * 131) % bytes.len();
-        bytes[at] ^= 1 << (step % 8);
-        let _ = fs::write(pick(step * 7), bytes);
+    // Never creates a file: the one picked may be renamed or evicted by now.
+    let open = |n: usize| File::options().read(true).write(true).open(&files[n % files.len()]);
+    if let Ok(mut file) = open(step * 7) {
+        let mut bytes = Vec::new();
+        if file.read_to_end(&mut bytes).is_ok() && !bytes.is_empty() {
+            let at = (step * 131) % bytes.len();
+            let flipped = bytes[at] ^ 1 << (step % 8);
+            let _ = file.seek(SeekFrom::Start(at as u64)).and_then(|_| file.write_all(&[flipped]));
+        }
     }
-    if let Ok(file) = fs::File::options().write(true).open(pick(step * 3 + 1)) {
+    if let Ok(file) = open(step * 3 + 1) {
         let _ = file.set_len((step * 11 % 900) as u64);
     }
 }
