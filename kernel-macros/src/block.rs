@@ -61,8 +61,8 @@ impl Rewriter {
     }
 
     fn local(&mut self, local: &Local) -> TokenStream {
-        let m = library();
         let span = local.span();
+        let m = library(span);
         let comptime = is_comptime(&local.attrs);
         let Some(init) = &local.init else {
             return self
@@ -118,7 +118,7 @@ impl Rewriter {
         init: &Expr,
         span: proc_macro2::Span,
     ) -> TokenStream {
-        let m = library();
+        let m = library(span);
         let value = self.expr(init, Wants::Operand);
         let ty = ty.map(|ty| quote!(: #ty));
         let mutable = self.bind(pat);
@@ -134,7 +134,7 @@ impl Rewriter {
     /// A block as an expression, perhaps with a label that `break` names.
     pub(crate) fn block_expr(&mut self, e: &ExprBlock, wants: Wants) -> TokenStream {
         let Some(label) = &e.label else { return self.value_block(&e.block, wants) };
-        let m = library();
+        let m = library(e.span());
         let state = self.enter(Some(label), true);
         let body = self.value_block(&e.block, wants);
         self.targets.pop();

@@ -13,8 +13,8 @@ use crate::scope::{Kind, Return, Rewriter, Target};
 impl Rewriter {
     /// `if` run for what it does.
     pub(crate) fn if_unit(&mut self, e: &ExprIf) -> TokenStream {
-        let m = library();
         let span = e.span();
+        let m = library(e.cond.span());
         if let Expr::Let(condition) = &*e.cond {
             return self.if_let(e, condition, None);
         }
@@ -41,7 +41,7 @@ impl Rewriter {
 
     /// `if` with a value.
     pub(crate) fn if_value(&mut self, e: &ExprIf, wants: Wants) -> TokenStream {
-        let m = library();
+        let m = library(e.cond.span());
         let wants = if wants == Wants::Operand { Wants::Value } else { wants };
         let Some((_, otherwise)) = &e.else_branch else { return self.if_unit(e) };
         if let Expr::Let(condition) = &*e.cond {
@@ -73,10 +73,7 @@ impl Rewriter {
             this.host_pattern(&mut pat);
             match tail {
                 Some(wants) => this.value_block(&e.then_branch, wants),
-                None => {
-                    let block = this.unit_block(&e.then_branch);
-                    block
-                }
+                None => this.unit_block(&e.then_branch),
             }
         });
         let otherwise = e.else_branch.as_ref().map(|(_, other)| {
@@ -117,7 +114,7 @@ impl Rewriter {
     }
 
     pub(crate) fn while_loop(&mut self, e: &syn::ExprWhile) -> TokenStream {
-        let m = library();
+        let m = library(e.span());
         if let Expr::Let(_) = &*e.cond {
             return self.error(
                 e.cond.span(),
@@ -142,7 +139,7 @@ impl Rewriter {
     }
 
     pub(crate) fn loop_loop(&mut self, e: &syn::ExprLoop) -> TokenStream {
-        let m = library();
+        let m = library(e.span());
         let state = self.enter(e.label.as_ref(), false);
         let body = self.unit_block(&e.body);
         let target = self.targets.pop().expect("enter pushed it");
@@ -155,7 +152,7 @@ impl Rewriter {
     }
 
     pub(crate) fn for_loop(&mut self, e: &syn::ExprForLoop) -> TokenStream {
-        let m = library();
+        let m = library(e.expr.span());
         let over = self.expr(&e.expr, Wants::Operand);
         let state = self.enter(e.label.as_ref(), false);
         let item = self.fresh("item");
@@ -198,8 +195,8 @@ impl Rewriter {
     }
 
     pub(crate) fn break_expr(&mut self, e: &syn::ExprBreak) -> TokenStream {
-        let m = library();
         let span = e.span();
+        let m = library(span);
         let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
         let Some(target) = self.target(e.label.as_ref()) else {
             return self.error(span, "`break` leaves no loop of this kernel or closure");
@@ -217,7 +214,7 @@ impl Rewriter {
     }
 
     pub(crate) fn continue_expr(&mut self, e: &syn::ExprContinue) -> TokenStream {
-        let m = library();
+        let m = library(e.span());
         match self.target(e.label.as_ref()) {
             Some(target) => {
                 let state = target.state.clone();
@@ -228,8 +225,8 @@ impl Rewriter {
     }
 
     pub(crate) fn return_expr(&mut self, e: &syn::ExprReturn) -> TokenStream {
-        let m = library();
         let span = e.span();
+        let m = library(span);
         let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
         match (&self.returns, value) {
             (Return::Kernel, None) => quote_spanned!(span=> #m::ret()),

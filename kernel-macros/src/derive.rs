@@ -8,7 +8,7 @@ use syn::{Data, DeriveInput, Fields, Index};
 use crate::library;
 
 pub(crate) fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
-    let m = library();
+    let m = library(item.ident.span());
     let Data::Struct(data) = &item.data else {
         return Err(syn::Error::new(
             item.ident.span(),

@@ -118,7 +118,7 @@ fn has_return(block: &syn::Block) -> bool {
 
 /// The signature and body of the staged function.
 fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::Result<TokenStream> {
-    let m = library();
+    let m = library(Span::call_site());
     if let Some(asyncness) = &sig.asyncness {
         return Err(syn::Error::new(asyncness.span, "device functions are not async"));
     }
@@ -176,7 +176,7 @@ fn parameter(
     entry: &mut Vec<TokenStream>,
     exit: &mut Vec<TokenStream>,
 ) -> TokenStream {
-    let m = library();
+    let m = library(Span::call_site());
     match input {
         FnArg::Receiver(receiver) => {
             let by_reference = receiver.reference.is_some();

@@ -82,7 +82,7 @@ impl Rewriter {
             Expr::MethodCall(e) => self.method(e),
             Expr::Call(e) => self.call(e),
             Expr::Cast(e) => {
-                let m = library();
+                let m = library(span);
                 let (value, ty) = (self.expr(&e.expr, Wants::Operand), self.types.staged(&e.ty));
                 quote_spanned!(span=> #m::cast::<#ty, _>(#value))
             }
@@ -150,8 +150,8 @@ impl Rewriter {
     }
 
     fn binary(&mut self, e: &syn::ExprBinary) -> TokenStream {
-        let m = library();
         let span = e.span();
+        let m = library(e.op.span());
         if is_compound(&e.op) {
             return self.assign_op(&e.left, &e.op, &e.right, span);
         }
@@ -185,8 +185,8 @@ impl Rewriter {
 
     /// `x.f`, `x.0`, `x[i]`, within a variable or not.
     fn projection(&mut self, expr: &Expr) -> TokenStream {
-        let m = library();
         let span = expr.span();
+        let m = library(span);
         if let Some(place) = self.place(expr) {
             return quote_spanned!(span=> #place.get());
         }
@@ -235,7 +235,7 @@ impl Rewriter {
     }
 
     fn range(&mut self, e: &syn::ExprRange) -> TokenStream {
-        let m = library();
+        let m = library(e.span());
         let (Some(start), Some(end)) = (&e.start, &e.end) else {
             return self.error(e.span(), "ranges in kernels have both ends: `a..b`");
         };

@@ -223,7 +223,7 @@ fn staged_name(function: &ItemFn) -> Ident {
 
 /// The function that performs the kernel on the builder.
 fn staged(function: &ItemFn, types: &Types, parameters: &[Parameter]) -> syn::Result<TokenStream> {
-    let m = library();
+    let m = library(Span::call_site());
     let mut rewriter = Rewriter::new(types.clone(), Return::Kernel);
     let mut inputs = Vec::new();
     let mut entry = Vec::new();
@@ -258,7 +258,7 @@ fn host(
     types: &Types,
     parameters: &[Parameter],
 ) -> TokenStream {
-    let m = library();
+    let m = library(Span::call_site());
     let ItemFn { attrs, vis, sig, .. } = function;
     let (name, text, stage) = (&sig.ident, sig.ident.to_string(), staged_name(function));
     let (generics, where_clause) = types.generics(&sig.generics);
@@ -335,8 +335,8 @@ fn host_input(parameter: &Parameter) -> TokenStream {
 }
 
 fn host_type(ty: &Type, role: &Role) -> TokenStream {
-    let m = library();
     let span = ty.span();
+    let m = library(span);
     match role {
         Role::Scalar | Role::Comptime | Role::Function => quote!(#ty),
         Role::Slice(elem) => {
@@ -415,8 +415,8 @@ enum Present {
 
 /// Declares a parameter of the kernel in the IR.
 fn declare(parameter: &Parameter, types: &Types, presence: Present) -> TokenStream {
-    let m = library();
     let Parameter { name, ty, role, .. } = parameter;
+    let m = library(ty.span());
     let text = name.to_string();
     match role {
         Role::Comptime | Role::Function => quote!(),

@@ -23,7 +23,7 @@ mod scope;
 mod types;
 
 use proc_macro::TokenStream;
-use quote::quote;
+use quote::quote_spanned;
 use syn::parse_macro_input;
 
 /// Makes a function a kernel. See the guide for the language.
@@ -52,7 +52,8 @@ fn finish(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
     result.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// The path of what expansions use.
-fn library() -> proc_macro2::TokenStream {
-    quote!(::kernelsmith::__macro)
+/// The path of what expansions use, at the user's tokens: rustc puts an error about a call where its
+/// path stands.
+fn library(span: proc_macro2::Span) -> proc_macro2::TokenStream {
+    quote_spanned!(span=> ::kernelsmith::__macro)
 }

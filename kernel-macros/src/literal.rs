@@ -42,8 +42,8 @@ fn is_constant(path: &ExprPath) -> bool {
 
 /// A literal or constant in its context; `None` if the expression is neither.
 pub(crate) fn rewrite(expr: &Expr, wants: Wants) -> Option<TokenStream> {
-    let m = library();
     let span = expr.span();
+    let m = library(span);
     let (int, float, host) = match wants {
         Wants::Operand => (None, None, None),
         Wants::Value => (Some(quote!(lit_int)), Some(quote!(lit_float)), Some(quote!(host))),

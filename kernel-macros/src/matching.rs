@@ -102,7 +102,7 @@ impl Rewriter {
         arms: &[Arm],
         tail: Option<Wants>,
     ) -> TokenStream {
-        let m = library();
+        let m = library(e.expr.span());
         let Some((arm, rest)) = arms.split_first() else {
             return self
                 .error(e.match_token.span(), "a match on a number ends in an arm `_ => ..`");
@@ -157,8 +157,8 @@ impl Rewriter {
 
     /// The condition under which a pattern matches; `None` if it always does.
     fn test(&mut self, value: &Ident, pat: &Pat) -> Option<TokenStream> {
-        let m = library();
         let span = pat.span();
+        let m = library(span);
         match pat {
             Pat::Lit(lit) => Some(quote_spanned!(span=> #m::eq(#value, #lit))),
             Pat::Ident(p) if is_constant_name(&p.ident.to_string()) => {

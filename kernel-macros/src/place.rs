@@ -36,7 +36,7 @@ impl Rewriter {
             Expr::Index(index) => {
                 let base = self.place(&index.expr)?;
                 let index = self.expr(&index.index, Wants::Operand);
-                let m = library();
+                let m = library(span);
                 Some(quote_spanned!(span=> #m::slot(&#base, #index)))
             }
             _ => None,
@@ -45,7 +45,7 @@ impl Rewriter {
 
     /// `left = right`.
     pub(crate) fn assign(&mut self, left: &Expr, right: &Expr, span: Span) -> TokenStream {
-        let m = library();
+        let m = library(span);
         if let Expr::Infer(_) = left {
             let right = self.expr(right, Wants::Operand);
             return quote_spanned!(span=> { let _ = #right; });
@@ -94,7 +94,7 @@ impl Rewriter {
         right: &Expr,
         span: Span,
     ) -> TokenStream {
-        let m = library();
+        let m = library(span);
         let right = self.expr(right, Wants::Operand);
         if let Some(name) = self.comptime(left) {
             return quote_spanned!(span=> { let __ks_value = #right; *#name.get_mut() #op __ks_value; });

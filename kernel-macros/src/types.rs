@@ -68,8 +68,8 @@ impl Types {
 
     /// The type that the staged function has for a type of the source.
     pub(crate) fn staged(&self, ty: &Type) -> TokenStream {
-        let m = library();
         let span = ty.span();
+        let m = library(span);
         match ty {
             _ if self.scalar(ty) => quote_spanned!(span=> #m::Val<#ty>),
             Type::Reference(reference) => match &*reference.elem {

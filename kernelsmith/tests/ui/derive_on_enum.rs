@@ -1,0 +1,9 @@
+use kernelsmith::prelude::*;
+
+#[derive(KernelValue, Clone, Copy)]
+enum Mistake {
+    A,
+    B,
+}
+
+fn main() {}

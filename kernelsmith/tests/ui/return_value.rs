@@ -1,0 +1,10 @@
+use kernelsmith::prelude::*;
+
+#[kernel]
+fn mistake(x: &[f32], y: &mut [f32]) {
+    if x[0] > 0.0 {
+        return y[0];
+    }
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use kernelsmith::prelude::*;
+
+#[kernel]
+fn mistake(x: &[f32], y: &mut [f32]) {
+    let mut v;
+    v = x[0];
+    y[0] = v;
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use kernelsmith::prelude::*;
+
+#[kernel]
+fn mistake(x: &[f32], y: &mut [f32]) {
+    let mut name = String::new();
+    y[0] = x[0];
+}
+
+fn main() {}
