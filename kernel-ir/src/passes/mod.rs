@@ -5,11 +5,13 @@
 pub mod convergence;
 pub mod cse;
 pub mod dce;
+pub mod expand_math;
 pub mod flatten;
 pub mod fold;
 pub mod licm;
 pub mod mem2reg;
 pub mod ranges;
+pub mod small_floats;
 pub mod uniformity;
 
 mod bitset;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::convergence::{self, ConvergenceError};
-use super::{cse, dce, flatten, fold, licm, mem2reg, ranges};
+use super::{cse, dce, expand_math, flatten, fold, licm, mem2reg, ranges, small_floats};
 use crate::kernel::Kernel;
 use crate::target::Target;
 
@@ -40,6 +40,8 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     pipeline.run("mem2reg", mem2reg::run)?;
     pipeline.run("dce", dce::run)?;
     convergence::check(&pipeline.kernel, target)?;
+    pipeline.run("small_floats", |k| small_floats::run(k, target))?;
+    pipeline.run("expand_math", |k| expand_math::run(k, target))?;
     for _ in 0..ROUNDS {
         pipeline.run("flatten", flatten::run)?;
         pipeline.run("fold", fold::run)?;
