@@ -110,7 +110,8 @@ impl<'k> Emitter<'k> {
             Base::Symbol(symbol) => format!("[{}", symbol.name(self.kernel)),
         };
         if address.offset != 0 {
-            write!(text, "{:+}", address.offset).expect("writing to a String");
+            // Negative ones too follow a plus (PTX ISA, "Addresses as Operands").
+            write!(text, "+{}", address.offset).expect("writing to a String");
         }
         text.push(']');
         text

@@ -484,3 +484,64 @@ fn votes_ask_every_lane() {
         }
     }
 }
+
+#[test]
+fn a_warp_multiplies_matrices() {
+    let value = |i: usize, seed: usize| ((i * 7 + seed) % 11) as f64 - 5.0;
+    let a: Vec<f64> = (0..16 * 16).map(|i| value(i, 1)).collect();
+    let b: Vec<f64> = (0..16 * 8).map(|i| value(i, 4)).collect();
+    let halves =
+        |x: &[f64]| to_bytes(&x.iter().map(|x| Const::float(Scalar::F16, *x)).collect::<Vec<_>>());
+    let args = [halves(&a), halves(&b), vec![0; 16 * 8 * 4]];
+    let (after, _) = launch(&kernels::warp_matmul(), sm(80, false), block(32), &args);
+    for (i, got) in of_bytes(Scalar::F32, &after[2]).into_iter().enumerate() {
+        let (row, column) = (i / 8, i % 8);
+        let expected: f64 = (0..16).map(|k| a[row * 16 + k] * b[k * 8 + column]).sum();
+        assert_eq!(got.as_f64(), Some(expected), "row {row}, column {column}");
+    }
+}
+
+/// More shared memory than a module may declare: the launch brings it.
+#[test]
+fn large_static_shared_memory_becomes_dynamic() {
+    let mut m = Make::new("large");
+    let out = m.output("out", Scalar::U32);
+    let [first, second, dynamic] = [Some(10_000u32), Some(5_000), None].map(|len| {
+        let id = m.0.shared("array", Scalar::U32, len, 16);
+        let ty = m.0.kernel().shared_type(id);
+        m.0.emit1(Opcode::SharedAddr, Attr::Shared(id), &[], ty)
+    });
+    let thread = m.id(Opcode::ThreadIdx, Dim::X);
+    for (array, value) in [(first, 7), (second, 8), (dynamic, 9)] {
+        let value = m.u32(value);
+        m.store_at(array, thread, value);
+    }
+    let offset = m.u64(9_999);
+    m.store_at(first, offset, thread);
+    for (i, array) in [first, second, dynamic].into_iter().enumerate() {
+        let value = m.load_at(array, thread);
+        let at = m.u64(i as u64);
+        m.store_at(out, at, value);
+    }
+    let kernel = m.finish();
+    let module = common::ptx(&kernel, sm(90, true));
+    assert_eq!((module.static_shared, module.hidden_dynamic_shared), (0, 60_000));
+    common::assemble(&kernel, sm(90, true));
+    let launched = Launch { dynamic_shared: 64, ..block(1) };
+    let (after, _) = launch(&kernel, sm(90, true), launched, &[vec![0; 12]]);
+    assert_eq!(after[0], [7u32, 8, 9].map(u32::to_le_bytes).concat());
+    let error = kernelsmith_codegen_ptx::compile(&kernel, sm(120, false));
+    assert!(error.is_ok());
+}
+
+#[test]
+fn too_much_shared_memory_is_an_error() {
+    let mut m = Make::new("huge");
+    m.0.shared("array", Scalar::F32, Some(60_000), 16);
+    let error = kernelsmith_codegen_ptx::compile(&m.finish(), sm(90, true)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("240000 bytes") && text.contains("232448") && text.contains("sm_90a"),
+        "{text}"
+    );
+}

@@ -204,10 +204,10 @@ impl Parser {
         }
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.trim_end_matches(']');
-            let cut = inner.find(['+', '-']).unwrap_or(inner.len());
-            let offset = if cut == inner.len() { Ok(0) } else { inner[cut..].parse() };
-            let offset = offset.map_err(|_| format!("cannot read the offset of `{text}`"))?;
-            return Ok(Arg::Mem(Box::new(self.arg(&inner[..cut])?), offset));
+            let (base, offset) = inner.split_once('+').unwrap_or((inner, "0"));
+            let offset =
+                offset.parse().map_err(|_| format!("cannot read the offset of `{text}`"))?;
+            return Ok(Arg::Mem(Box::new(self.arg(base)?), offset));
         }
         if let Some(&target) = self.labels.get(text) {
             return Ok(Arg::Target(target));

@@ -259,3 +259,65 @@ pub fn one_mma(shape: MmaShape) -> Kernel {
     m.store_aligned(pc, d, c.1.size().min(16));
     m.finish()
 }
+
+/// `C = A * B` for one 16x8x16 product of f16: asynchronous copies to shared memory, matrix loads,
+/// one matrix instruction. A and B are row-major; B is transposed on the way to the registers.
+pub fn warp_matmul() -> Kernel {
+    let mut m = Make::new("warp_matmul");
+    m.0.kernel_mut().block_dim = Some([32, 1, 1]);
+    let (a, b) = (m.input("a", Scalar::F16), m.input("b", Scalar::F16));
+    let c = m.output("c", Scalar::F32);
+    let lane = m.0.emit1(Opcode::LaneId, Attr::None, &[], Type::U32);
+    let [tile_a, tile_b] = [("tile_a", 16 * 16), ("tile_b", 16 * 8)].map(|(name, len)| {
+        let id = m.0.shared(name, Scalar::F16, Some(len), 16);
+        let ty = m.0.kernel().shared_type(id);
+        m.0.emit1(Opcode::SharedAddr, Attr::Shared(id), &[], ty)
+    });
+    // 16 bytes of A and 8 of B for each lane.
+    for (from, to, bytes) in [(a, tile_a, 16u32), (b, tile_b, 8)] {
+        let elements = m.u32(bytes / 2);
+        let index = m.op(Opcode::Mul, &[lane, elements]);
+        let (from, to) = (m.0.ptr_add(from, index), m.0.ptr_add(to, index));
+        m.0.emit(Opcode::CpAsync, Attr::Count(bytes), &[to, from], &[]);
+    }
+    m.0.emit(Opcode::CpAsyncCommit, Attr::None, &[], &[]);
+    m.0.emit(Opcode::CpAsyncWait, Attr::Count(0), &[], &[]);
+    m.barrier();
+    // Lane i has row i % 16 of the halves i / 16 of A, and row i % 16 of B.
+    let (sixteen, eight) = (m.u32(16), m.u32(8));
+    let row = m.op(Opcode::Rem, &[lane, sixteen]);
+    let half = m.op(Opcode::Div, &[lane, sixteen]);
+    let load = |m: &mut Make, tile, index, count: u8, trans| {
+        let at = m.0.ptr_add(tile, index);
+        let ty = Type::Vector(Scalar::F16, count * 2);
+        m.0.emit1(Opcode::Ldmatrix, Attr::Ldmatrix { count, trans }, &[at], ty)
+    };
+    let (row_a, column) = (m.op(Opcode::Mul, &[row, sixteen]), m.op(Opcode::Mul, &[half, eight]));
+    let index = m.op(Opcode::Add, &[row_a, column]);
+    let fragment_a = load(&mut m, tile_a, index, 4, false);
+    let row_b = m.op(Opcode::Mul, &[row, eight]);
+    let fragment_b = load(&mut m, tile_b, row_b, 2, true);
+    let zero = m.0.constant(Const::f32(0.0));
+    let sums = Type::Vector(Scalar::F32, 4);
+    let zeros = m.0.emit1(Opcode::VecMake, Attr::None, &[zero; 4], sums);
+    let shape = MmaShape::from_name("mma_sync.m16n8k16.f16.f32").expect("it is in the table");
+    let d = m.0.emit1(Opcode::Mma, Attr::Mma(shape), &[fragment_a, fragment_b, zeros], sums);
+    // Lane i has two columns of row i / 4, and of the row 8 below.
+    let four = m.u32(4);
+    let (group, within) = (m.op(Opcode::Div, &[lane, four]), m.op(Opcode::Rem, &[lane, four]));
+    for part in 0..2u8 {
+        let pair = Type::Vector(Scalar::F32, 2);
+        let lanes = [0, 1].map(|i| {
+            let lane = Attr::Lane(part * 2 + i);
+            m.0.emit1(Opcode::VecExtract, lane, &[d], Type::F32)
+        });
+        let pair = m.0.emit1(Opcode::VecMake, Attr::None, &lanes, pair);
+        let (below, two) = (m.u32(u32::from(part) * 8), m.u32(2));
+        let row = m.op(Opcode::Add, &[group, below]);
+        let (row, column) = (m.op(Opcode::Mul, &[row, eight]), m.op(Opcode::Mul, &[within, two]));
+        let index = m.op(Opcode::Add, &[row, column]);
+        let to = m.0.ptr_add(c, index);
+        m.store_aligned(to, pair, 8);
+    }
+    m.finish()
+}
