@@ -1,1 +1,4 @@
-//! benches.
+//! What the benchmarks share.
+#![deny(missing_docs)]
+
+pub mod interleave;

@@ -92,6 +92,12 @@ impl Rewriter {
                 let elems: Vec<_> = elems.collect();
                 quote_spanned!(span=> (#(#elems,)*))
             }
+            // Of nothing but literals it is of the host, as a literal by itself is.
+            Expr::Array(e)
+                if wants == Wants::Operand && e.elems.iter().all(|x| matches!(x, Expr::Lit(_))) =>
+            {
+                quote!(#expr)
+            }
             Expr::Array(e) => {
                 let elems: Vec<_> = e.elems.iter().map(|x| self.expr(x, nested(wants))).collect();
                 quote_spanned!(span=> [#(#elems),*])
