@@ -132,7 +132,7 @@ impl Rewriter {
             loop {
                 if !#test { break; }
                 #body
-                if !#state.next() { break; }
+                if !#state.again() { break; }
             }
             #state.end();
         })

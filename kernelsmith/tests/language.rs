@@ -400,3 +400,15 @@ fn failing_checks_name_kernel_line_index_and_length() {
     assert!(failure.location.as_ref().unwrap().0.ends_with("language.rs"));
     device.synchronize().unwrap();
 }
+
+#[test]
+fn methods_change_fields_in_a_loop() {
+    let (rows, n) = (45, 37);
+    let x: Vec<f32> = (0..rows * n).map(|i| ((i * 31) % 101) as f32 / 10.0 - 5.0).collect();
+    let mut out = Buffer::<f32>::zeros(&Device::cpu(), rows).unwrap();
+    logsumexp(n, &buffer(&x), &mut out).block(rows).launch(&Device::cpu()).unwrap();
+    for (row, found) in x.chunks(n).zip(out.to_vec().unwrap()) {
+        let expected = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
+        assert!((f64::from(found) - expected).abs() < 1e-5, "{found} {expected}");
+    }
+}

@@ -270,7 +270,7 @@ impl While {
 
     /// After the body: whether to stage the condition again.
     #[track_caller]
-    pub fn next(&mut self) -> bool {
+    pub fn again(&mut self) -> bool {
         match self.state {
             WhileState::Host { all, .. } => {
                 self.state = WhileState::Host { all, one: None };
