@@ -34,6 +34,7 @@ fn run(kernel: &mut Kernel, names: &str) -> String {
             "fold" => passes::fold::run(kernel),
             "licm" => passes::licm::run(kernel),
             "mem2reg" => passes::mem2reg::run(kernel),
+            "uniformity" => return levels(kernel),
             "ranges" => passes::ranges::run(kernel, &target),
             other => panic!("unknown pass `{other}`"),
         }
@@ -42,6 +43,23 @@ fn run(kernel: &mut Kernel, names: &str) -> String {
         assert_eq!(again.to_string(), text, "after {name}");
     }
     kernel.to_string()
+}
+
+/// Who agrees on each value, by the numbers the kernel prints with.
+fn levels(kernel: &Kernel) -> String {
+    let target = Target::sm(90, true);
+    let uniformity = passes::Uniformity::analyse(kernel, &target, false);
+    let mut values = Vec::new();
+    values.extend(kernel.params.iter().map(|p| p.value));
+    kernel.body.walk(&mut |inst| {
+        values.extend(&inst.results);
+        inst.regions.iter().for_each(|r| values.extend(&r.args));
+    });
+    let mut text = String::new();
+    for (n, &value) in values.iter().enumerate() {
+        writeln!(text, "%{n} {:?}", uniformity.level(value)).unwrap();
+    }
+    text
 }
 
 #[test]

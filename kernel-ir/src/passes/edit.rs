@@ -124,3 +124,9 @@ pub(crate) fn fixed_operands(op: Opcode) -> usize {
 pub(crate) fn fixed_args(op: Opcode) -> usize {
     usize::from(op == Opcode::For)
 }
+
+/// Whether an operation costs about one instruction on most targets.
+pub(crate) fn is_cheap(op: Opcode) -> bool {
+    use Opcode::{Cos, Div, Erf, Exp, Exp2, Log, Log2, Pow, Rem, Rsqrt, Sin, Sqrt, Tanh};
+    !matches!(op, Div | Rem | Sqrt | Rsqrt | Exp | Exp2 | Log | Log2 | Sin | Cos | Tanh | Erf | Pow)
+}

@@ -2,7 +2,7 @@
 //!
 //! * An `if` on a constant, a `block` nobody breaks out of: dissolved into what is around it.
 //! * A `for` of no trips: gone. One of a single trip, and a `loop` that never continues: a `block`.
-//! * An `if` whose regions are empty: selects.
+//! * An `if` whose regions compute next to nothing: that, and selects. A jump costs more.
 //! * An `if` that never falls through: one of its jumps moves behind it.
 //! * Code behind a terminator or an endless `loop`: gone.
 //! * `if c { continue } rest; continue`, or the same with `break` at the end of its `block`: `rest`
@@ -15,7 +15,10 @@ use crate::attr::{Attr, Const};
 use crate::kernel::{Inst, Kernel, Label, Region, Value};
 use crate::loc::Loc;
 use crate::op::Opcode;
-use crate::passes::edit::{Subst, constants};
+use crate::passes::edit::{Subst, constants, is_cheap};
+
+/// How many operations in a region of an `if` are next to nothing.
+const LIGHT: usize = 4;
 
 /// Simplifies control flow where constants and jumps allow it.
 pub fn run(kernel: &mut Kernel) {
@@ -108,12 +111,16 @@ impl Flattener<'_> {
         for region in &mut inst.regions {
             self.region(region, None);
         }
-        let empty = |r: &Region| r.insts.len() == 1 && r.insts[0].op == Opcode::Yield;
-        if !inst.regions.iter().all(empty) {
+        if !inst.regions.iter().all(is_light) {
             return self.hoist_jump(inst, out);
         }
-        for (k, &result) in inst.results.iter().enumerate() {
-            let [a, b] = [0, 1].map(|r: usize| inst.regions[r].insts[0].operands[k]);
+        let [a, b] = [0, 1].map(|r: usize| {
+            let mut insts = std::mem::take(&mut inst.regions[r].insts);
+            let end = insts.pop().expect("a terminator");
+            out.append(&mut insts);
+            end.operands
+        });
+        for ((&result, a), b) in inst.results.iter().zip(a).zip(b) {
             if a == b {
                 self.subst.set(result, a);
                 continue;
@@ -317,6 +324,16 @@ fn open_region(branch: &Inst, end: &Inst) -> Option<usize> {
         (false, true) if falls_through(then) => Some(0),
         _ => None,
     }
+}
+
+/// Whether a region falls through and may as well be executed always: a few cheap operations that
+/// cannot trap, constants aside.
+fn is_light(region: &Region) -> bool {
+    let Some((end, insts)) = region.insts.split_last() else { return false };
+    let light = |i: &Inst| i.op.is_pure() && is_cheap(i.op);
+    end.op == Opcode::Yield
+        && insts.iter().all(light)
+        && insts.iter().filter(|i| i.op != Opcode::Const).count() <= LIGHT
 }
 
 fn falls_through(region: &Region) -> bool {

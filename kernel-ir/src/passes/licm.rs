@@ -9,7 +9,7 @@ use super::memory::read_only;
 use crate::attr::Const;
 use crate::kernel::{Inst, Kernel, Region, Value};
 use crate::op::{Effect, Opcode};
-use crate::passes::edit::constants;
+use crate::passes::edit::{constants, is_cheap};
 
 /// Hoists from every loop, as far out as operands allow.
 pub fn run(kernel: &mut Kernel) {
@@ -136,10 +136,4 @@ fn may_leave(inst: &Inst) -> bool {
     look(inst);
     inst.regions.iter().for_each(|r| r.walk(&mut look));
     leaves
-}
-
-/// An operation that costs about one instruction.
-fn is_cheap(op: Opcode) -> bool {
-    use Opcode::{Cos, Div, Erf, Exp, Exp2, Log, Log2, Pow, Rem, Rsqrt, Sin, Sqrt, Tanh};
-    !matches!(op, Div | Rem | Sqrt | Rsqrt | Exp | Exp2 | Log | Log2 | Sin | Cos | Tanh | Erf | Pow)
 }

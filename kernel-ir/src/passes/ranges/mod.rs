@@ -4,7 +4,7 @@
 //! differences between integers (`facts`), from definitions, from the bounds of `for` loops, from
 //! the conditions of the `if`s around, from checks passed, and from `if`s passed whose other region
 //! leaves. Checks whose condition must hold go; comparisons, minima and maxima that are decided
-//! become what they are decided to.
+//! become what they are decided to, and so do integers that can have one value only.
 
 mod facts;
 mod interval;
@@ -155,8 +155,15 @@ impl Walk<'_> {
         }
         let definition = Definition::Op(inst.op, inst.operands.clone());
         self.definitions[result.index()] = Some(definition);
-        if Interval::of_type(ty).is_some() {
+        if let Type::Scalar(scalar) = ty
+            && Interval::of_type(ty).is_some()
+        {
             self.bound(&inst, ty);
+            let exact = self.facts.interval(result).filter(|i| i.lo == i.hi);
+            if let Some(Interval { lo, .. }) = exact {
+                (inst.op, inst.attr) = (Opcode::Const, Attr::Const(Const::int(scalar, lo)));
+                inst.operands.clear();
+            }
         }
         out.push(inst);
     }
