@@ -1,8 +1,9 @@
 //! Addresses: pointer arithmetic folded into the base and offset of memory operands.
 //!
-//! A `ptr_add` by a constant costs nothing: it goes into the offset. One by `x + c` becomes one by
-//! `x`, whose address is shared with the other accesses around `x`, and `c` in the offset. Both are
-//! exact, as addresses wrap like the integers they are.
+//! A `ptr_add` by a constant costs nothing: it goes into the offset. Of several by indices that are
+//! equal but for a constant, as `32 * (8 * y + j) + k` for different `j`, only the first computes
+//! an address; the others are offsets from it. Both are exact, as addresses wrap like the integers
+//! they are.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -61,30 +62,55 @@ impl Address {
     }
 }
 
-/// The variable part of an index: a register, and how it widens to 64 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// An index in a register, and how it widens to 64 bits.
+#[derive(Clone, Copy, Debug)]
 struct Index {
     reg: Reg,
     signed: bool,
 }
 
-/// The addresses computed so far, by what they were computed from. An entry ends with the region
-/// that made it.
+/// An index in bytes as a sum modulo 2^64: multiples of values, in order, and a constant.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Linear {
+    terms: Vec<(Value, i64)>,
+    constant: i64,
+}
+
+impl Linear {
+    fn add(&mut self, value: Value, factor: i64) {
+        match self.terms.binary_search_by_key(&value, |(v, _)| *v) {
+            Ok(i) => self.terms[i].1 = self.terms[i].1.wrapping_add(factor),
+            Err(i) => self.terms.insert(i, (value, factor)),
+        }
+    }
+}
+
+/// Sums of more terms are taken as they are: they are rarely met twice.
+const MOST_TERMS: usize = 6;
+
+/// The addresses computed so far. An entry ends with the region that made it.
 #[derive(Default)]
 pub(crate) struct Bases {
-    known: HashMap<(Base, Option<Index>, u32), Reg>,
-    log: Vec<(Base, Option<Index>, u32)>,
+    /// Of a base moved by an offset, and of symbols.
+    moved: HashMap<(Base, i64), Reg>,
+    moved_log: Vec<(Base, i64)>,
+    /// Of a base moved by the terms, and the constant that is in the register too.
+    indexed: HashMap<(Base, Vec<(Value, i64)>), (Reg, i64)>,
+    indexed_log: Vec<(Base, Vec<(Value, i64)>)>,
 }
 
 impl Bases {
-    pub(crate) fn mark(&self) -> usize {
-        self.log.len()
+    pub(crate) fn mark(&self) -> (usize, usize) {
+        (self.moved_log.len(), self.indexed_log.len())
     }
 
     /// Forgets what was learnt since the mark.
-    pub(crate) fn reset(&mut self, mark: usize) {
-        for key in self.log.drain(mark..) {
-            self.known.remove(&key);
+    pub(crate) fn reset(&mut self, mark: (usize, usize)) {
+        for key in self.moved_log.drain(mark.0..) {
+            self.moved.remove(&key);
+        }
+        for key in self.indexed_log.drain(mark.1..) {
+            self.indexed.remove(&key);
         }
     }
 }
@@ -123,18 +149,21 @@ impl<'k> Emitter<'k> {
         if address.offset == 0 {
             return base;
         }
-        let key = (address.base, None, address.offset as u32);
-        let op = if base.class == Class::B64 { "add.s64" } else { "add.s32" };
-        self.remembered(key, |e| {
-            let offset = Emitter::int(Scalar::I64, address.offset.into());
-            e.op(op, base.class, &[base.into(), offset])
+        self.remembered((address.base, address.offset), |e| {
+            if base.class == Class::B64 {
+                let offset = Emitter::int(Scalar::I64, address.offset.into());
+                e.op("add.s64", Class::B64, &[base.into(), offset])
+            } else {
+                let offset = Emitter::int(Scalar::I32, (address.offset as i32).into());
+                e.op("add.s32", Class::B32, &[base.into(), offset])
+            }
         })
     }
 
     fn base_reg(&mut self, base: Base) -> Reg {
         match base {
             Base::Reg(reg) => reg,
-            Base::Symbol(symbol) => self.remembered((base, None, 0), |e| {
+            Base::Symbol(symbol) => self.remembered((base, 0), |e| {
                 let reg = e.new_reg(Class::B32);
                 let name = symbol.name(e.kernel);
                 ins!(e, "mov.u32 {reg}, {name};");
@@ -143,90 +172,147 @@ impl<'k> Emitter<'k> {
         }
     }
 
-    fn remembered(
-        &mut self,
-        key: (Base, Option<Index>, u32),
-        make: impl FnOnce(&mut Self) -> Reg,
-    ) -> Reg {
-        if let Some(&reg) = self.bases.known.get(&key) {
+    fn remembered(&mut self, key: (Base, i64), make: impl FnOnce(&mut Self) -> Reg) -> Reg {
+        if let Some(&reg) = self.bases.moved.get(&key) {
             return reg;
         }
         let reg = make(self);
-        self.bases.known.insert(key, reg);
-        self.bases.log.push(key);
+        self.bases.moved.insert(key, reg);
+        self.bases.moved_log.push(key);
         reg
     }
 
     pub(crate) fn ptr_add(&mut self, inst: &Inst) {
         let address = self.address(inst.operands[0]);
         let size = self.ty(inst.operands[0]).elem().size();
-        let (index, constant) = self.split_index(inst.operands[1]);
-        let offset = address.offset.wrapping_add(constant.wrapping_mul(size.into()));
-        let mut moved = Address { offset, ..address };
+        let mut sum = Linear::default();
+        self.linear(inst.operands[1], size.into(), address.space, &mut sum);
+        let mut moved = match sum.terms.len() {
+            0 => Address { offset: address.offset.wrapping_add(sum.constant), ..address },
+            1..=MOST_TERMS => self.shared_base(address, inst.operands[1], size, &sum),
+            _ => {
+                let base = self.base_reg(address.base);
+                let base = Base::Reg(self.indexed(base, inst.operands[1], size));
+                Address { base, ..address }
+            }
+        };
         // Offsets of memory operands are 32-bit (PTX ISA, "Addresses as Operands"); so large a one
-        // is part of the base.
-        if i32::try_from(offset).is_err() {
-            moved = Address { base: Base::Reg(self.far(moved)), offset: 0, ..moved };
-        }
-        if let Some(value) = index {
-            moved.base = Base::Reg(self.indexed(moved, value, size));
+        // becomes part of the base.
+        if i32::try_from(moved.offset).is_err() {
+            moved = Address { base: Base::Reg(self.materialize(moved)), offset: 0, ..moved };
         }
         self.bind(inst.result(), Binding::Address(moved));
     }
 
-    /// A base moved by an offset that no memory operand can hold.
-    fn far(&mut self, address: Address) -> Reg {
+    /// The address moved by an index, as an offset from another that differs by a constant, where
+    /// there is one.
+    fn shared_base(&mut self, address: Address, index: Value, size: u32, sum: &Linear) -> Address {
+        let key = (address.base, sum.terms.clone());
+        let known = self.bases.indexed.get(&key).copied();
+        let offset = |in_reg: i64| address.offset.wrapping_add(sum.constant.wrapping_sub(in_reg));
+        if let Some((reg, in_reg)) = known
+            && i32::try_from(offset(in_reg)).is_ok()
+        {
+            return Address { base: Base::Reg(reg), offset: offset(in_reg), ..address };
+        }
+        let (index, outside) = self.without_constant(index, address.space);
+        let in_reg = sum.constant.wrapping_sub(outside.wrapping_mul(size.into()));
         let base = self.base_reg(address.base);
-        if base.class == Class::B64 {
-            let offset = Emitter::int(Scalar::I64, address.offset.into());
-            self.op("add.s64", Class::B64, &[base.into(), offset])
-        } else {
-            let offset = Emitter::int(Scalar::I32, (address.offset as i32).into());
-            self.op("add.s32", Class::B32, &[base.into(), offset])
+        let reg = self.indexed(base, index, size);
+        if known.is_none() {
+            self.bases.indexed.insert(key.clone(), (reg, in_reg));
+            self.bases.indexed_log.push(key);
+        }
+        Address { base: Base::Reg(reg), offset: offset(in_reg), ..address }
+    }
+
+    /// Whether an operation on this type is one modulo the size of addresses: a 32-bit sum wraps
+    /// before it is widened to a global address, but offsets in the other windows have 32 bits.
+    fn is_linear(&self, ty: Type, space: Space) -> bool {
+        ty.size() == 8 || (ty.size() == 4 && space != Space::Global)
+    }
+
+    /// Operand and factor or summand of an operation with a constant.
+    fn with_constant(&self, inst: &Inst) -> Option<(Value, i64)> {
+        let [a, b] = inst.operands[..] else { return None };
+        let constant = |x: Value| self.constant(x).map(|c| c.as_int() as i64);
+        let swaps = matches!(inst.op, Opcode::Add | Opcode::Mul);
+        match (constant(a), constant(b)) {
+            (_, Some(c)) => Some((a, c)),
+            (Some(c), _) if swaps => Some((b, c)),
+            _ => None,
         }
     }
 
-    /// An index as a variable and a constant part, whose sum it is modulo 2^64.
-    fn split_index(&self, index: Value) -> (Option<Value>, i64) {
+    /// Adds `factor * index` to a sum.
+    fn linear(&self, index: Value, factor: i64, space: Space, sum: &mut Linear) {
         if let Some(c) = self.constant(index) {
-            return (None, c.as_int() as i64);
+            let bytes = (c.as_int() as i64).wrapping_mul(factor);
+            sum.constant = sum.constant.wrapping_add(bytes);
+            return;
         }
-        // A 32-bit sum wraps before it is widened.
-        let wide = self.ty(index).size() == 8;
-        if let Some(inst) = self.definition(index).filter(|_| wide) {
-            let constant = |i: usize| self.constant(inst.operands[i]).map(|c| c.as_int() as i64);
-            let parts = match inst.op {
-                Opcode::Add => constant(1)
-                    .map(|c| (inst.operands[0], c))
-                    .or_else(|| constant(0).map(|c| (inst.operands[1], c))),
-                Opcode::Sub => constant(1).map(|c| (inst.operands[0], c.wrapping_neg())),
-                _ => None,
-            };
-            if let Some((rest, c)) = parts {
-                let (rest, inner) = self.split_index(rest);
-                return (rest, inner.wrapping_add(c));
+        let ty = self.ty(index);
+        let inst = self.definition(index).filter(|_| self.is_linear(ty, space));
+        let Some(inst) = inst.filter(|_| sum.terms.len() <= MOST_TERMS) else {
+            return sum.add(index, factor);
+        };
+        match inst.op {
+            Opcode::Add | Opcode::Sub => {
+                let second = if inst.op == Opcode::Add { factor } else { factor.wrapping_neg() };
+                self.linear(inst.operands[0], factor, space, sum);
+                self.linear(inst.operands[1], second, space, sum);
             }
+            Opcode::Mul | Opcode::Shl => match self.with_constant(inst) {
+                Some((x, c)) => {
+                    let times = match inst.op {
+                        Opcode::Mul => c,
+                        _ => 1i64 << (c as u32 & (ty.elem().bits() - 1)),
+                    };
+                    self.linear(x, factor.wrapping_mul(times), space, sum);
+                }
+                None => sum.add(index, factor),
+            },
+            // The lower half is all that counts of an offset.
+            Opcode::Cast if space != Space::Global => {
+                let from = inst.operands[0];
+                match self.ty(from).elem().is_int() && self.is_linear(self.ty(from), space) {
+                    true => self.linear(from, factor, space, sum),
+                    false => sum.add(index, factor),
+                }
+            }
+            _ => sum.add(index, factor),
         }
-        (Some(index), 0)
     }
 
-    /// The base of `address` moved by `index` elements; the offset stays outside.
-    fn indexed(&mut self, address: Address, index: Value, size: u32) -> Reg {
-        let narrow = self.narrow_index(index);
-        let base = self.base_reg(address.base);
-        let index = match (narrow, base.class) {
-            (Some(index), _) => index,
-            (None, class) => {
+    /// An index without the constants added to it last.
+    fn without_constant(&self, index: Value, space: Space) -> (Value, i64) {
+        let (mut index, mut outside) = (index, 0i64);
+        while let Some(inst) = self.definition(index) {
+            let ty = self.ty(index);
+            let sums = matches!(inst.op, Opcode::Add | Opcode::Sub) && self.is_linear(ty, space);
+            let Some((x, c)) = self.with_constant(inst).filter(|_| sums) else { break };
+            let c = if inst.op == Opcode::Add { c } else { c.wrapping_neg() };
+            outside = outside.wrapping_add(c);
+            index = x;
+        }
+        (index, outside)
+    }
+
+    /// A base moved by `index` elements.
+    fn indexed(&mut self, base: Reg, index: Value, size: u32) -> Reg {
+        let index = match self.narrow_index(index) {
+            Some(index) => index,
+            None => {
                 let reg = self.reg(index);
                 // Offsets into the shared and local windows are 32-bit.
-                let reg = match class {
+                let reg = match base.class {
                     Class::B32 => self.op("cvt.u32.u64", Class::B32, &[reg.into()]),
                     _ => reg,
                 };
                 Index { reg, signed: false }
             }
         };
-        self.remembered((address.base, Some(index), size), |e| e.scaled(base, index, size))
+        self.scaled(base, index, size)
     }
 
     fn scaled(&mut self, base: Reg, index: Index, size: u32) -> Reg {

@@ -115,3 +115,34 @@ fn constant_distances_cost_no_address_arithmetic() {
     assert!(text.contains("+28];"), "{text}");
     assert_eq!(text.matches("shl.b64").count(), 2, "{text}");
 }
+
+#[test]
+fn addresses_that_differ_by_a_constant_share_one_base() {
+    let mut m = Make::new("rows");
+    let y = m.output("y", Scalar::F32);
+    let tile = m.0.shared("tile", Scalar::F32, Some(8 * 32 * 8), 16);
+    let ty = m.0.kernel().shared_type(tile);
+    let tile = m.0.emit1(Opcode::SharedAddr, kernelsmith_ir::Attr::Shared(tile), &[], ty);
+    let [row, k] = [Dim::Y, Dim::X].map(|dim| {
+        let id = m.id(Opcode::ThreadIdx, dim);
+        m.0.cast(id, Scalar::U64)
+    });
+    let (eight, columns) = (m.u64(8), m.u64(32));
+    let first = m.op(Opcode::Mul, &[row, eight]);
+    let mut sum = None;
+    for j in 0..8 {
+        let j = m.u64(j);
+        let row = m.op(Opcode::Add, &[first, j]);
+        let start = m.op(Opcode::Mul, &[row, columns]);
+        let index = m.op(Opcode::Add, &[start, k]);
+        let value = m.load_at(tile, index);
+        sum = Some(sum.map_or(value, |sum| m.op(Opcode::Add, &[sum, value])));
+    }
+    m.store_at(y, k, sum.unwrap());
+    let kernel = m.finish();
+    let text = common::ptx(&kernel, sm(90, true)).text;
+    assert!(text.contains("+896];"), "{text}");
+    let code = sass(&kernel, sm(90, true));
+    assert_eq!(code.count("LDS"), 8, "{}", code.text());
+    assert!(code.opcodes().values().sum::<usize>() < 50, "{}", code.text());
+}
