@@ -1,7 +1,7 @@
 //! The exact meaning of the pure scalar operations, on constants.
 //!
 //! [`eval`] is what constant folding may use: operations of which every target gives the same
-//! bits. [`reference`] adds the functions that targets compute by polynomials (`exp` and the like):
+//! bits. [`reference()`] adds the functions that targets compute by polynomials (`exp` and the like):
 //! their results may differ in the last places, and folding must not show.
 //!
 //! Vectors are their lanes: an operation on vectors is the operation on each lane.

@@ -1,8 +1,8 @@
 //! The matrix instructions, and which element of the matrix each lane holds.
 //!
 //! `mma` computes `D = A * B + C` for one warp, with `A: m x k`, `B: k x n`, `C, D: m x n`. Each
-//! lane holds a fragment of each matrix as one vector; [`MmaShape::element`] is the layout. All
-//! threads of the warp must take part.
+//! lane holds a fragment of each matrix as one vector; [`MmaShape::element`] is the layout, and
+//! [`MmaShape::locate`] its inverse. All threads of the warp must take part.
 
 use crate::target::{Gfx, Ptx, Target};
 use crate::types::{Scalar, Type};
@@ -111,10 +111,9 @@ impl MmaShape {
         }
     }
 
-    /// Whether a target has it. The CPU has `mma_sync` by emulation, for portability alone.
+    /// Whether a target has it. The CPU has none: its kernels use fused multiply-adds.
     pub fn available(self, target: &Target) -> bool {
         match (target, self.family) {
-            (Target::Cpu, Family::MmaSync) => true,
             (Target::Ptx(Ptx { sm, .. }), Family::MmaSync) => {
                 // PTX ISA, "mma", target ISA notes: m16n8k8 f16 and 8-bit integers below k = 32
                 // since sm_75 or sm_80, everything else here since sm_80.
@@ -163,6 +162,139 @@ impl MmaShape {
         match self.fragment_len(operand) {
             1 => Type::Scalar(self.scalar(operand)),
             n => Type::Vector(self.scalar(operand), n as u8),
+        }
+    }
+}
+
+/// Where the elements of the operands are.
+impl MmaShape {
+    /// The row and column of element `index` of a lane's fragment.
+    ///
+    /// * `mma.sync`: PTX ISA, "Matrix Fragments for mma.m16n8k4, m16n8k8, m16n8k16, m16n8k32": lanes
+    ///   form groups of four; a 32-bit word of the fragment holds neighbours along k (A, B) or
+    ///   along n (C).
+    /// * MFMA: AMD's matrix instruction calculator; "AMD CDNA3 ISA", VOP3P-MAI: lanes count along m
+    ///   (A) or n (B, C) first, then along k; of C each lane holds runs of four rows.
+    /// * WMMA: "RDNA3 ISA" and "RDNA4 ISA", Wave Matrix Multiply Accumulate: on gfx11 lanes 16 to 31
+    ///   repeat A and B and C's rows alternate; on gfx12 the upper lanes hold the next 8 along k or
+    ///   the next 8 rows.
+    pub const fn element(self, operand: Operand, lane: u32, index: u32) -> (u32, u32) {
+        match self.family {
+            Family::MmaSync => self.mma_sync_element(operand, lane, index),
+            Family::Mfma => self.mfma_element(operand, lane, index),
+            Family::WmmaGfx11 => match operand {
+                Operand::A => (lane % 16, index),
+                Operand::B => (index, lane % 16),
+                Operand::C => (2 * index + lane / 16, lane % 16),
+            },
+            Family::WmmaGfx12 => match operand {
+                Operand::A => (lane % 16, 8 * (lane / 16) + index),
+                Operand::B => (8 * (lane / 16) + index, lane % 16),
+                Operand::C => (8 * (lane / 16) + index, lane % 16),
+            },
+        }
+    }
+
+    const fn mma_sync_element(self, operand: Operand, lane: u32, index: u32) -> (u32, u32) {
+        let (group, member) = (lane / 4, lane % 4);
+        if let Operand::C = operand {
+            return (group + 8 * (index / 2), 2 * member + index % 2);
+        }
+        // Elements of a 32-bit word, which lie next to each other along k.
+        let packed = 4 / self.ab.size();
+        let (word, part) = (index / packed, index % packed);
+        let k = member * packed + part;
+        match operand {
+            // Words alternate between rows g and g + 8, then go on along k.
+            Operand::A => (group + 8 * (word % 2), k + 4 * packed * (word / 2)),
+            _ => (k + 4 * packed * word, group),
+        }
+    }
+
+    const fn mfma_element(self, operand: Operand, lane: u32, index: u32) -> (u32, u32) {
+        let (column, group) = (lane % self.n, lane / self.n);
+        match operand {
+            Operand::A => (column, group * self.fragment_len(operand) + index),
+            Operand::B => (group * self.fragment_len(operand) + index, column),
+            Operand::C => {
+                // Groups of lanes take four rows each in turn.
+                let groups = 64 / self.n;
+                (4 * groups * (index / 4) + 4 * group + index % 4, column)
+            }
+        }
+    }
+
+    /// The lane and index that hold an element; the lowest such lane where several do.
+    pub fn locate(self, operand: Operand, row: u32, column: u32) -> Option<(u32, u32)> {
+        let lanes = 0..self.warp_size();
+        let indices = 0..self.fragment_len(operand);
+        lanes
+            .flat_map(|lane| indices.clone().map(move |index| (lane, index)))
+            .find(|&(lane, index)| self.element(operand, lane, index) == (row, column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for &shape in SHAPES {
+            assert_eq!(MmaShape::from_name(&shape.name()), Some(shape));
+        }
+    }
+
+    #[test]
+    fn every_element_is_held_as_often_as_the_family_says() {
+        for &shape in SHAPES {
+            for operand in [Operand::A, Operand::B, Operand::C] {
+                let (rows, columns) = shape.extent(operand);
+                let mut held = vec![0; (rows * columns) as usize];
+                for lane in 0..shape.warp_size() {
+                    for index in 0..shape.fragment_len(operand) {
+                        let (row, column) = shape.element(operand, lane, index);
+                        assert!(row < rows && column < columns, "{} {operand:?}", shape.name());
+                        held[(row * columns + column) as usize] += 1;
+                    }
+                }
+                let twice = shape.family == Family::WmmaGfx11 && operand != Operand::C;
+                let times = if twice { 2 } else { 1 };
+                assert!(held.iter().all(|&n| n == times), "{} {operand:?}", shape.name());
+            }
+        }
+    }
+
+    #[test]
+    fn locate_is_the_inverse() {
+        for &shape in SHAPES {
+            for operand in [Operand::A, Operand::B, Operand::C] {
+                let (rows, columns) = shape.extent(operand);
+                for (row, column) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+                    let (lane, index) = shape.locate(operand, row, column).unwrap();
+                    assert_eq!(shape.element(operand, lane, index), (row, column));
+                }
+            }
+        }
+    }
+
+    /// Corners as the manuals' figures have them.
+    #[test]
+    fn layouts_agree_with_the_manuals() {
+        let find = |name: &str| MmaShape::from_name(name).unwrap();
+        let bf16 = find("mma_sync.m16n8k16.bf16.f32");
+        assert_eq!(bf16.element(Operand::A, 5, 3), (9, 3));
+        assert_eq!(bf16.element(Operand::A, 5, 4), (1, 10));
+        assert_eq!(bf16.element(Operand::B, 5, 2), (10, 1));
+        assert_eq!(bf16.element(Operand::C, 5, 2), (9, 2));
+        // Register r of lane l has row i and column j with r = 4 * (i / 8) + i % 4 and
+        // l = 32 * (i / 4) % 64 + j.
+        let mfma = find("mfma.m32n32k8.f16.f32");
+        for (i, j) in (0..32).flat_map(|i| (0..32).map(move |j| (i, j))) {
+            assert_eq!(
+                mfma.element(Operand::C, (32 * (i / 4)) % 64 + j, 4 * (i / 8) + i % 4),
+                (i, j)
+            );
         }
     }
 }

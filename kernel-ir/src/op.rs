@@ -129,8 +129,8 @@ pub enum Signature {
 pub enum Availability {
     /// Every one, natively or by expansion.
     All,
-    /// NVIDIA from this compute capability on, and the CPU by emulation.
-    SmAndCpu(u32),
+    /// NVIDIA from this compute capability on.
+    Sm(u32),
     /// NVIDIA from this compute capability on, AMD and the CPU by a plain form of the same meaning.
     SmElsePlain(u32),
     /// By shape: see [`crate::mma::MmaShape::available`].
@@ -142,11 +142,9 @@ impl Availability {
     pub fn on(self, target: &Target) -> bool {
         match (self, target) {
             (Availability::All | Availability::ByShape, _) => true,
-            (Availability::SmElsePlain(min) | Availability::SmAndCpu(min), Target::Ptx(p)) => {
-                p.sm >= min
-            }
+            (Availability::SmElsePlain(min) | Availability::Sm(min), Target::Ptx(p)) => p.sm >= min,
             (Availability::SmElsePlain(_), _) => true,
-            (Availability::SmAndCpu(_), t) => *t == Target::Cpu,
+            (Availability::Sm(_), _) => false,
         }
     }
 
@@ -296,7 +294,7 @@ table! {
     WarpReduce "warp_reduce" Collective, S::Reduce, All, "The reduction over the lanes of the warp, by butterfly: the same bits on every lane.";
     // matrices
     Mma "mma" Collective, S::Mma, ByShape, "D = A * B + C on the warp's fragments.";
-    Ldmatrix "ldmatrix" Collective, S::Ldmatrix, SmAndCpu(75), "Loads 1, 2 or 4 8x8 matrices of 16-bit elements from shared memory: lane i gives the address of row i % 8 of matrix i / 8, and gets 2 elements of each.";
+    Ldmatrix "ldmatrix" Collective, S::Ldmatrix, Sm(75), "Loads 1, 2 or 4 8x8 matrices of 16-bit elements from shared memory: lane i gives the address of row i % 8 of matrix i / 8, and gets 2 elements of each.";
     // asynchronous copies
     CpAsync "cp_async" Write, S::CpAsync, SmElsePlain(80), "Copies 4, 8 or 16 aligned bytes from global to shared memory, complete after a wait.";
     CpAsyncCommit "cp_async_commit" Sync, S::Nothing, SmElsePlain(80), "Closes a group of copies.";

@@ -1,9 +1,9 @@
 //! The macros of Kernelsmith: `#[kernel]`, `#[device]` and `#[derive(KernelValue)]`.
 //!
 //! A kernel is *staged*: the macro turns its function into Rust that writes IR when it is called,
-//! and rustc checks that. The macro rewrites types in signatures and annotations ([`types`]),
-//! variables and assignment ([`place`]), literals ([`literal`]), control flow ([`control`]),
-//! comparisons and indexing ([`expr`]); all else stays as the user wrote it. It decides by spelling
+//! and rustc checks that. The macro rewrites types in signatures and annotations (`types`),
+//! variables and assignment (`place`), literals (`literal`), control flow (`control`),
+//! comparisons and indexing (`expr`); all else stays as the user wrote it. It decides by spelling
 //! alone, so each decision is backed by a trait in `kernelsmith::__macro`: where the spelling
 //! misleads, rustc says so at the user's own tokens. The macro knows of no target.
 //!

@@ -14,7 +14,8 @@ const MAX_BYTES: u64 = 40 << 20;
 
 /// Builds the binaries and lays them out under `gpu-bundle/` at the workspace root.
 pub(crate) fn build() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent folder")?;
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no parent folder")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--locked", "--profile", "gpu-bundle"]);
     cargo.args(["--package", "kernelsmith-benches"]);
