@@ -88,6 +88,9 @@ impl Linear {
 /// Sums of more terms are taken as they are: they are rarely met twice.
 const MOST_TERMS: usize = 6;
 
+/// What an address was computed from: its base, and the terms of its index in bytes.
+type Indexed = (Base, Vec<(Value, i64)>);
+
 /// The addresses computed so far. An entry ends with the region that made it.
 #[derive(Default)]
 pub(crate) struct Bases {
@@ -95,8 +98,8 @@ pub(crate) struct Bases {
     moved: HashMap<(Base, i64), Reg>,
     moved_log: Vec<(Base, i64)>,
     /// Of a base moved by the terms, and the constant that is in the register too.
-    indexed: HashMap<(Base, Vec<(Value, i64)>), (Reg, i64)>,
-    indexed_log: Vec<(Base, Vec<(Value, i64)>)>,
+    indexed: HashMap<Indexed, (Reg, i64)>,
+    indexed_log: Vec<Indexed>,
 }
 
 impl Bases {

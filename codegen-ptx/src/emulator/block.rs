@@ -61,6 +61,7 @@ pub fn run(
             block,
             block_dim: launch.block,
             grid_dim: launch.grid,
+            failed: false,
         };
         Block::new(&common, launch).run(&mut common)?;
     }

@@ -40,9 +40,12 @@ fn shuffle(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Resu
             _ => Some(lane + by).filter(|l| u64::from(*l) <= clamp),
         };
         let source = source.unwrap_or(lane);
-        let found = values.iter().find(|(l, _)| *l == source);
-        let (_, value) = found.ok_or_else(|| format!("lane {source} has ended"))?;
-        thread.write(&instr.args[0], *value, common)?;
+        let value = match values.iter().find(|(l, _)| *l == source) {
+            Some((_, value)) => *value,
+            None if common.failed => ARBITRARY,
+            None => return Err(format!("lane {source} has ended")),
+        };
+        thread.write(&instr.args[0], value, common)?;
     }
     Ok(())
 }
@@ -75,9 +78,12 @@ fn write_all(
     warp.iter_mut().try_for_each(|t| t.write(to, bits, common))
 }
 
-fn whole(warp: &[&mut Thread]) -> Result<(), String> {
-    let lanes = warp.iter().map(|t| t.lane);
-    if lanes.eq(0..32) { Ok(()) } else { Err("a lane of the warp has ended".to_owned()) }
+/// What comes from a lane that a failing check ended.
+const ARBITRARY: u64 = 0xA5A5_A5A5;
+
+fn whole(warp: &[&mut Thread], common: &Common<'_>) -> Result<(), String> {
+    let all = warp.iter().map(|t| t.lane).eq(0..32);
+    if all || common.failed { Ok(()) } else { Err("a lane of the warp has ended".to_owned()) }
 }
 
 /// Lane `i` gives the address of row `i % 8` of matrix `i / 8`, and gets from each matrix the two
@@ -87,13 +93,14 @@ fn load_matrices(
     warp: &mut [&mut Thread],
     common: &Common<'_>,
 ) -> Result<(), String> {
-    whole(warp)?;
+    whole(warp, common)?;
     let Arg::List(to) = &instr.args[0] else { return Err("no list".to_owned()) };
-    let rows: Result<Vec<u64>, _> =
-        warp.iter().map(|t| t.address(&instr.args[1], common)).collect();
-    let rows = rows?;
+    let mut rows = [None; 32];
+    for thread in warp.iter() {
+        rows[thread.lane as usize] = Some(thread.address(&instr.args[1], common)?);
+    }
     let element = |matrix: usize, row: usize, column: usize| {
-        let at = rows[matrix * 8 + row];
+        let Some(at) = rows[matrix * 8 + row] else { return Ok(ARBITRARY & 0xFFFF) };
         if !at.is_multiple_of(16) {
             return Err(format!("the row at {at:#x} is not aligned"));
         }
@@ -158,7 +165,7 @@ type Place = fn(usize, usize, usize) -> (usize, usize);
 
 /// `mma.sync`, its sums rounded once.
 fn multiply(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Result<(), String> {
-    whole(warp)?;
+    whole(warp, common)?;
     let shape = shape(instr)?;
     let ab = instr.name.iter().rev().nth(1).and_then(|n| Ty::parse(n)).ok_or("no type")?;
     let run = 32 / ab.bits() as usize;

@@ -37,6 +37,9 @@ pub(super) struct Common<'a> {
     pub(super) block: [u32; 3],
     pub(super) block_dim: [u32; 3],
     pub(super) grid_dim: [u32; 3],
+    /// Whether a check failed in the block: then lanes are missing where none should be, and what
+    /// the others get from them is arbitrary.
+    pub(super) failed: bool,
 }
 
 impl Thread {
@@ -70,6 +73,7 @@ impl Thread {
             }
             "ret" | "exit" => {
                 self.state = State::Ended;
+                common.failed |= instr.name[0] == "exit";
                 return Ok(());
             }
             "bar" if instr.name[1] == "sync" => {

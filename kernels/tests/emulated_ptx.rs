@@ -1,0 +1,200 @@
+//! The library's kernels as PTX, run by the emulator where there is no GPU: what NVIDIA's hardware
+//! is given computes what the references say, in whatever order threads run.
+
+use kernelsmith::ir::check::ErrorRecord;
+use kernelsmith::ir::target::Ptx;
+use kernelsmith::ir::{Kernel, passes};
+use kernelsmith::{Target, bf16};
+use kernelsmith_codegen_ptx::compile;
+use kernelsmith_codegen_ptx::emulator::{Launch, Memory, run};
+use kernelsmith_kernels::{catalog, reference};
+
+/// An argument by its name; slices bring their own length.
+enum Argument {
+    Size(usize),
+    Float(f32),
+    Slice(Vec<u8>, usize),
+}
+
+fn floats(x: &[f64]) -> Argument {
+    Argument::Slice(x.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect(), x.len())
+}
+
+fn small_floats(x: &[f64]) -> Argument {
+    let bytes = x.iter().flat_map(|x| bf16::from_f64(*x).to_le_bytes());
+    Argument::Slice(bytes.collect(), x.len())
+}
+
+/// Small numbers that `bf16` holds exactly.
+fn numbers(len: usize, seed: usize) -> Vec<f64> {
+    (0..len).map(|i| ((i * 37 + seed * 101) % 29) as f64 * 0.125 - 1.75).collect()
+}
+
+struct Case {
+    name: &'static str,
+    arguments: Vec<(&'static str, Argument)>,
+    grid: [u32; 3],
+    block: [u32; 3],
+}
+
+impl Case {
+    fn prepared(&self, target: Ptx) -> Kernel {
+        let target = Target::Ptx(target);
+        let staged = (catalog::find(self.name).unwrap().ir)(&target).unwrap();
+        passes::prepare(&staged, &target).unwrap()
+    }
+
+    /// Runs the kernel; the floats of its last slice afterwards, and the error record.
+    fn run(&self, target: Ptx, order: u64) -> (Vec<f64>, ErrorRecord) {
+        let kernel = self.prepared(target);
+        let module = compile(&kernel, target).unwrap();
+        let mut memory = Memory::new();
+        let (offsets, size) = kernel.param_layout();
+        let mut packed = vec![0; size as usize];
+        let mut last = 0;
+        for (param, at) in kernel.params.iter().zip(offsets) {
+            let at = at as usize;
+            let (name, length) = match param.name.strip_suffix(".len") {
+                Some(name) => (name, true),
+                None => (param.name.as_str(), false),
+            };
+            let argument = self.arguments.iter().find(|(n, _)| *n == name);
+            let (_, argument) = argument.unwrap_or_else(|| panic!("no argument `{name}`"));
+            let mut put = |bytes: &[u8]| packed[at..at + bytes.len()].copy_from_slice(bytes);
+            match argument {
+                Argument::Size(n) => put(&(*n as u64).to_le_bytes()),
+                Argument::Float(x) => put(&x.to_le_bytes()),
+                Argument::Slice(_, len) if length => put(&(*len as u64).to_le_bytes()),
+                Argument::Slice(bytes, _) => {
+                    last = memory.alloc(bytes);
+                    put(&last.to_le_bytes());
+                }
+            }
+        }
+        let launch = Launch { grid: self.grid, block: self.block, dynamic_shared: 0, order };
+        let record = run(&module, &kernel, launch, &packed, &mut memory)
+            .unwrap_or_else(|fault| panic!("{}: {fault}\n{}", self.name, module.text));
+        let floats = memory.bytes(last).chunks(4);
+        (floats.map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(), record)
+    }
+
+    /// Runs the kernel on old and new architectures, in two orders.
+    fn check(&self, expected: &[f64], tolerance: f64) {
+        for (target, order) in [(sm(75, false), 1), (sm(80, false), 2), (sm(90, true), 3)] {
+            let (found, record) = self.run(target, order);
+            assert_eq!(record.state, 0, "{} on {target:?}: {record:?}", self.name);
+            assert_eq!(found.len(), expected.len());
+            for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+                let error = (found - expected).abs();
+                let context = format!("{} on {target:?}, element {i}", self.name);
+                assert!(error <= tolerance, "{context}: {found}, not {expected}");
+            }
+        }
+    }
+}
+
+const fn sm(sm: u32, specific: bool) -> Ptx {
+    Ptx { sm, specific }
+}
+
+#[test]
+fn saxpy() {
+    let (x, y) = (numbers(300, 1), numbers(300, 2));
+    let case = Case {
+        name: "saxpy",
+        arguments: vec![("a", Argument::Float(1.5)), ("x", floats(&x)), ("y", floats(&y))],
+        grid: [3, 1, 1],
+        block: [128, 1, 1],
+    };
+    case.check(&reference::saxpy(1.5, &x, &y), 0.0);
+}
+
+#[test]
+fn softmax() {
+    for columns in [1, 31, 100] {
+        let x = numbers(4 * columns, 3);
+        let case = Case {
+            name: "softmax",
+            arguments: vec![
+                ("columns", Argument::Size(columns)),
+                ("x", floats(&x)),
+                ("y", floats(&vec![0.0; x.len()])),
+            ],
+            grid: [4, 1, 1],
+            block: [32, 1, 1],
+        };
+        case.check(&reference::softmax(columns, &x), 1e-6);
+    }
+}
+
+fn matmul(name: &'static str, slice: fn(&[f64]) -> Argument) {
+    let (m, n, k) = (70, 130, 35);
+    let (a, b) = (numbers(m * k, 4), numbers(k * n, 5));
+    let case = Case {
+        name,
+        arguments: vec![
+            ("m", Argument::Size(m)),
+            ("n", Argument::Size(n)),
+            ("k", Argument::Size(k)),
+            ("a", slice(&a)),
+            ("b", slice(&b)),
+            ("c", floats(&vec![0.0; m * n])),
+        ],
+        grid: [2, 2, 1],
+        block: [32, 8, 1],
+    };
+    // Sums of multiples of 2^-6 below 2^10 are exact.
+    case.check(&reference::matmul(m, n, k, &a, &b), 0.0);
+}
+
+#[test]
+fn matmul_f32() {
+    matmul("matmul_f32", floats);
+}
+
+#[test]
+fn matmul_bf16() {
+    matmul("matmul_bf16", small_floats);
+}
+
+#[test]
+fn flash_attention() {
+    let (m, n, d) = (40, 45, 64);
+    let [q, k, v] = [(m, 6), (n, 7), (n, 8)].map(|(rows, seed)| numbers(rows * d, seed));
+    let scale = 0.125f32;
+    let case = Case {
+        name: "flash_attention",
+        arguments: vec![
+            ("m", Argument::Size(m)),
+            ("n", Argument::Size(n)),
+            ("scale", Argument::Float(scale)),
+            ("q", floats(&q)),
+            ("k", floats(&k)),
+            ("v", floats(&v)),
+            ("out", floats(&vec![0.0; m * d])),
+        ],
+        grid: [2, 1, 1],
+        block: [32, 1, 1],
+    };
+    case.check(&reference::attention((m, n, d), &q, &k, &v, scale.into(), true), 1e-5);
+}
+
+#[test]
+fn a_failing_check_names_its_place() {
+    let case = Case {
+        name: "softmax",
+        arguments: vec![
+            ("columns", Argument::Size(10)),
+            ("x", floats(&numbers(15, 9))),
+            ("y", floats(&[0.0; 20])),
+        ],
+        grid: [2, 1, 1],
+        block: [32, 1, 1],
+    };
+    let (_, record) = case.run(sm(90, true), 5);
+    assert_eq!((record.state, record.len, record.block), (1, 15, [1, 0, 0]));
+    assert!((15..20).contains(&record.index), "{record:?}");
+    let checks = case.prepared(sm(90, true)).checks();
+    let (file, _, _) = checks[record.check as usize].location.clone().unwrap();
+    assert!(file.ends_with("softmax.rs"), "{file}");
+}
