@@ -134,7 +134,8 @@ fn amdgcn_resources(kernel: &Kernel, gfx: Gfx) -> Result<Resources> {
     Ok(Resources {
         code_bytes: code.bytes.len(),
         registers: Some(metadata.vgprs),
-        spills: Some(metadata.vgpr_spills + metadata.sgpr_spills),
+        // Scalar registers spill into lanes of vector registers, not to memory.
+        spills: Some(metadata.vgpr_spills),
         shared_bytes: metadata.lds_bytes,
         checks: kernel.checks().len(),
         note: None,
