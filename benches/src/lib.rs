@@ -1,4 +1,5 @@
-//! What the benchmarks share.
+//! What the benchmarks and the hardware programs share.
 #![deny(missing_docs)]
 
+pub mod gpu;
 pub mod interleave;

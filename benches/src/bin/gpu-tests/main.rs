@@ -1,0 +1,53 @@
+//! Every hardware test: `gpu-tests --csv FILE`. One line and one CSV row a case. Exit status: 0 all
+//! passed, 1 something failed, 3 there is no GPU.
+
+mod cases;
+mod language;
+
+use std::process::ExitCode;
+
+use kernelsmith_benches::gpu::{self, Csv};
+
+/// What a case comes to: its largest error and the largest allowed.
+type Outcome = Result<(f64, f64), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let path = match gpu::csv_argument() {
+        Ok(path) => path,
+        Err(usage) => {
+            eprintln!("gpu-tests: {usage}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (device, driver) = match gpu::device() {
+        Ok(found) => found,
+        Err(reason) => return gpu::no_gpu(&reason),
+    };
+    println!("{device}, {driver}");
+    let mut csv = match Csv::create(&path, &device, &driver, "case,shape,verdict,error,allowed") {
+        Ok(csv) => csv,
+        Err(error) => {
+            eprintln!("gpu-tests: {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for case in cases::all().into_iter().chain(language::all()) {
+        let outcome = (case.run)(&device);
+        let (verdict, error, allowed) = match &outcome {
+            Ok((error, allowed)) if error <= allowed => ("ok", *error, *allowed),
+            Ok((error, allowed)) => ("WRONG", *error, *allowed),
+            Err(_) => ("FAILED", f64::NAN, f64::NAN),
+        };
+        let reason = outcome.err().map_or(String::new(), |e| format!(": {e}"));
+        println!("{verdict:6} {} {} error {error:.1e}{reason}", case.name, case.shape);
+        let row = format!("{},{},{verdict},{error:e},{allowed:e}", case.name, case.shape);
+        if let Err(error) = csv.row(&row) {
+            eprintln!("gpu-tests: {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+        if verdict == "ok" { passed += 1 } else { failed += 1 }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
