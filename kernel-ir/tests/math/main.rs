@@ -1,0 +1,9 @@
+//! The math functions' expansions: how near they are to the truth, and their special cases.
+
+mod accuracy;
+mod exhaustive;
+mod lanes;
+mod shape;
+mod small;
+mod special;
+mod ulp;
