@@ -108,9 +108,6 @@ impl<'k> Emitter<'k> {
             };
             return Ok(Some(self.swap_loop(elem, address, access, update)?));
         };
-        if elem == Scalar::BF16 {
-            self.need(7, 8);
-        }
         let value = self.in_reg(value);
         let at = self.memory_operand(address);
         if access.may_reduce && op != AtomicOp::Exchange {

@@ -203,6 +203,27 @@ fn casts_are_rusts() {
 }
 
 #[test]
+fn approximations_are_as_close_as_promised() {
+    let bits = |x: f64| Const::float(Scalar::F32, x);
+    for op in [Opcode::Rsqrt, Opcode::Exp2Fast] {
+        let exact = |x: f64| if op == Opcode::Rsqrt { 1.0 / x.sqrt() } else { x.exp2() };
+        let inputs = [0.25, 0.5, 1.0, 2.0, 3.0, 7.5, 100.0];
+        let args = [to_bytes(&inputs.map(bits)), vec![0; 4 * inputs.len()]];
+        let kernel = apply(op, &[Type::F32], Type::F32);
+        let (after, _) = launch(&kernel, sm(80, false), block(inputs.len() as u32), &args);
+        for (x, got) in inputs.into_iter().zip(of_bytes(Scalar::F32, &after[1])) {
+            let (expected, got) = (exact(x), got.as_f64().unwrap());
+            assert!((got / expected - 1.0).abs() < 2f64.powi(-21), "{} of {x}: {got}", op.name());
+        }
+    }
+    let kernel = apply(Opcode::Rsqrt, &[Scalar::F64.into()], Scalar::F64.into());
+    let args = [to_bytes(&[Const::f64(2.0)]), vec![0; 8]];
+    let (after, _) = launch(&kernel, sm(80, false), block(1), &args);
+    let got = of_bytes(Scalar::F64, &after[1])[0].as_f64().unwrap();
+    assert!((got - 0.5f64.sqrt()).abs() < 2e-16, "{got}");
+}
+
+#[test]
 fn bitcasts_keep_bytes() {
     let shape = |elem: Scalar, size: u32| match size / elem.size() {
         0 => None,
@@ -544,4 +565,38 @@ fn too_much_shared_memory_is_an_error() {
         text.contains("240000 bytes") && text.contains("232448") && text.contains("sm_90a"),
         "{text}"
     );
+}
+
+/// The fragments are where the IR's table says: matrices laid out by it come out as their product.
+#[test]
+fn matrix_instructions_have_the_irs_fragments() {
+    use kernelsmith_ir::mma::{Family, Operand, SHAPES};
+    let value =
+        |row: u32, column: u32, seed: u32| f64::from((row * 5 + column * 3 + seed) % 13) - 6.0;
+    for &shape in SHAPES.iter().filter(|s| s.family == Family::MmaSync) {
+        let constant = |ty: Scalar, x: f64| match ty {
+            Scalar::TF32 => Const::new(ty, (x as f32).to_bits().into()),
+            ty if ty.is_int() => Const::int(ty, x as i128),
+            ty => Const::float(ty, x),
+        };
+        let matrix = |operand: Operand, seed: u32| {
+            let fragments = (0..32).flat_map(|lane| {
+                (0..shape.fragment_len(operand)).map(move |i| {
+                    let (row, column) = shape.element(operand, lane, i);
+                    constant(shape.scalar(operand), value(row, column, seed))
+                })
+            });
+            to_bytes(&fragments.collect::<Vec<_>>())
+        };
+        let args = [matrix(Operand::A, 1), matrix(Operand::B, 2), matrix(Operand::C, 3)];
+        let (after, _) = launch(&kernels::one_mma(shape), sm(80, false), block(32), &args);
+        for (at, got) in of_bytes(shape.cd, &after[2]).into_iter().enumerate() {
+            let len = shape.fragment_len(Operand::C) as usize;
+            let (row, column) = shape.element(Operand::C, (at / len) as u32, (at % len) as u32);
+            let product = (0..shape.k).map(|k| value(row, k, 1) * value(k, column, 2));
+            let expected = value(row, column, 3) + product.sum::<f64>();
+            let context = format!("{} at row {row}, column {column}", shape.name());
+            assert_eq!(got, constant(shape.cd, expected), "{context}");
+        }
+    }
 }

@@ -58,6 +58,19 @@ fn vectors_move_in_one_instruction() {
 }
 
 #[test]
+fn blackwell_moves_32_bytes_at_once() {
+    let mut m = Make::new("copy_wide");
+    let (x, y) = (m.input("x", Scalar::F32), m.output("y", Scalar::F32));
+    let value = m.load_aligned(x, Type::Vector(Scalar::F32, 8), 32);
+    m.store_aligned(y, value, 32);
+    let kernel = m.finish();
+    let code = sass(&kernel, sm(100, true));
+    assert_eq!((code.count("LDG"), code.count("STG")), (1, 1), "{}", code.text());
+    let code = sass(&kernel, sm(90, true));
+    assert_eq!((code.count("LDG"), code.count("STG")), (2, 2), "{}", code.text());
+}
+
+#[test]
 fn read_only_memory_goes_through_the_read_only_cache() {
     let code = sass(&kernels::saxpy(), sm(80, false));
     assert_eq!(code.count("LDG.E.CONSTANT"), 1, "{}", code.text());

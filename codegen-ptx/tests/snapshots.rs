@@ -25,6 +25,26 @@ fn first_divisor() {
 }
 
 #[test]
+fn warp_matmul() {
+    insta::assert_snapshot!(ptx(&kernels::warp_matmul(), sm(80, false)).text);
+}
+
+/// Each architecture there is a name for, with the PTX ISA version the module asks for.
+#[test]
+fn every_architecture_is_one() {
+    use kernelsmith_ir::Target;
+    for number in Target::SMS {
+        for specific in [false, true] {
+            let target = sm(number, specific);
+            if Target::Ptx(target).to_string().parse::<Target>().is_ok() {
+                common::assemble(&kernels::saxpy(), target);
+                common::assemble(&kernels::block_sum(), target);
+            }
+        }
+    }
+}
+
+#[test]
 fn they_assemble_everywhere() {
     let all =
         [kernels::saxpy(), kernels::block_sum(), kernels::fibonacci(), kernels::first_divisor()];
