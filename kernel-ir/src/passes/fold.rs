@@ -27,8 +27,10 @@ enum Simpler {
 /// An operand of a simpler operation.
 enum Term {
     Value(Value),
-    /// To be made.
+    /// A constant to be made.
     Const(Const),
+    /// An operation to be made, of its first operand's type.
+    Op(Opcode, [Value; 2]),
 }
 
 /// Simplifies every pure instruction as far as the rules go.
@@ -122,6 +124,18 @@ impl Folder<'_> {
                 let value = Emit { kernel: self.kernel, out, loc: inst.loc }.constant(c);
                 self.define(&out[out.len() - 1].clone());
                 value
+            }
+            Term::Op(op, operands) => {
+                let ty = self.kernel.ty(operands[0]);
+                let mut emit = Emit { kernel: self.kernel, out, loc: inst.loc };
+                emit.op(op, Attr::None, &operands, ty);
+                // What is new may itself follow a rule.
+                let mut made = out.pop().expect("just emitted");
+                let value = made.result();
+                if self.simplify(&mut made, out) {
+                    out.push(made);
+                }
+                self.subst.get(value)
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::target::Target;
 /// `<kernel>.<target>.<number>-<pass>.kir`.
 pub const DUMP_VARIABLE: &str = "KERNELSMITH_DUMP_IR";
 
-/// How often the simplifying passes run. What the second round leaves, a third rarely improves.
-const ROUNDS: usize = 2;
+/// How often the simplifying passes run at most. Mostly the third round finds nothing to do.
+const ROUNDS: usize = 4;
 
 /// Why a kernel cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +43,16 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     pipeline.run("small_floats", |k| small_floats::run(k, target))?;
     pipeline.run("expand_math", |k| expand_math::run(k, target))?;
     for _ in 0..ROUNDS {
-        pipeline.run("flatten", flatten::run)?;
+        let before = pipeline.kernel.body.clone();
         pipeline.run("fold", fold::run)?;
+        pipeline.run("flatten", flatten::run)?;
         pipeline.run("cse", cse::run)?;
         pipeline.run("ranges", |k| ranges::run(k, target))?;
         pipeline.run("licm", licm::run)?;
         pipeline.run("dce", dce::run)?;
+        if pipeline.kernel.body == before {
+            break;
+        }
     }
     Ok(pipeline.kernel)
 }

@@ -215,7 +215,9 @@ impl Machine<'_> {
             (Opcode::LocalAddr, &Attr::Local(id)) => Some(Datum::Pointer(Base::Local(id), 0)),
             (Opcode::PtrAdd, _) => {
                 let Datum::Pointer(base, at) = self.get(inst.operands[0]) else { panic!() };
-                Some(Datum::Pointer(base, at + self.scalar(inst.operands[1]).as_int()))
+                // Addresses wrap.
+                let by = self.scalar(inst.operands[1]).as_int() as i64;
+                Some(Datum::Pointer(base, i128::from((at as i64).wrapping_add(by))))
             }
             (Opcode::Load, _) => Some(self.load(inst)),
             (Opcode::Store, _) => {

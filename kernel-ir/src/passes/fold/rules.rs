@@ -61,7 +61,36 @@ impl Folder<'_> {
             let all = if inst.op == And { zero } else { Const::int(ty, ones) };
             return Some(Simpler::Const(all));
         }
-        self.reassociate(inst, ty)
+        self.reassociate(inst, ty).or_else(|| self.pull_constant(inst, ty))
+    }
+
+    /// A value that is another plus a constant.
+    fn offset(&self, value: Value) -> Option<(Value, Const)> {
+        let d = self.def(value).filter(|d| d.op == Add)?;
+        Some((d.operands[0], self.constant(d.operands[1])?))
+    }
+
+    /// Constants move out of sums and of multiples of sums, so that indices which differ by a
+    /// constant share all the rest: `(x + c) + y` is `(x + y) + c`, `(x + c) * d` is `x * d + c * d`.
+    fn pull_constant(&self, inst: &Inst, ty: Scalar) -> Option<Simpler> {
+        let (a, b) = (inst.operands[0], inst.operands[1]);
+        let right = self.constant(b);
+        match inst.op {
+            Add if right.is_none() => {
+                let (term, other, c) = match (self.offset(a), self.offset(b)) {
+                    (Some((x, c)), _) => (x, b, c),
+                    (None, Some((y, c))) => (a, y, c),
+                    _ => return None,
+                };
+                Some(Simpler::Op(Add, vec![Term::Op(Add, [term, other]), Term::Const(c)]))
+            }
+            Mul => {
+                let (x, c) = self.offset(a)?;
+                let product = eval(Mul, &[c, right?], ty)?;
+                Some(Simpler::Op(Add, vec![Term::Op(Mul, [x, b]), Term::Const(product)]))
+            }
+            _ => None,
+        }
     }
 
     /// `(x op c) op d` is `x op (c op d)`.
@@ -195,15 +224,33 @@ impl Folder<'_> {
     }
 
     fn pointer(&self, inst: &Inst) -> Option<Simpler> {
-        let (pointer, offset) = (inst.operands[0], self.constant(inst.operands[1])?);
+        let (pointer, index) = (inst.operands[0], inst.operands[1]);
+        let Some(offset) = self.constant(index) else { return self.move_variable_first(inst) };
         if offset.as_int() == 0 {
             return Some(Simpler::Value(pointer));
         }
         let inner = self.def(pointer).filter(|d| d.op == PtrAdd)?;
-        let sum = self.constant(inner.operands[1])?.as_int() + offset.as_int();
-        let sum = i64::try_from(sum).ok()?;
+        let sum = signed(self.constant(inner.operands[1])?).wrapping_add(signed(offset));
         let sum = Const::int(Scalar::I64, sum.into());
         Some(Simpler::Op(PtrAdd, vec![Term::Value(inner.operands[0]), Term::Const(sum)]))
+    }
+
+    /// A pointer moves by what varies first and by a constant last, as machines have it in their
+    /// addresses. Addresses wrap like 64-bit integers, so a sum of 64 bits comes apart.
+    fn move_variable_first(&self, inst: &Inst) -> Option<Simpler> {
+        let (pointer, index) = (inst.operands[0], inst.operands[1]);
+        let last = |variable: [Value; 2], c: Const| {
+            let c = Const::int(Scalar::I64, signed(c).into());
+            Some(Simpler::Op(PtrAdd, vec![Term::Op(PtrAdd, variable), Term::Const(c)]))
+        };
+        if self.kernel.ty(index).size() == 8
+            && let Some((x, c)) = self.offset(index)
+        {
+            return last([pointer, x], c);
+        }
+        let inner = self.def(pointer).filter(|d| d.op == PtrAdd)?;
+        let c = self.constant(inner.operands[1])?;
+        last([inner.operands[0], index], c)
     }
 
     fn extract(&self, inst: &Inst) -> Option<Simpler> {
@@ -236,6 +283,11 @@ impl Folder<'_> {
     fn negates(&self, a: Value, b: Value) -> bool {
         self.def(a).is_some_and(|d| d.op == Not && d.operands[0] == b)
     }
+}
+
+/// An index as the distance it moves a pointer by.
+fn signed(index: Const) -> i64 {
+    index.as_int() as i64
 }
 
 fn op(op: Opcode, operands: &[Value]) -> Simpler {
