@@ -7,6 +7,7 @@ use kernelsmith::ir::{Kernel, passes};
 use kernelsmith::{Target, bf16};
 use kernelsmith_codegen_ptx::compile;
 use kernelsmith_codegen_ptx::emulator::{Launch, Memory, run};
+use kernelsmith_kernels::matmul::config::GPU;
 use kernelsmith_kernels::{catalog, reference};
 
 /// An argument by its name; slices bring their own length.
@@ -140,8 +141,8 @@ fn matmul(name: &'static str, slice: fn(&[f64]) -> Argument) {
             ("b", slice(&b)),
             ("c", floats(&vec![0.0; m * n])),
         ],
-        grid: [2, 2, 1],
-        block: [32, 8, 1],
+        grid: [n.div_ceil(GPU.bn) as u32, m.div_ceil(GPU.bm) as u32, 1],
+        block: [GPU.block().0 as u32, GPU.block().1 as u32, 1],
     };
     // Sums of multiples of 2^-6 below 2^10 are exact.
     case.check(&reference::matmul(m, n, k, &a, &b), 0.0);
