@@ -65,7 +65,9 @@ fn text(emitter: &Emitter<'_>, declarations: &str) -> String {
     }
     add(format_args!("\t.param .u64 .ptr .global .align 8 {}\n)\n", record_name(kernel)));
     if let Some([x, y, z]) = kernel.block_dim {
-        add(format_args!(".reqntid {x}, {y}, {z}\n"));
+        // Told nothing more, ptxas aims at many blocks on a multiprocessor and rather spills than
+        // takes more registers; one block is enough (PTX ISA, "Performance-Tuning Directives").
+        add(format_args!(".reqntid {x}, {y}, {z}\n.minnctapersm 1\n"));
     }
     add(format_args!("{{\n{}{}\n", emitter.declarations(), local_declarations(kernel)));
     add(format_args!("{}}}\n", emitter.body));
