@@ -121,9 +121,9 @@ impl Lowering<'_> {
             return self.w.value(format!("bitcast <2 x i32> {out} to {text}"));
         }
         let int = format!("i{bits}");
-        let raw = match ty.is_float() {
-            true => self.w.value(format!("bitcast {text} {value} to {int}")),
-            false => value.to_owned(),
+        let raw = match text == int {
+            true => value.to_owned(),
+            false => self.w.value(format!("bitcast {text} {value} to {int}")),
         };
         let word = match bits {
             32 => raw,
@@ -134,9 +134,9 @@ impl Lowering<'_> {
             32 => word,
             _ => self.w.value(format!("trunc i32 {word} to {int}")),
         };
-        match ty.is_float() {
-            true => self.w.value(format!("bitcast {int} {raw} to {text}")),
-            false => raw,
+        match text == int {
+            true => raw,
+            false => self.w.value(format!("bitcast {int} {raw} to {text}")),
         }
     }
 

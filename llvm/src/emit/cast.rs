@@ -8,7 +8,8 @@ use super::{Writer, llvm_type, splat, suffix};
 impl Writer {
     /// `value as to`, for each lane.
     pub fn cast(&mut self, value: &str, from: Scalar, to: Scalar, lanes: Option<u32>) -> String {
-        if from == to || llvm_type(from, None) == llvm_type(to, None) && !from.is_float() {
+        let ints = !from.is_float() && !to.is_float();
+        if from == to || ints && llvm_type(from, None) == llvm_type(to, None) {
             return value.to_owned();
         }
         let small = |s| matches!(s, Scalar::F16 | Scalar::BF16);
@@ -18,6 +19,7 @@ impl Writer {
                 self.cast(&odd, Scalar::F32, to, lanes)
             }
             (Scalar::F32, Scalar::BF16) => self.narrow_to_bf16(value, lanes),
+            (Scalar::BF16, Scalar::F32) => self.widen_bf16(value, lanes),
             (Scalar::F32, Scalar::F16) => self.convert("fptrunc", value, from, to, lanes),
             // By way of f32, in which every f16 and bf16 is exact.
             (from, to) if small(from) && to != Scalar::F32 => {
@@ -66,7 +68,18 @@ impl Writer {
 
     /// Reinterprets the bits of each lane.
     pub fn bits_as(&mut self, value: &str, from: Scalar, to: Scalar, lanes: Option<u32>) -> String {
+        if llvm_type(from, None) == llvm_type(to, None) {
+            return value.to_owned();
+        }
         self.convert("bitcast", value, from, to, lanes)
+    }
+
+    /// bf16 to f32: its bits are the upper half.
+    fn widen_bf16(&mut self, value: &str, lanes: Option<u32>) -> String {
+        let wide = self.convert("zext", value, Scalar::U16, Scalar::U32, lanes);
+        let shift = splat(Const::int(Scalar::U32, 16), lanes);
+        let bits = self.value(format!("shl {} {wide}, {shift}", llvm_type(Scalar::U32, lanes)));
+        self.bits_as(&bits, Scalar::U32, Scalar::F32, lanes)
     }
 
     /// f32 to bf16, to nearest even. In integers: the processors' own instructions flush

@@ -10,7 +10,7 @@ pub fn constant(c: Const) -> String {
     match c.ty {
         Scalar::Bool => (if c.bits != 0 { "true" } else { "false" }).to_owned(),
         Scalar::F16 => format!("0xH{:04X}", c.bits),
-        Scalar::BF16 => format!("0xR{:04X}", c.bits),
+        Scalar::BF16 => c.bits.to_string(),
         // LLVM writes a float as the double of the same value; for NaNs the payload moves along.
         Scalar::F32 | Scalar::TF32 => format!("0x{:016X}", widen(c.bits as u32)),
         Scalar::F64 => format!("0x{:016X}", c.bits),

@@ -28,15 +28,17 @@ pub struct Writer {
 }
 
 /// The LLVM type of a scalar, or of a vector of scalars.
+///
+/// A bf16 travels as its bits: LLVM has `bfloat`, but where the processor has no instructions for
+/// it even a select or a vector's lane may become a call of a library.
 pub fn llvm_type(scalar: Scalar, lanes: Option<u32>) -> String {
     let name = match scalar {
         Scalar::Bool => "i1",
         Scalar::I8 | Scalar::U8 | Scalar::E4M3 | Scalar::E5M2 => "i8",
-        Scalar::I16 | Scalar::U16 => "i16",
+        Scalar::I16 | Scalar::U16 | Scalar::BF16 => "i16",
         Scalar::I32 | Scalar::U32 => "i32",
         Scalar::I64 | Scalar::U64 => "i64",
         Scalar::F16 => "half",
-        Scalar::BF16 => "bfloat",
         Scalar::F32 | Scalar::TF32 => "float",
         Scalar::F64 => "double",
     };
@@ -50,7 +52,6 @@ pub fn llvm_type(scalar: Scalar, lanes: Option<u32>) -> String {
 pub fn suffix(scalar: Scalar, lanes: Option<u32>) -> String {
     let name = match llvm_type(scalar, None).as_str() {
         "half" => "f16".to_owned(),
-        "bfloat" => "bf16".to_owned(),
         "float" => "f32".to_owned(),
         "double" => "f64".to_owned(),
         int => int.to_owned(),
