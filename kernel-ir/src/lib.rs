@@ -9,7 +9,9 @@
 //! The module map, in the order data flows:
 //! * [`types`], [`op`], [`attr`], [`mma`]: what can be said.
 //! * [`kernel`], [`builder`]: saying it.
-//! * [`print`](mod@print): reading and writing the text form.
+//! * [`print`](mod@print), [`mod@parse`]: writing and reading the text form.
+//! * [`mod@verify`], [`legal`]: whether it keeps the rules, and whether a target has it.
+//! * [`passes`]: from what the front end said to what backends are given.
 #![deny(missing_docs)]
 
 pub mod attr;
@@ -17,6 +19,7 @@ pub mod builder;
 pub mod check;
 pub mod eval;
 pub mod kernel;
+pub mod legal;
 pub mod loc;
 pub mod mma;
 pub mod op;
@@ -26,6 +29,7 @@ pub mod print;
 mod rounding;
 pub mod target;
 pub mod types;
+pub mod verify;
 
 pub use attr::Attr;
 pub use builder::Builder;
@@ -35,3 +39,4 @@ pub use op::Opcode;
 pub use parse::{ParseError, parse};
 pub use target::Target;
 pub use types::{Scalar, Space, Type};
+pub use verify::verify;

@@ -4,7 +4,8 @@
 //! it. To add an operation: add its row here, its meaning in the interpreter, and its lowering in
 //! each backend that [`Availability`] names.
 
-use crate::target::{Gfx, Ptx, Target};
+use crate::target::Target;
+use crate::types::Scalar;
 
 /// What an operation does besides computing its results; decides what passes may do with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -43,8 +44,35 @@ pub enum Class {
     Signed,
     /// Integers and `bool`.
     Bits,
-    /// Everything.
+    /// Numbers and `bool`: everything that is computed with. The small formats that are only
+    /// stored or given to matrix instructions are not.
     Any,
+}
+
+impl Class {
+    /// Whether a scalar is one of the class.
+    pub const fn contains(self, scalar: Scalar) -> bool {
+        match self {
+            Class::Int => scalar.is_int(),
+            Class::Float => scalar.is_float(),
+            Class::Num => scalar.is_num(),
+            Class::Signed => scalar.is_signed() || scalar.is_float(),
+            Class::Bits => scalar.is_int() || matches!(scalar, Scalar::Bool),
+            Class::Any => scalar.is_num() || matches!(scalar, Scalar::Bool),
+        }
+    }
+
+    /// In words, for errors and the reference page.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Class::Int => "an integer",
+            Class::Float => "a float",
+            Class::Num => "a number",
+            Class::Signed => "a signed integer or float",
+            Class::Bits => "an integer or bool",
+            Class::Any => "a number or bool",
+        }
+    }
 }
 
 /// The typing rule of an operation; the verifier has one function for each.
@@ -102,7 +130,7 @@ pub enum Signature {
     Vote,
     /// `(bool) -> u64`: bit `i` is lane `i`'s.
     Ballot,
-    /// `(t) -> t`, with a reduction as attribute.
+    /// `(t) -> t`, scalar, with a reduction as attribute.
     Reduce,
     /// `(a, b, c) -> d` by the attribute's shape.
     Mma,
@@ -150,15 +178,7 @@ impl Availability {
 
     /// The targets in words, for errors and the reference page.
     pub fn describe(self) -> String {
-        let all: Vec<String> = Target::SMS
-            .into_iter()
-            .map(|sm| Target::Ptx(Ptx { sm, specific: false }))
-            .chain(Gfx::ALL.into_iter().map(Target::Amdgcn))
-            .chain([Target::Cpu])
-            .filter(|t| self.on(t))
-            .map(|t| t.to_string())
-            .collect();
-        all.join(", ")
+        Target::describe_where(|target| self.on(target))
     }
 }
 

@@ -171,7 +171,7 @@ impl<'k> Printer<'k> {
 }
 
 /// An attribute in brackets behind the operation's name; empty for [`Attr::None`].
-fn attr_text(attr: &Attr) -> String {
+pub(crate) fn attr_text(attr: &Attr) -> String {
     match attr {
         Attr::None => String::new(),
         Attr::Const(c) => {

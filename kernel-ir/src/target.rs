@@ -71,6 +71,26 @@ impl Target {
         Target::Ptx(Ptx { sm, specific })
     }
 
+    /// Every target there is code for, without the variants that only add instructions.
+    pub fn all() -> impl Iterator<Item = Target> {
+        let nvidia = Target::SMS.into_iter().map(|sm| Target::sm(sm, false));
+        nvidia.chain(Gfx::ALL.into_iter().map(Target::Amdgcn)).chain([Target::Cpu])
+    }
+
+    /// The targets that have something, in words: `sm_80 and newer, gfx942, cpu`.
+    pub fn describe_where(has: impl Fn(&Target) -> bool) -> String {
+        let those: Vec<Target> = Target::all().filter(|t| has(t)).collect();
+        if those.len() == Target::all().count() {
+            return "every target".to_owned();
+        }
+        // What an NVIDIA architecture has, newer ones have too (PTX ISA, ".target").
+        let is_ptx = |t: &&Target| matches!(t, Target::Ptx(_));
+        let nvidia = those.iter().find(is_ptx).map(|least| format!("{least} and newer"));
+        let others = those.iter().filter(|t| !is_ptx(t)).map(|t| t.to_string());
+        let words: Vec<String> = nvidia.into_iter().chain(others).collect();
+        if words.is_empty() { "no target".to_owned() } else { words.join(", ") }
+    }
+
     /// Threads that execute together. 32 on NVIDIA and RDNA, 64 on CDNA; on the CPU 32 lanes,
     /// whatever the width of its registers, so that warp-level code means the same as on NVIDIA.
     pub const fn warp_size(&self) -> u32 {

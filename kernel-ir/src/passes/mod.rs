@@ -15,10 +15,10 @@ pub mod small_floats;
 pub mod uniformity;
 
 mod bitset;
-mod edit;
+pub(crate) mod edit;
 mod memory;
 mod prepare;
 
 pub use convergence::ConvergenceError;
-pub use prepare::{DUMP_VARIABLE, Error, prepare};
+pub use prepare::{DUMP_VARIABLE, Error, VERIFY_VARIABLE, prepare};
 pub use uniformity::{Level, Uniformity};

@@ -5,11 +5,17 @@ use std::path::PathBuf;
 use super::convergence::{self, ConvergenceError};
 use super::{cse, dce, expand_math, flatten, fold, licm, mem2reg, ranges, small_floats};
 use crate::kernel::Kernel;
+use crate::legal::{self, LegalError};
 use crate::target::Target;
+use crate::verify::{VerifyError, verify};
 
 /// Names a folder; each pass of [`prepare`] then leaves the kernel's text there, in a file
 /// `<kernel>.<target>.<number>-<pass>.kir`.
 pub const DUMP_VARIABLE: &str = "KERNELSMITH_DUMP_IR";
+
+/// Set to 1, [`prepare`] verifies the kernel after each pass, so that a pass with a mistake is known
+/// by name. Always so in debug builds; 0 turns it off there.
+pub const VERIFY_VARIABLE: &str = "KERNELSMITH_VERIFY";
 
 /// How often the simplifying passes run at most. Mostly the third round finds nothing to do.
 const ROUNDS: usize = 4;
@@ -17,6 +23,20 @@ const ROUNDS: usize = 4;
 /// Why a kernel cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The kernel breaks a rule of the IR.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The kernel uses what the target lacks.
+    #[error(transparent)]
+    Legal(#[from] LegalError),
+    /// A pass made a kernel that breaks a rule: a mistake in the compiler, not in the kernel.
+    #[error("a mistake in the compiler: after `{pass}`, {broken}")]
+    Pass {
+        /// The pass; in release builds `prepare`, all of them.
+        pass: &'static str,
+        /// What is broken.
+        broken: VerifyError,
+    },
     /// A barrier or collective operation under divergent control flow.
     #[error(transparent)]
     Convergence(#[from] ConvergenceError),
@@ -37,6 +57,8 @@ pub enum Error {
 pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     let mut pipeline = Pipeline::new(kernel, target);
     pipeline.dump("staged")?;
+    verify(kernel)?;
+    legal::check(kernel, target)?;
     pipeline.run("mem2reg", mem2reg::run)?;
     pipeline.run("dce", dce::run)?;
     convergence::check(&pipeline.kernel, target)?;
@@ -54,6 +76,7 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
             break;
         }
     }
+    pipeline.verify("prepare")?;
     Ok(pipeline.kernel)
 }
 
@@ -62,17 +85,28 @@ struct Pipeline {
     target: String,
     folder: Option<PathBuf>,
     step: usize,
+    /// Whether the kernel is verified after every pass.
+    verifies: bool,
 }
 
 impl Pipeline {
     fn new(kernel: &Kernel, target: &Target) -> Pipeline {
         let folder = std::env::var_os(DUMP_VARIABLE).filter(|f| !f.is_empty()).map(PathBuf::from);
-        Pipeline { kernel: kernel.clone(), target: target.to_string(), folder, step: 0 }
+        let verifies = match std::env::var_os(VERIFY_VARIABLE) {
+            Some(value) => value == "1",
+            None => cfg!(debug_assertions),
+        };
+        Pipeline { kernel: kernel.clone(), target: target.to_string(), folder, step: 0, verifies }
     }
 
-    fn run(&mut self, name: &str, pass: impl FnOnce(&mut Kernel)) -> Result<(), Error> {
+    fn run(&mut self, name: &'static str, pass: impl FnOnce(&mut Kernel)) -> Result<(), Error> {
         pass(&mut self.kernel);
-        self.dump(name)
+        self.dump(name)?;
+        if self.verifies { self.verify(name) } else { Ok(()) }
+    }
+
+    fn verify(&self, pass: &'static str) -> Result<(), Error> {
+        verify(&self.kernel).map_err(|broken| Error::Pass { pass, broken })
     }
 
     fn dump(&mut self, name: &str) -> Result<(), Error> {

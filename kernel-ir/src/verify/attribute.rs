@@ -1,0 +1,87 @@
+//! Which attribute an operation has.
+
+use super::{Rule, Verifier};
+use crate::attr::{Attr, CheckKind};
+use crate::kernel::Inst;
+use crate::op::{Opcode, Signature};
+
+/// The attribute that an operation has, in words, and whether this is one.
+fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
+    match op.info().signature {
+        Signature::Const => ("a constant", matches!(attr, Attr::Const(_))),
+        Signature::Id(true) => ("an axis", matches!(attr, Attr::Dim(_))),
+        Signature::VarAccess => ("a variable slot", matches!(attr, Attr::Var { .. })),
+        Signature::Address if op == Opcode::SharedAddr => {
+            ("a shared array", matches!(attr, Attr::Shared(_)))
+        }
+        Signature::Address => ("a local array", matches!(attr, Attr::Local(_))),
+        Signature::For | Signature::Loop | Signature::Block => {
+            ("a label", matches!(attr, Attr::Label(_)))
+        }
+        Signature::Terminator if matches!(op, Opcode::Break | Opcode::Continue) => {
+            ("a label", matches!(attr, Attr::Label(_)))
+        }
+        Signature::Load | Signature::Store => ("an alignment", matches!(attr, Attr::Mem { .. })),
+        Signature::AtomicRmw | Signature::AtomicCas => {
+            ("an atomic operation, ordering and scope", matches!(attr, Attr::Atomic { .. }))
+        }
+        Signature::Nothing if op == Opcode::Fence => {
+            ("an ordering and scope", matches!(attr, Attr::Fence { .. }))
+        }
+        Signature::Nothing if op == Opcode::CpAsyncWait => {
+            ("a number of groups", matches!(attr, Attr::Count(_)))
+        }
+        Signature::CpAsync => ("a number of bytes", matches!(attr, Attr::Count(_))),
+        Signature::Reduce => ("a reduction", matches!(attr, Attr::Reduce(_))),
+        Signature::Mma => ("a matrix shape", matches!(attr, Attr::Mma(_))),
+        Signature::VecExtract | Signature::VecInsert => ("a lane", matches!(attr, Attr::Lane(_))),
+        Signature::Ldmatrix => ("a number of matrices", matches!(attr, Attr::Ldmatrix { .. })),
+        Signature::Check => ("the kind of a check", matches!(attr, Attr::Check(..))),
+        _ => ("no attribute", matches!(attr, Attr::None)),
+    }
+}
+
+impl Verifier<'_> {
+    /// Whether the attribute is of the kind that the operation has.
+    pub(super) fn attribute_kind(&mut self, inst: &Inst) -> bool {
+        let (expected, fits) = expected(inst.op, &inst.attr);
+        if !fits {
+            let found = format_args!("{}", attr_text(&inst.attr));
+            self.breach(Rule::AttributeKind, Some(inst), found, expected);
+        }
+        fits
+    }
+
+    /// What is wrong with an attribute by itself, whatever the operands.
+    pub(super) fn attribute_value(&mut self, inst: &Inst) {
+        match &inst.attr {
+            Attr::Const(c) if c.ty.bits() < 64 && c.bits >> c.ty.bits() != 0 => {
+                let found = format!("{} with bits {:#x}", c.ty, c.bits);
+                let expected = format!("{} bits", c.ty.bits());
+                self.breach(Rule::ConstantFits, Some(inst), found, expected);
+            }
+            Attr::Count(bytes) if inst.op == Opcode::CpAsync && ![4, 8, 16].contains(bytes) => {
+                self.breach(Rule::CopyWidth, Some(inst), format!("{bytes} bytes"), "4, 8 or 16");
+            }
+            Attr::Ldmatrix { count, .. } if ![1, 2, 4].contains(count) => {
+                self.breach(Rule::CopyWidth, Some(inst), format!("{count} matrices"), "1, 2 or 4");
+            }
+            Attr::Check(kind, Some(message)) if *kind != CheckKind::Assert => {
+                let found = format!("{message:?} on a check of kind `{}`", kind.name());
+                self.breach(Rule::CheckMessage, Some(inst), found, "no message");
+            }
+            Attr::Mma(shape) if !crate::mma::SHAPES.contains(shape) => {
+                self.breach(Rule::MatrixShape, Some(inst), shape.name(), "a shape of the table");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// An attribute as it prints, or that there is none.
+fn attr_text(attr: &Attr) -> String {
+    match attr {
+        Attr::None => "none".to_owned(),
+        attr => crate::print::attr_text(attr),
+    }
+}

@@ -1,0 +1,108 @@
+//! Rules of what stands before a kernel's body.
+
+use std::collections::HashSet;
+
+use super::{Rule, Verifier};
+use crate::kernel::{Param, ParamKind};
+use crate::types::{Space, Type};
+
+/// Bytes of all arrays of a space together: offsets, rounded up to any alignment, stay 32-bit.
+const MOST_BYTES: u64 = 1 << 31;
+
+impl Verifier<'_> {
+    pub(super) fn declarations(&mut self) {
+        self.name();
+        self.block_size();
+        self.vectors();
+        self.shared_arrays();
+        self.local_arrays();
+        let mut names = HashSet::new();
+        for param in &self.kernel.params {
+            if !names.insert(param.name.as_str()) {
+                let found = format!("a second parameter `{}`", param.name);
+                self.breach(Rule::ParameterName, None, found, "another name");
+            }
+            self.param(param);
+        }
+    }
+
+    fn name(&mut self) {
+        let name = &self.kernel.name;
+        let letters = name.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric());
+        if !letters || name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
+            self.breach(Rule::KernelName, None, format_args!("{name:?}"), "an identifier");
+        }
+    }
+
+    fn block_size(&mut self) {
+        if let Some(block) = self.kernel.block_dim
+            && block.contains(&0)
+        {
+            let found = format!("a block of {block:?}");
+            self.breach(Rule::BlockSize, None, found, "at least 1 along every axis");
+        }
+    }
+
+    /// One look at the table finds every vector type there is.
+    fn vectors(&mut self) {
+        let vars = self.kernel.vars.iter().map(|v| &v.ty);
+        for ty in self.kernel.types.iter().chain(vars) {
+            if matches!(ty, Type::Vector(_, n) if !(2..=64).contains(n)) {
+                self.breach(Rule::VectorLength, None, ty, "2 to 64 lanes");
+            }
+        }
+    }
+
+    fn shared_arrays(&mut self) {
+        // Aligned as `Kernel::shared_layout` aligns, in more bits.
+        let mut bytes = 0u64;
+        for (i, decl) in self.kernel.shared.iter().enumerate() {
+            let name = || format!("shared array s{i} `{}`", decl.name);
+            if !decl.align.is_power_of_two() || decl.align < decl.elem.size() {
+                let found = format!("{} of {} at alignment {}", name(), decl.elem, decl.align);
+                let expected = "a power of two that is at least the element's size";
+                self.breach(Rule::ArrayAlignment, None, found, expected);
+                continue;
+            }
+            bytes = bytes.next_multiple_of(decl.align.into());
+            bytes += u64::from(decl.len.unwrap_or(0)) * u64::from(decl.elem.size());
+            if decl.len == Some(0) {
+                self.breach(Rule::ArraySize, None, name() + " of 0 elements", "at least 1");
+            } else if bytes > MOST_BYTES {
+                let found = format!("{bytes} bytes up to {}", name());
+                self.breach(Rule::ArraySize, None, found, "at most 2^31");
+                return;
+            }
+        }
+    }
+
+    fn local_arrays(&mut self) {
+        let mut bytes = 0u64;
+        for (i, decl) in self.kernel.locals.iter().enumerate() {
+            bytes += u64::from(decl.len) * u64::from(decl.elem.size());
+            if decl.len == 0 {
+                let found = format!("local array l{i} of 0 elements");
+                self.breach(Rule::ArraySize, None, found, "at least 1");
+            } else if bytes > MOST_BYTES {
+                let found = format!("{bytes} bytes up to local array l{i}");
+                self.breach(Rule::ArraySize, None, found, "at most 2^31");
+                return;
+            }
+        }
+    }
+
+    fn param(&mut self, param: &Param) {
+        if !self.define(param.value, None) {
+            return;
+        }
+        let ty = self.ty(param.value);
+        let expected = match (param.kind, ty) {
+            (ParamKind::Scalar, Type::Scalar(_)) => return,
+            (ParamKind::ReadOnly | ParamKind::Exclusive, Type::Ptr(Space::Global, _)) => return,
+            (ParamKind::Scalar, _) => "a scalar",
+            _ => "a pointer to global memory",
+        };
+        let found = format!("parameter `{}` of type {ty}", param.name);
+        self.breach(Rule::ParameterType, None, found, expected);
+    }
+}

@@ -1,0 +1,88 @@
+//! The rules a kernel keeps, each with a name and a sentence.
+
+/// Declares the rules: the enum, its names, and the sentences of the reference.
+macro_rules! rules {
+    ($($rule:ident $name:literal $sentence:literal;)*) => {
+        /// A rule of the IR. The name is what an error shows and a test asks for.
+        ///
+        /// | rule | what it says |
+        /// |---|---|
+        $(#[doc = concat!("| `", $name, "` | ", $sentence, " |")])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+        pub enum Rule { $(#[doc = $sentence] $rule),* }
+
+        impl Rule {
+            /// Every rule, in declaration order.
+            pub const ALL: &'static [Rule] = &[$(Rule::$rule),*];
+
+            /// The name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Rule::$rule => $name),* }
+            }
+
+            /// What the rule says.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Rule::$rule => $sentence),* }
+            }
+        }
+    };
+}
+
+rules! {
+    // declarations
+    KernelName "kernel-name" "A kernel's name is an identifier of ASCII letters, digits and `_`, in every target's assembly.";
+    ParameterName "parameter-name" "No two parameters have one name.";
+    ParameterType "parameter-type" "A `scalar` parameter is a scalar; a `readonly` or `exclusive` one is a pointer to global memory.";
+    BlockSize "block-size" "A fixed block size is at least 1 along every axis.";
+    VectorLength "vector-length" "A vector has 2 to 64 lanes.";
+    ArraySize "array-size" "A shared or local array has at least one element, and all arrays of a kind together have at most 2^31 bytes.";
+    ArrayAlignment "array-alignment" "A shared array's alignment is a power of two and at least its element's size.";
+    // values
+    ValueNumber "value-number" "Every value that is named has a type in the kernel's table.";
+    DefinedOnce "defined-once" "A value is defined once.";
+    DefinedBeforeUse "defined-before-use" "A value is defined before it is used.";
+    InScope "in-scope" "A value is used in the region that defines it, or in one inside of that.";
+    // the form of an operation
+    OperandCount "operand-count" "An operation has as many operands as its signature says.";
+    OperandType "operand-type" "Operands have the types that the signature says.";
+    ResultCount "result-count" "An operation has as many results as its signature says.";
+    ResultType "result-type" "Results have the types that the signature says.";
+    AttributeKind "attribute-kind" "An operation has the attribute that its signature says, and no other.";
+    // what attributes say
+    ConstantFits "constant-fits" "A constant's bits above its type's width are zero.";
+    LaneInRange "lane-in-range" "A lane that is named is below the vector's length.";
+    SlotDeclared "slot-declared" "Every slot that an access can reach is declared, and all have the type of the first.";
+    ArrayDeclared "array-declared" "An array whose address is taken is declared.";
+    AccessAlignment "access-alignment" "The alignment a load or store promises is a power of two and at least the element's size.";
+    AddressSpace "address-space" "A pointer is to a space that the operation works on.";
+    CombinesType "combines-type" "Atomics and reductions combine by an operation their type has: bitwise ones on integers (reductions: `bool` too), the others on numbers.";
+    MatrixShape "matrix-shape" "A matrix instruction's shape is one of the table's.";
+    CopyWidth "copy-width" "`cp_async` copies 4, 8 or 16 bytes; `ldmatrix` loads 1, 2 or 4 matrices.";
+    CheckMessage "check-message" "Only assertions have a message of their own.";
+    // control flow
+    RegionCount "region-count" "`if` has two regions, `for`, `loop` and `block` have one, and other operations none.";
+    RegionArguments "region-arguments" "A `for`'s region takes the induction value and what is carried, a `loop`'s what is carried, others nothing.";
+    EndsInTerminator "ends-in-terminator" "A region ends in a terminator.";
+    TerminatorLast "terminator-last" "Nothing follows a terminator in its region.";
+    TerminatorKind "terminator-kind" "`yield` ends regions of `if` and `block` only.";
+    LabelUnique "label-unique" "A label is below the kernel's count of labels and belongs to one operation.";
+    JumpTarget "jump-target" "`break` names the label of an enclosing `for`, `loop` or `block`, `continue` that of a `for` or `loop`.";
+    JumpValues "jump-values" "`yield` and `break` pass values of the types of the results they become, `continue` of what its loop carries.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_kebab_case_and_sentences_end() {
+        let names: HashSet<&str> = Rule::ALL.iter().map(|r| r.name()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        for rule in Rule::ALL {
+            assert!(rule.name().bytes().all(|b| b == b'-' || b.is_ascii_lowercase()));
+            assert!(rule.sentence().ends_with('.'), "{}", rule.name());
+        }
+    }
+}
