@@ -83,11 +83,13 @@ impl Target {
         if those.len() == Target::all().count() {
             return "every target".to_owned();
         }
-        // What an NVIDIA architecture has, newer ones have too (PTX ISA, ".target").
-        let is_ptx = |t: &&Target| matches!(t, Target::Ptx(_));
-        let nvidia = those.iter().find(is_ptx).map(|least| format!("{least} and newer"));
-        let others = those.iter().filter(|t| !is_ptx(t)).map(|t| t.to_string());
-        let words: Vec<String> = nvidia.into_iter().chain(others).collect();
+        let mut words: Vec<String> = those.iter().map(|t| t.to_string()).collect();
+        let nvidia = those.iter().take_while(|t| matches!(t, Target::Ptx(_))).count();
+        // Mostly newer ones have it too (PTX ISA, ".target"), though not as much shared memory.
+        let newest = Target::SMS.iter().rev().map(|&sm| Target::sm(sm, false));
+        if nvidia > 1 && newest.take(nvidia).eq(those[..nvidia].iter().rev().cloned()) {
+            words.splice(..nvidia, [format!("{} and newer", those[0])]);
+        }
         if words.is_empty() { "no target".to_owned() } else { words.join(", ") }
     }
 
@@ -176,6 +178,17 @@ impl FromStr for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn descriptions_name_just_those_that_have_it() {
+        let describe = Target::describe_where;
+        assert_eq!(describe(|_| true), "every target");
+        assert_eq!(describe(|_| false), "no target");
+        let since_90 = |t: &Target| matches!(t, Target::Ptx(p) if p.sm >= 90) || *t == Target::Cpu;
+        assert_eq!(describe(since_90), "sm_90 and newer, cpu");
+        let large = |t: &Target| t.max_shared_bytes() > 150 * 1024;
+        assert_eq!(describe(large), "sm_80, sm_90, sm_100, gfx950, cpu");
+    }
 
     #[test]
     fn names_round_trip() {

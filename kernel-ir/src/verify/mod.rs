@@ -87,12 +87,11 @@ pub fn verify(kernel: &Kernel) -> Result<(), VerifyError> {
     let mut verifier = Verifier::new(kernel);
     verifier.declarations();
     verifier.body();
-    let Verifier { mut violations, count, .. } = verifier;
+    let Verifier { violations, count, .. } = verifier;
     if count == 0 {
         return Ok(());
     }
     let more = count - violations.len();
-    violations.shrink_to_fit();
     Err(VerifyError { kernel: kernel.name.clone(), violations, more })
 }
 

@@ -167,7 +167,10 @@ impl<'k> Verifier<'k> {
     fn elementwise(&mut self, inst: &Inst, class: Class) {
         let ty = self.operand(inst, 0);
         let fits = !ty.is_ptr() && class.contains(ty.elem());
-        self.operand_fits(inst, 0, fits, format_args!("{} or a vector of it", class.describe()));
+        let expected = format_args!("{} or a vector of it", class.describe());
+        if !self.operand_fits(inst, 0, fits, expected) {
+            return;
+        }
         for i in 1..inst.operands.len() {
             self.operand_is(inst, i, ty);
         }
@@ -184,8 +187,8 @@ impl<'k> Verifier<'k> {
         let fits = !ty.is_ptr() && ty.elem().is_int();
         if self.operand_fits(inst, 0, fits, "an integer or a vector of it") {
             self.operand_is(inst, 1, ty.with_elem(Scalar::U32));
+            self.result_is(inst, ty);
         }
-        self.result_is(inst, ty);
     }
 
     fn compare(&mut self, inst: &Inst, class: Class) {
