@@ -38,6 +38,19 @@ impl Isa {
             },
         }
     }
+
+    /// Whether there are instructions between f16 and f32: on x86 the F16C extension, which
+    /// x86-64-v3 includes.
+    fn converts_half(self) -> Result<bool, Error> {
+        Ok(match self {
+            Isa::Native => {
+                let Host { triple, features, .. } = Host::detect()?;
+                !triple.starts_with("x86_64") || features.contains("+f16c")
+            }
+            Isa::Avx512 | Isa::Avx2 => true,
+            Isa::Sse2 => false,
+        })
+    }
 }
 
 /// A kernel compiled for one block size.
@@ -72,13 +85,13 @@ pub fn compile(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<CpuObject, 
 /// The LLVM IR of a prepared kernel, before LLVM's passes.
 ///
 /// # Errors
-/// If the CPU lacks an operation.
-pub fn llvm_ir(kernel: &Kernel, block: [u32; 3]) -> Result<String, Error> {
+/// If the CPU lacks an operation, or no LLVM is found to ask what this machine has.
+pub fn llvm_ir(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<String, Error> {
     let threads = block.iter().try_fold(1u32, |n, &d| n.checked_mul(d)).unwrap_or(u32::MAX);
     if threads == 0 || threads > 1024 {
         return Err(Error::Block { block });
     }
-    lower::lower(kernel, block, SYMBOL)
+    lower::lower(kernel, block, SYMBOL, isa.converts_half()?)
 }
 
 /// The assembly of a prepared kernel.
@@ -91,7 +104,7 @@ pub fn assembly(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<String, Er
 }
 
 fn generate(kernel: &Kernel, block: [u32; 3], isa: Isa, output: Output) -> Result<Vec<u8>, Error> {
-    let ir = llvm_ir(kernel, block)?;
+    let ir = llvm_ir(kernel, block, isa)?;
     Ok(machine(isa)?.compile(ir, PASSES, output)?)
 }
 

@@ -7,6 +7,7 @@
 
 pub mod compile;
 pub mod error;
+mod library;
 mod lower;
 pub mod run;
 

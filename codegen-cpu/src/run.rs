@@ -9,7 +9,7 @@ use kernelsmith_llvm::Jit;
 use rayon::prelude::*;
 
 use crate::compile::SYMBOL;
-use crate::{CpuObject, Error};
+use crate::{CpuObject, Error, library};
 
 /// Runs one block: packed arguments, shared memory, error record, block index, grid.
 type Block =
@@ -44,7 +44,7 @@ impl CpuKernel {
     /// # Errors
     /// If the object is damaged or for another machine.
     pub fn load(object: &CpuObject) -> Result<CpuKernel, Error> {
-        let code = Jit::load(&object.bytes)?;
+        let code = Jit::load_with(&object.bytes, &library::symbols())?;
         let address = code.lookup(SYMBOL)?;
         // SAFETY: the code generator gives the function this signature.
         let block = unsafe { std::mem::transmute::<*const u8, Block>(address) };

@@ -387,6 +387,10 @@ impl Lowering<'_> {
             (AtomicOp::Xor, false, _) => "xor",
             _ => return Err(self.unsupported(inst, format!("`{}` of {ty}", op.name()))),
         };
+        if let Some(small) = small_operation(op, ty) {
+            self.small_atomic(inst, small, order);
+            return Ok(());
+        }
         let text = element_text(ty);
         self.scalarised(inst, |this, at, values| {
             this.w.value(format!(
@@ -396,6 +400,46 @@ impl Lowering<'_> {
             ))
         });
         Ok(())
+    }
+
+    /// Arithmetic on a float of 16 bits, for which no processor has an atomic instruction.
+    fn small_atomic(&mut self, inst: &Inst, op: Opcode, order: Order) {
+        let ty = self.ty(inst.operands[1]).elem();
+        self.scalarised(inst, |this, at, values| {
+            let seen = this.slot("i16");
+            let first = this.w.value(format!("load atomic i16, ptr {at} monotonic, align 2"));
+            this.w.line(format!("store i16 {first}, ptr {seen}"));
+            let [retry, done] = ["retry", "swapped"].map(|what| this.w.label(what));
+            this.w.line(format!("br label %{retry}"));
+            this.w.begin_block(&retry);
+            let expected = this.w.value(format!("load i16, ptr {seen}"));
+            let old = this.w.bits_as(&expected, Scalar::U16, ty, None);
+            let new = this.small(op, &[&old, &values[0]], ty, None);
+            let new = this.w.bits_as(&new, ty, Scalar::U16, None);
+            let order = ordering(order);
+            let pair = this
+                .w
+                .value(format!("cmpxchg ptr {at}, i16 {expected}, i16 {new} {order} monotonic"));
+            let now = this.w.value(format!("extractvalue {{ i16, i1 }} {pair}, 0"));
+            let swapped = this.w.value(format!("extractvalue {{ i16, i1 }} {pair}, 1"));
+            this.w.line(format!("store i16 {now}, ptr {seen}"));
+            this.w.line(format!("br i1 {swapped}, label %{done}, label %{retry}"));
+            this.w.begin_block(&done);
+            old
+        });
+    }
+
+    /// An operation on two floats of 16 bits: exact in f32, then rounded.
+    pub(super) fn small(
+        &mut self,
+        op: Opcode,
+        operands: &[&str; 2],
+        ty: Scalar,
+        lanes: Option<u32>,
+    ) -> String {
+        let wide = operands.map(|x| self.w.cast(x, ty, Scalar::F32, lanes));
+        let result = self.w.pure(op, &wide, Scalar::F32, Scalar::F32, lanes);
+        self.w.cast(&result.expect("arithmetic of f32"), Scalar::F32, ty, lanes)
     }
 
     fn compare_exchange(&mut self, inst: &Inst, order: Order) -> Result<(), Error> {
@@ -443,6 +487,20 @@ impl Lowering<'_> {
             let value = this.w.value(format!("load {ty}, ptr {from}, align {bytes}"));
             this.w.line(format!("store {ty} {value}, ptr {to}, align {bytes}"));
         });
+    }
+}
+
+/// The operation that an atomic access computes on a float of 16 bits.
+fn small_operation(op: AtomicOp, ty: Scalar) -> Option<Opcode> {
+    if !matches!(ty, Scalar::F16 | Scalar::BF16) {
+        return None;
+    }
+    match op {
+        AtomicOp::Add => Some(Opcode::Add),
+        AtomicOp::Sub => Some(Opcode::Sub),
+        AtomicOp::Min => Some(Opcode::Min),
+        AtomicOp::Max => Some(Opcode::Max),
+        _ => None,
     }
 }
 

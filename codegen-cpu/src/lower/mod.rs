@@ -79,8 +79,13 @@ fn vector_text(ty: Type) -> String {
 /// The type of masks.
 const MASK: &str = "<32 x i1>";
 
-/// The whole module; `symbol` names the function.
-pub(crate) fn lower(kernel: &Kernel, block: [u32; 3], symbol: &str) -> Result<String, Error> {
+/// The whole module; `symbol` names the function. `half` says whether the processor converts f16.
+pub(crate) fn lower(
+    kernel: &Kernel,
+    block: [u32; 3],
+    symbol: &str,
+    half: bool,
+) -> Result<String, Error> {
     let uniformity = Uniformity::analyse(kernel, &Target::Cpu, true);
     let plan = Plan::new(kernel, &uniformity, block);
     let (shared_offsets, _) = kernel.shared_layout();
@@ -89,7 +94,7 @@ pub(crate) fn lower(kernel: &Kernel, block: [u32; 3], symbol: &str) -> Result<St
         block,
         uniformity,
         plan,
-        w: Writer::new(),
+        w: if half { Writer::new() } else { Writer::with_soft_half() },
         slots: String::new(),
         slot_count: 0,
         values: HashMap::new(),

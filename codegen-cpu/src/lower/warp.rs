@@ -11,7 +11,19 @@ impl Lowering<'_> {
     pub(super) fn cooperate(&mut self, inst: &Inst) -> Result<(), Error> {
         let value = self.get(inst.operands[0]);
         match inst.op {
-            Opcode::WarpReduce => return self.reduce(inst, &value),
+            Opcode::WarpReduce => {
+                let ty = Type::Scalar(self.ty(inst.operands[0]).elem());
+                let reduced = match &value {
+                    Lanes::Parts(parts) => Lanes::Parts(
+                        parts
+                            .iter()
+                            .map(|part| self.reduce(inst, part, ty))
+                            .collect::<Result<_, _>>()?,
+                    ),
+                    value => self.reduce(inst, value, ty)?,
+                };
+                self.define(inst, reduced);
+            }
             Opcode::Ballot => {
                 let mask = self.holding(&value, false);
                 let bits = self.mask_bits(&mask);
@@ -29,7 +41,16 @@ impl Lowering<'_> {
                 let none = self.w.value(format!("xor i1 {any}, true"));
                 self.define(inst, Lanes::Uniform(none));
             }
-            _ => self.shuffle(inst, &value),
+            _ => {
+                let ty = Type::Scalar(self.ty(inst.operands[0]).elem());
+                let moved = match &value {
+                    Lanes::Parts(parts) => Lanes::Parts(
+                        parts.iter().map(|part| self.shuffle(inst, part, ty)).collect(),
+                    ),
+                    value => self.shuffle(inst, value, ty),
+                };
+                self.define(inst, moved);
+            }
         }
         Ok(())
     }
@@ -46,11 +67,10 @@ impl Lowering<'_> {
         }
     }
 
-    fn shuffle(&mut self, inst: &Inst, value: &Lanes) {
+    fn shuffle(&mut self, inst: &Inst, value: &Lanes, ty: Type) -> Lanes {
         if let Lanes::Uniform(_) = value {
-            return self.define(inst, value.clone());
+            return value.clone();
         }
-        let ty = self.ty(inst.operands[0]);
         let text = vector_text(ty);
         let value = self.vector(value, ty);
         let amount = self.get(inst.operands[1]);
@@ -61,7 +81,7 @@ impl Lowering<'_> {
                 "shufflevector {text} {value}, {text} poison, <{LANES} x i32> <{}>",
                 lanes.join(", ")
             ));
-            return self.define(inst, Lanes::Vector(value));
+            return Lanes::Vector(value);
         }
         // Through memory, by an index for each lane.
         let lanes = self.source_lanes(inst.op, &amount);
@@ -78,7 +98,7 @@ impl Lowering<'_> {
             "call {text} @{name}({ptrs} {pointers}, i32 {}, {MASK} splat (i1 true), {text} poison)",
             ty.size()
         ));
-        self.define(inst, Lanes::Vector(value));
+        Lanes::Vector(value)
     }
 
     /// The lane each lane reads from.
@@ -106,11 +126,11 @@ impl Lowering<'_> {
     }
 
     /// By halves: the order of the butterfly, whose lanes all end with the same bits.
-    fn reduce(&mut self, inst: &Inst, value: &Lanes) -> Result<(), Error> {
+    fn reduce(&mut self, inst: &Inst, value: &Lanes, ty: Type) -> Result<Lanes, Error> {
         let Attr::Reduce(reduction) = inst.attr else {
             return Err(self.unsupported(inst, "it has no reduction"));
         };
-        let ty = self.ty(inst.operands[0]).elem();
+        let ty = ty.elem();
         let op = match reduction {
             ReduceOp::Add => Opcode::Add,
             ReduceOp::Min => Opcode::Min,
@@ -139,16 +159,20 @@ impl Lowering<'_> {
                 ))
             };
             let halves = [part(0), part(half)];
-            vector = self
-                .w
-                .pure(op, &halves, ty, ty, Some(half))
-                .ok_or_else(|| self.unsupported(inst, format!("reductions of {ty}")))?;
+            vector = match ty {
+                Scalar::F16 | Scalar::BF16 => {
+                    self.small(op, &[&halves[0], &halves[1]], ty, Some(half))
+                }
+                _ => self
+                    .w
+                    .pure(op, &halves, ty, ty, Some(half))
+                    .ok_or_else(|| self.unsupported(inst, format!("reductions of {ty}")))?,
+            };
             len = half;
         }
         let text = kernelsmith_llvm::emit::llvm_type(ty, Some(1));
         let value = self.w.value(format!("extractelement {text} {vector}, i32 0"));
-        self.define(inst, Lanes::Uniform(value));
-        Ok(())
+        Ok(Lanes::Uniform(value))
     }
 }
 

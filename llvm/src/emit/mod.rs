@@ -8,6 +8,7 @@
 
 mod cast;
 mod constant;
+mod half;
 mod pure;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ pub struct Writer {
     declarations: BTreeSet<String>,
     temporaries: u32,
     labels: u32,
+    soft_half: bool,
 }
 
 /// The LLVM type of a scalar, or of a vector of scalars.
@@ -63,6 +65,11 @@ impl Writer {
     /// An empty body.
     pub fn new() -> Writer {
         Writer::default()
+    }
+
+    /// An empty body for a processor that cannot convert f16.
+    pub fn with_soft_half() -> Writer {
+        Writer { soft_half: true, ..Writer::default() }
     }
 
     /// A new temporary's name.

@@ -80,7 +80,8 @@ pub fn emit(
             amdgcn::assembly(kernel, *gfx).map_err(failed(kernel, target))
         }
         (Stage::Llvm, Target::Cpu) => {
-            cpu::compile::llvm_ir(kernel, cpu_block(kernel)).map_err(failed(kernel, target))
+            let isa = cpu::Isa::from_env().map_err(failed(kernel, target))?;
+            cpu::compile::llvm_ir(kernel, cpu_block(kernel), isa).map_err(failed(kernel, target))
         }
         (Stage::Asm, Target::Cpu) => {
             let isa = cpu::Isa::from_env().map_err(failed(kernel, target))?;
