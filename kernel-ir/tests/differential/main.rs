@@ -2,11 +2,14 @@
 //!
 //! [`machine`] runs one thread and notes everything that can be observed; [`random`] makes kernels
 //! with variables, arrays of slots, nested loops and ifs, labelled jumps, early returns and checks.
+//! What they and the passes make keeps the rules of the IR; [`broken`] damages some, to see that
+//! nothing that the verifier lets through breaks a pass.
 
+mod broken;
 mod machine;
 mod random;
 
-use kernelsmith_ir::{Kernel, Target, passes};
+use kernelsmith_ir::{Kernel, Target, parse, passes, verify};
 use machine::{Event, observe};
 
 type Pass = (&'static str, fn(&mut Kernel));
@@ -49,6 +52,17 @@ fn assert_same(before: &Kernel, after: &Kernel, what: &str) {
     }
 }
 
+/// The kernel keeps the rules, and its text reads back as the same kernel.
+fn assert_well_formed(kernel: &Kernel, what: &str) {
+    verify(kernel).unwrap_or_else(|error| panic!("{what}: {error}\n{kernel}"));
+    let text = kernel.to_string();
+    let read = parse(&text).unwrap_or_else(|error| panic!("{what}: {error}\n{text}"));
+    assert_eq!(read.to_string(), text, "{what}");
+    verify(&read).unwrap_or_else(|error| panic!("{what}, read back: {error}\n{text}"));
+    // Numbered as they print, kernels are equal in memory too.
+    assert_eq!(parse(&read.to_string()).unwrap(), read, "{what}");
+}
+
 /// How many kernels to try: more with `KERNELSMITH_TEST_SEEDS`.
 fn seeds(usual: u64) -> u64 {
     match std::env::var("KERNELSMITH_TEST_SEEDS") {
@@ -83,13 +97,16 @@ fn each_pass_keeps_the_meaning() {
         let original = random::kernel(seed);
         let mut kernel = original.clone();
         let mut order = random::Rng::new(seed ^ 0x5eed);
+        assert_well_formed(&kernel, &format!("seed {seed}"));
         for step in 0..8 {
             // Other passes than mem2reg do not know slots.
             let chosen = if step == 0 { 0 } else { order.below(PASSES.len() as u64) as usize };
             let (name, pass) = PASSES[chosen];
             let before = kernel.clone();
             pass(&mut kernel);
-            assert_same(&before, &kernel, &format!("seed {seed}, step {step}: {name}"));
+            let what = format!("seed {seed}, step {step}: {name}");
+            assert_well_formed(&kernel, &what);
+            assert_same(&before, &kernel, &what);
         }
     }
 }
@@ -104,8 +121,40 @@ fn prepare_keeps_the_meaning() {
             let prepared = passes::prepare(&kernel, &target).unwrap();
             assert!(prepared.vars.is_empty());
             assert_same(&kernel, &prepared, &format!("seed {seed}: prepare for {target}"));
-            let text = prepared.to_string();
-            assert_eq!(kernelsmith_ir::parse(&text).unwrap().to_string(), text);
+            assert_well_formed(&prepared, &format!("seed {seed}: prepared for {target}"));
         }
     }
+}
+
+/// The verifier neither panics on damaged kernels nor lets through what makes a pass panic, and the
+/// text form can still be written.
+#[test]
+fn damaged_kernels_are_rejected_or_harmless() {
+    let (mut rejected, mut prepared) = (0, 0);
+    for seed in 0..seeds(3000) {
+        let mut kernel = random::kernel(seed + (2 << 32));
+        let mut rng = random::Rng::new(seed ^ 0xda3a6e);
+        for _ in 0..1 + seed % 2 {
+            broken::damage(&mut kernel, &mut rng);
+        }
+        match verify(&kernel) {
+            Err(error) => {
+                rejected += 1;
+                assert!(!error.violations.is_empty());
+            }
+            Ok(()) => {
+                assert_well_formed(&kernel, &format!("seed {seed}"));
+                // A barrier or shuffle may now stand where threads diverge; that is found later.
+                match passes::prepare(&kernel, &Target::sm(90, true)) {
+                    Ok(kernel) => {
+                        prepared += 1;
+                        assert_well_formed(&kernel, &format!("seed {seed}, prepared"));
+                    }
+                    Err(passes::Error::Convergence(_)) => {}
+                    Err(error) => panic!("seed {seed}: {error}\n{kernel}"),
+                }
+            }
+        }
+    }
+    assert!(rejected > 100 && prepared > 100, "{rejected} rejected, {prepared} prepared");
 }
