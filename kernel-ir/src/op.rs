@@ -4,6 +4,8 @@
 //! it. To add an operation: add its row here, its meaning in the interpreter, and its lowering in
 //! each backend that [`Availability`] names.
 
+pub mod doc;
+
 use crate::target::Target;
 use crate::types::Scalar;
 
@@ -270,7 +272,7 @@ table! {
     Tanh "tanh" Pure, S::Unary(Float), All, "Hyperbolic tangent, to 2 ulp.";
     Erf "erf" Pure, S::Unary(Float), All, "Error function, to 2 ulp.";
     Pow "pow" Pure, S::Binary(Float), All, "x^y, to 2 ulp, special cases as f32::powf.";
-    Exp2Fast "exp2_fast" Pure, S::Unary(Float), All, "2^x by the target's approximation (f32: relative error at most 2^-21, subnormal results may be 0); f32 only.";
+    Exp2Fast "exp2_fast" Pure, S::Unary(Float), All, "2^x by the target's approximation (f32: relative error at most 2^-21, subnormal results may be 0); other floats as `exp2`.";
     // comparison and choice
     Eq "eq" Pure, S::Compare(Any), All, "Equal; false with NaN.";
     Ne "ne" Pure, S::Compare(Any), All, "Not equal; true with NaN.";

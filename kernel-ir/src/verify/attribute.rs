@@ -41,6 +41,12 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
     }
 }
 
+/// The attribute that an operation has, in words.
+pub(crate) fn attribute_of(op: Opcode) -> Option<&'static str> {
+    let (what, none) = expected(op, &Attr::None);
+    (!none).then_some(what)
+}
+
 impl Verifier<'_> {
     /// Whether the attribute is of the kind that the operation has.
     pub(super) fn attribute_kind(&mut self, inst: &Inst) -> bool {

@@ -18,6 +18,7 @@ mod typing;
 
 use std::fmt;
 
+pub(crate) use attribute::attribute_of;
 pub use rule::Rule;
 
 use crate::kernel::{Inst, Kernel, Value};
