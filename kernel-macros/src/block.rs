@@ -12,7 +12,6 @@ use crate::scope::{Kind, Rewriter};
 impl Rewriter {
     /// A block whose end has a value (perhaps `()`), braces included.
     pub(crate) fn value_block(&mut self, block: &Block, wants: Wants) -> TokenStream {
-        let wants = if wants == Wants::Operand { Wants::Value } else { wants };
         self.scoped(|this| {
             let statements = this.statements(&block.stmts, Some(wants));
             quote_spanned!(block.span()=> { #statements })
@@ -36,7 +35,10 @@ impl Rewriter {
                 Stmt::Local(local) => self.local(local),
                 Stmt::Item(_) | Stmt::Macro(_) => quote!(#stmt),
                 Stmt::Expr(expr, None) if last => match tail {
-                    Some(wants) if has_value(expr) => self.expr(expr, wants),
+                    // A block that never reaches its end has no value to find a type for.
+                    Some(wants) if has_value(expr) && !expr_diverges(expr) => {
+                        self.expr(expr, wants)
+                    }
                     _ => self.statement(expr),
                 },
                 Stmt::Expr(expr, _) => self.statement(expr),
@@ -78,6 +80,9 @@ impl Rewriter {
         if comptime {
             return self.comptime_local(&mut pat, ty.as_ref(), &init.expr, span);
         }
+        if let Expr::Closure(closure) = &*init.expr {
+            return self.closure_local(&mut pat, closure, span);
+        }
         let simple_mut = matches!(&pat, Pat::Ident(p) if p.mutability.is_some());
         let mut probe = pat.clone();
         let any_mut = !self.scoped(|this| this.bind(&mut probe)).is_empty();
@@ -110,6 +115,20 @@ impl Rewriter {
         quote_spanned!(span=> let #pat #ty = #value; #(#variables)*)
     }
 
+    /// A named closure. It is of the host and shares the variables it names, so that its `mut` only
+    /// says that it changes host variables.
+    fn closure_local(
+        &mut self,
+        pat: &mut Pat,
+        closure: &syn::ExprClosure,
+        span: proc_macro2::Span,
+    ) -> TokenStream {
+        let value = self.closure(closure);
+        let as_written = pat.clone();
+        self.bind(pat);
+        quote_spanned!(span=> #[allow(unused_mut)] let #as_written = #value;)
+    }
+
     /// `#[comptime] let`: of the host, as written.
     fn comptime_local(
         &mut self,
@@ -135,6 +154,7 @@ impl Rewriter {
     pub(crate) fn block_expr(&mut self, e: &ExprBlock, wants: Wants) -> TokenStream {
         let Some(label) = &e.label else { return self.value_block(&e.block, wants) };
         let m = library(e.span());
+        let wants = wants.joined();
         let state = self.enter(Some(label), true);
         let body = self.value_block(&e.block, wants);
         self.targets.pop();

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprIf, Ident, Label};
 
-use crate::block::{diverges, expr_diverges};
+use crate::join::{Spelling, spelling};
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Return, Rewriter, Target};
@@ -42,18 +42,15 @@ impl Rewriter {
     /// `if` with a value.
     pub(crate) fn if_value(&mut self, e: &ExprIf, wants: Wants) -> TokenStream {
         let m = library(e.cond.span());
-        let wants = if wants == Wants::Operand { Wants::Value } else { wants };
+        let wants = wants.joined();
         let Some((_, otherwise)) = &e.else_branch else { return self.if_unit(e) };
         if let Expr::Let(condition) = &*e.cond {
             return self.if_let(e, condition, Some(wants));
         }
         let condition = self.expr(&e.cond, Wants::Operand);
         let (flow, merge) = (self.fresh("if"), self.fresh("merge"));
-        let then = self.value_block(&e.then_branch, wants);
-        let then = put(&merge, then, diverges(&e.then_branch));
-        let other_diverges = expr_diverges(otherwise);
-        let otherwise = self.expr(otherwise, wants);
-        let otherwise = put(&merge, otherwise, other_diverges);
+        let then = self.branch_block(&merge, &e.then_branch, wants);
+        let otherwise = self.branch(&merge, otherwise, wants);
         let begin = quote_spanned!(e.cond.span()=> #m::Condition::begin(#condition));
         quote_spanned!(e.span()=> {
             let #flow = #begin;
@@ -153,12 +150,18 @@ impl Rewriter {
 
     pub(crate) fn for_loop(&mut self, e: &syn::ExprForLoop) -> TokenStream {
         let m = library(e.expr.span());
-        let over = self.expr(&e.expr, Wants::Operand);
+        let (over, element) = match self.elements(&e.expr, &e.pat) {
+            Some((over, element)) => (over, Some(element)),
+            None => (self.expr(&e.expr, Wants::Operand), None),
+        };
         let state = self.enter(e.label.as_ref(), false);
         let item = self.fresh("item");
         let mut pat = (*e.pat).clone();
         let body = self.scoped(|this| {
             let mutable = this.bind(&mut pat);
+            if let Some(element) = &element {
+                this.declare(element, Kind::Reference);
+            }
             for name in &mutable {
                 this.declare(name, Kind::Variable);
             }
@@ -185,6 +188,23 @@ impl Rewriter {
         })
     }
 
+    /// What `for x in v.iter_mut()`, `for (i, x) in v.iter_mut().enumerate()` and `for x in &mut v`
+    /// go over if `v` is a run-time variable: the places of its elements, and the name they have.
+    fn elements(&mut self, over: &Expr, pat: &syn::Pat) -> Option<(TokenStream, Ident)> {
+        let place = match over {
+            Expr::Reference(e) if e.mutability.is_some() => self.place(&e.expr)?,
+            Expr::MethodCall(e) if e.method == "iter_mut" => self.place(&e.receiver)?,
+            Expr::MethodCall(e) if e.method == "enumerate" => {
+                let syn::Pat::Tuple(pat) = pat else { return None };
+                let (over, element) = self.elements(&e.receiver, pat.elems.get(1)?)?;
+                return Some((quote_spanned!(e.span()=> #over.enumerate()), element));
+            }
+            _ => return None,
+        };
+        let syn::Pat::Ident(element) = pat else { return None };
+        Some((quote_spanned!(over.span()=> #place.elements()), element.ident.clone()))
+    }
+
     /// The innermost loop, or what the label names.
     fn target(&mut self, label: Option<&syn::Lifetime>) -> Option<&mut Target> {
         let name = label.map(|l| l.ident.to_string());
@@ -197,6 +217,7 @@ impl Rewriter {
     pub(crate) fn break_expr(&mut self, e: &syn::ExprBreak) -> TokenStream {
         let span = e.span();
         let m = library(span);
+        let how = e.expr.as_ref().map(|v| spelling(v));
         let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
         let Some(target) = self.target(e.label.as_ref()) else {
             return self.error(span, "`break` leaves no loop of this kernel or closure");
@@ -206,7 +227,10 @@ impl Rewriter {
         match value {
             Some(value) => {
                 target.has_value = true;
-                quote_spanned!(span=> #state.brk_with(#value))
+                match how {
+                    Some(Spelling::Typed) => quote_spanned!(span=> #state.brk_typed(#value)),
+                    _ => quote_spanned!(span=> #state.brk_with(#value)),
+                }
             }
             None if is_block => quote_spanned!(span=> #state.brk_with(())),
             None => quote_spanned!(span=> #m::Jump::brk(&#state)),
@@ -227,11 +251,15 @@ impl Rewriter {
     pub(crate) fn return_expr(&mut self, e: &syn::ExprReturn) -> TokenStream {
         let span = e.span();
         let m = library(span);
+        let how = e.expr.as_ref().map(|v| spelling(v));
         let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
         match (&self.returns, value) {
             (Return::Kernel, None) => quote_spanned!(span=> #m::ret()),
             (Return::Kernel, Some(_)) => {
                 self.error(span, "a kernel returns nothing: write results to a `&mut` parameter")
+            }
+            (Return::Device(body), Some(value)) if how == Some(Spelling::Typed) => {
+                quote_spanned!(span=> #body.brk_typed(#value))
             }
             (Return::Device(body), value) => {
                 let body = body.clone();
@@ -244,9 +272,4 @@ impl Rewriter {
             ),
         }
     }
-}
-
-/// Puts a branch's value where the branches join, unless the branch never gets there.
-pub(crate) fn put(merge: &Ident, value: TokenStream, diverges: bool) -> TokenStream {
-    if diverges { quote!(#value;) } else { quote!(#merge.put(#value);) }
 }

@@ -16,8 +16,9 @@ use crate::types::Types;
 /// The arguments of `#[device(..)]`.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// `host`: also keep the function as it is written, as `name::host`.
-    host: bool,
+    /// `host`: also keep the function as it is written, as `name::host`. The device functions that
+    /// it calls are named, `host(f, g)`, so that it calls their host versions.
+    host: Option<Vec<Ident>>,
 }
 
 impl Parse for Options {
@@ -26,7 +27,13 @@ impl Parse for Options {
         while !input.is_empty() {
             let name: Ident = input.parse()?;
             match name.to_string().as_str() {
-                "host" => options.host = true,
+                "host" if input.peek(syn::token::Paren) => {
+                    let names;
+                    syn::parenthesized!(names in input);
+                    let names = names.parse_terminated(Ident::parse, syn::Token![,])?;
+                    options.host = Some(names.into_iter().collect());
+                }
+                "host" => options.host = Some(Vec::new()),
                 _ => return Err(syn::Error::new(name.span(), "expected `host`")),
             }
             if !input.is_empty() {
@@ -44,7 +51,7 @@ pub(crate) fn expand(options: Options, item: TokenStream) -> syn::Result<TokenSt
     let block = syn::parse2::<ItemImpl>(item.clone()).map_err(|_| {
         syn::Error::new_spanned(&item, "#[device] goes on a function or an `impl` block")
     })?;
-    if options.host {
+    if options.host.is_some() {
         return Err(syn::Error::new(
             block.impl_token.span,
             "`host` goes on functions, not on `impl` blocks",
@@ -56,13 +63,14 @@ pub(crate) fn expand(options: Options, item: TokenStream) -> syn::Result<TokenSt
 fn function_item(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
     let ItemFn { attrs, vis, sig, block } = function;
     let staged = staged_function(&Types::default(), sig, block)?;
-    let host = options.host.then(|| {
+    let host = options.host.as_ref().map(|called| {
         let name = &sig.ident;
         let mut host = sig.clone();
         host.ident = Ident::new("host", name.span());
         quote! {
             #vis mod #name {
                 use super::*;
+                #(use super::#called::host as #called;)*
                 /// The function as plain Rust, for the host.
                 pub #host #block
             }
@@ -181,7 +189,8 @@ fn parameter(
         FnArg::Receiver(receiver) => {
             let by_reference = receiver.reference.is_some();
             if receiver.mutability.is_some() {
-                rewriter.declare(&Ident::new("self", receiver.span()), Kind::Variable);
+                let kind = if by_reference { Kind::Reference } else { Kind::Variable };
+                rewriter.declare(&Ident::new("self", receiver.span()), kind);
                 let variable = Ident::new("__ks_self", receiver.span());
                 let value = if by_reference { quote!(&*self) } else { quote!(&self) };
                 entry.push(quote! {
@@ -215,7 +224,7 @@ fn parameter(
             {
                 let name = &p.ident;
                 let (text, out) = (name.to_string(), rewriter.fresh("out"));
-                rewriter.declare(name, Kind::Variable);
+                rewriter.declare(name, Kind::Reference);
                 entry.push(quote! {
                     let #out = #name;
                     let #name = #m::var(#text, ::core::clone::Clone::clone(&*#out));

@@ -8,11 +8,11 @@ use syn::{BinOp, Expr};
 use crate::library;
 use crate::literal::{self, Wants};
 use crate::place::variable;
-use crate::scope::{Kind, Return, Rewriter};
+use crate::scope::{Kind, Rewriter};
 
 /// Methods of the language's own numbers. They take run-time and host values alike, so that
 /// literals among their arguments stay.
-const LIBRARY_METHODS: [&str; 27] = [
+const LIBRARY_METHODS: [&str; 37] = [
     "min",
     "max",
     "clamp",
@@ -20,11 +20,21 @@ const LIBRARY_METHODS: [&str; 27] = [
     "powf",
     "powi",
     "copysign",
+    "pow",
     "wrapping_add",
     "wrapping_sub",
     "wrapping_mul",
+    "wrapping_shl",
+    "wrapping_shr",
+    "saturating_add",
     "saturating_sub",
+    "saturating_mul",
     "div_ceil",
+    "div_euclid",
+    "rem_euclid",
+    "abs_diff",
+    "rotate_left",
+    "rotate_right",
     "step_by",
     "rev",
     "abs",
@@ -107,10 +117,7 @@ impl Rewriter {
                 quote_spanned!(span=> [#elem; #len])
             }
             Expr::Struct(e) => self.structure(e),
-            Expr::Reference(e) => {
-                let (mutability, inner) = (&e.mutability, self.expr(&e.expr, Wants::Operand));
-                quote_spanned!(span=> &#mutability #inner)
-            }
+            Expr::Reference(e) => self.reference(e),
             Expr::Closure(e) => self.closure(e),
             Expr::Unsafe(e) => {
                 let block = self.value_block(&e.block, wants);
@@ -148,7 +155,7 @@ impl Rewriter {
         let name = variable(ident);
         match self.kind(&ident.to_string()) {
             Kind::Plain => quote!(#path),
-            Kind::Variable => quote_spanned!(ident.span()=> #name.get()),
+            Kind::Variable | Kind::Reference => quote_spanned!(ident.span()=> #name.get()),
             Kind::Comptime => {
                 quote_spanned!(ident.span()=> ::core::clone::Clone::clone(#name.get()))
             }
@@ -218,8 +225,12 @@ impl Rewriter {
         let wants =
             if is_library_method(&method.to_string()) { Wants::Operand } else { Wants::Value };
         let receiver = self.expr(&e.receiver, Wants::Operand);
-        let args: Vec<_> = e.args.iter().map(|a| self.expr(a, wants)).collect();
-        quote_spanned!(e.span()=> #receiver.#method #turbofish(#(#args),*))
+        self.with_arguments(
+            &e.args,
+            wants,
+            e.span(),
+            |args| quote_spanned!(e.span()=> #receiver.#method #turbofish(#(#args),*)),
+        )
     }
 
     fn call(&mut self, e: &syn::ExprCall) -> TokenStream {
@@ -233,11 +244,46 @@ impl Rewriter {
         };
         let wants = if plain { Wants::Operand } else { Wants::Value };
         let function = match &*e.func {
-            Expr::Path(path) if path.path.get_ident().is_none() => quote!(#path),
+            Expr::Path(path) if path.path.get_ident().is_none() => match self.of_scalar(path) {
+                Some((ty, function)) => return self.scalar_call(e, &ty, &function),
+                None => quote!(#path),
+            },
             other => self.expr(other, Wants::Operand),
         };
-        let args: Vec<_> = e.args.iter().map(|a| self.expr(a, wants)).collect();
-        quote_spanned!(e.span()=> #function(#(#args),*))
+        self.with_arguments(
+            &e.args,
+            wants,
+            e.span(),
+            |args| quote_spanned!(e.span()=> #function(#(#args),*)),
+        )
+    }
+
+    /// `f32::sqrt`: a function of a scalar type, named by its path.
+    fn of_scalar(&self, path: &syn::ExprPath) -> Option<(syn::Ident, syn::Ident)> {
+        let mut segments = path.path.segments.iter();
+        let (Some(ty), Some(function), None) = (segments.next(), segments.next(), segments.next())
+        else {
+            return None;
+        };
+        crate::types::is_scalar(&ty.ident.to_string())
+            .then(|| (ty.ident.clone(), function.ident.clone()))
+    }
+
+    /// `f32::max(x, 1.5)`: the first argument is `self`, or what a conversion converts.
+    fn scalar_call(
+        &mut self,
+        e: &syn::ExprCall,
+        ty: &syn::Ident,
+        function: &syn::Ident,
+    ) -> TokenStream {
+        let m = library(e.span());
+        let library_method = is_library_method(&function.to_string());
+        let args = e.args.iter().enumerate().map(|(i, arg)| {
+            let wants = if i > 0 && library_method { Wants::Operand } else { Wants::Value };
+            self.expr(arg, wants)
+        });
+        let args: Vec<_> = args.collect();
+        quote_spanned!(e.span()=> #m::Val::<#ty>::#function(#(#args),*))
     }
 
     fn range(&mut self, e: &syn::ExprRange) -> TokenStream {
@@ -273,46 +319,6 @@ impl Rewriter {
             quote!(..#rest)
         });
         quote_spanned!(e.span()=> #path { #(#fields,)* #rest })
-    }
-
-    fn closure(&mut self, e: &syn::ExprClosure) -> TokenStream {
-        let targets = std::mem::take(&mut self.targets);
-        let returns = std::mem::replace(&mut self.returns, Return::Closure);
-        let tokens = self.scoped(|this| {
-            let mut params = Vec::new();
-            for input in &e.inputs {
-                let mut input = input.clone();
-                if let Some(name) = this.bind(&mut input).first() {
-                    this.error(
-                        name.span(),
-                        "parameters of closures are immutable in kernels: bind a `let mut` inside",
-                    );
-                }
-                params.push(match &input {
-                    syn::Pat::Type(typed) => {
-                        let (pat, ty) = (&typed.pat, this.types.staged(&typed.ty));
-                        quote!(#pat: #ty)
-                    }
-                    pat => quote!(#pat),
-                });
-            }
-            let output = match &e.output {
-                syn::ReturnType::Default => quote!(),
-                syn::ReturnType::Type(arrow, ty) => {
-                    let ty = this.types.staged(ty);
-                    quote!(#arrow #ty)
-                }
-            };
-            let mut body = this.expr(&e.body, Wants::Value);
-            if !output.is_empty() && !matches!(*e.body, Expr::Block(_)) {
-                body = quote!({ #body });
-            }
-            let capture = &e.capture;
-            quote_spanned!(e.span()=> #capture |#(#params),*| #output #body)
-        });
-        self.targets = targets;
-        self.returns = returns;
-        tokens
     }
 }
 

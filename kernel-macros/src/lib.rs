@@ -11,10 +11,12 @@
 #![deny(missing_docs)]
 
 mod block;
+mod closure;
 mod control;
 mod derive;
 mod device;
 mod expr;
+mod join;
 mod kernel;
 mod literal;
 mod matching;

@@ -24,13 +24,20 @@ pub(crate) enum Wants {
     Variable,
 }
 
+impl Wants {
+    /// What the paths that join in a value want.
+    pub(crate) fn joined(self) -> Wants {
+        if self == Wants::Operand { Wants::Value } else { self }
+    }
+}
+
 /// `MAX`, `N`, `BLOCK_SIZE`: constants and const parameters, by convention.
 pub(crate) fn is_constant_name(name: &str) -> bool {
     name.chars().any(|c| c.is_ascii_uppercase()) && !name.chars().any(|c| c.is_ascii_lowercase())
 }
 
 /// Whether a path is a constant: `N`, `module::LIMIT`, `f32::NEG_INFINITY`.
-fn is_constant(path: &ExprPath) -> bool {
+pub(crate) fn is_constant(path: &ExprPath) -> bool {
     let segments = &path.path.segments;
     let Some(last) = segments.last() else { return false };
     is_constant_name(&last.ident.to_string())

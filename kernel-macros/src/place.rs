@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 use syn::{BinOp, Expr, ExprMethodCall, Ident};
 
 use crate::expr::is_library_method;
+use crate::join::{Spelling, spelling};
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Rewriter};
@@ -14,6 +15,10 @@ use crate::scope::{Kind, Rewriter};
 const READING_METHODS: [&str; 9] =
     ["iter", "len", "is_empty", "clone", "as_slice", "into_iter", "first", "last", "map"];
 
+/// Methods whose result borrows what it will change.
+const EXCLUSIVE_BORROWS: [&str; 7] =
+    ["iter_mut", "as_mut", "as_mut_slice", "first_mut", "last_mut", "chunks_mut", "split_at_mut"];
+
 impl Rewriter {
     /// The place an expression names, if it is rooted in a run-time variable.
     pub(crate) fn place(&mut self, expr: &Expr) -> Option<TokenStream> {
@@ -21,7 +26,7 @@ impl Rewriter {
         match expr {
             Expr::Path(path) => {
                 let ident = path.path.get_ident()?;
-                (self.kind(&ident.to_string()) == Kind::Variable).then(|| variable(ident))
+                self.is_variable(&ident.to_string()).then(|| variable(ident))
             }
             Expr::Paren(paren) => self.place(&paren.expr),
             Expr::Group(group) => self.place(&group.expr),
@@ -57,17 +62,22 @@ impl Rewriter {
             let right = self.expr(right, Wants::Operand);
             return quote_spanned!(span=> { let __ks_value = #right; *#name.get_mut() = __ks_value; });
         }
+        // A host value becomes one of the variable's type.
+        let set = match spelling(right) {
+            Spelling::Typed => quote_spanned!(span=> set_typed),
+            _ => quote_spanned!(span=> set),
+        };
         let right = self.expr(right, Wants::Value);
         // Rust evaluates the right side first.
         if let Some(place) = self.place(left) {
-            return quote_spanned!(span=> { let __ks_value = #right; #place.set(__ks_value); });
+            return quote_spanned!(span=> { let __ks_value = #right; #place.#set(__ks_value); });
         }
         if let Expr::Index(index) = left {
             let base = self.base(&index.expr);
             let index = self.expr(&index.index, Wants::Operand);
             return quote_spanned!(span=> {
                 let __ks_value = #right;
-                #m::slot(&#base, #index).set(__ks_value);
+                #m::slot(&#base, #index).#set(__ks_value);
             });
         }
         let left = self.untouched(left);
@@ -130,19 +140,34 @@ impl Rewriter {
         let name = method.to_string();
         let library_method = is_library_method(&name);
         let wants = if library_method { Wants::Operand } else { Wants::Value };
-        let args: Vec<_> = call.args.iter().map(|a| self.expr(a, wants)).collect();
+        if EXCLUSIVE_BORROWS.contains(&name.as_str()) {
+            return Some(self.error(
+                call.method.span(),
+                format!(
+                    "`{name}` of a run-time variable stands only in the head of a `for` \
+                     (`for x in v.iter_mut()`, perhaps with `.enumerate()`); otherwise assign by index"
+                ),
+            ));
+        }
         if library_method || READING_METHODS.contains(&name.as_str()) {
-            return Some(quote_spanned!(span=> #place.get().#method #turbofish(#(#args),*)));
+            return Some(self.with_arguments(
+                &call.args,
+                wants,
+                span,
+                |args| quote_spanned!(span=> #place.get().#method #turbofish(#(#args),*)),
+            ));
         }
         // The method may take `&mut self`: it gets a copy, of which what changed is written back.
-        Some(quote_spanned!(span=> {
-            let __ks_place = #place;
-            let __ks_old = __ks_place.get();
-            #[allow(unused_mut)]
-            let mut __ks_new = ::core::clone::Clone::clone(&__ks_old);
-            let __ks_result = __ks_new.#method #turbofish(#(#args),*);
-            __ks_place.write_back(&__ks_old, &__ks_new);
-            __ks_result
+        Some(self.with_arguments(&call.args, wants, span, |args| {
+            quote_spanned!(span=> {
+                let __ks_place = #place;
+                let __ks_old = __ks_place.get();
+                #[allow(unused_mut)]
+                let mut __ks_new = ::core::clone::Clone::clone(&__ks_old);
+                let __ks_result = __ks_new.#method #turbofish(#(#args),*);
+                __ks_place.write_back(&__ks_old, &__ks_new);
+                __ks_result
+            })
         }))
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Plain,
     /// A run-time variable: a `Place`.
     Variable,
+    /// The variable that a `&mut` parameter became: like one, but a reference in the source.
+    Reference,
     /// A variable of the host: a `Comptime`.
     Comptime,
 }
@@ -88,6 +90,11 @@ impl Rewriter {
 
     pub(crate) fn kind(&self, name: &str) -> Kind {
         self.scopes.iter().rev().find_map(|s| s.get(name)).copied().unwrap_or(Kind::Plain)
+    }
+
+    /// Whether a name is a run-time variable.
+    pub(crate) fn is_variable(&self, name: &str) -> bool {
+        matches!(self.kind(name), Kind::Variable | Kind::Reference)
     }
 
     /// Runs `inside` with a scope of its own.

@@ -34,6 +34,31 @@ macro_rules! host {
 
 host!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, half::f16, half::bf16, f32, f64);
 
+macro_rules! lossless {
+    ($($from:ty => $($to:ty),*;)*) => {$($(
+        impl From<Val<$from>> for Val<$to> {
+            #[track_caller]
+            fn from(x: Val<$from>) -> Val<$to> {
+                x.cast_to()
+            }
+        }
+    )*)*};
+}
+
+// As `std` has them.
+lossless! {
+    bool => i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    u8 => u16, u32, u64, usize, i16, i32, i64, isize, half::f16, half::bf16, f32, f64;
+    i8 => i16, i32, i64, isize, half::f16, half::bf16, f32, f64;
+    u16 => u32, u64, usize, i32, i64, f32, f64;
+    i16 => i32, i64, isize, f32, f64;
+    u32 => u64, i64, f64;
+    i32 => i64, f64;
+    half::f16 => f32, f64;
+    half::bf16 => f32, f64;
+    f32 => f64;
+}
+
 /// `x as B`.
 #[track_caller]
 pub fn cast<To, A: CastTo<To>>(x: A) -> To {

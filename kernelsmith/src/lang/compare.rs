@@ -29,6 +29,15 @@ impl<T: Element> Compare<Val<T>> for Val<T> {
     }
 }
 
+/// References compare by what they refer to.
+impl<A: Compare<B> + Copy, B: Copy> Compare<&B> for &A {
+    type Out = A::Out;
+    #[track_caller]
+    fn compare(self, op: Opcode, rhs: &B) -> A::Out {
+        (*self).compare(op, *rhs)
+    }
+}
+
 macro_rules! host {
     ($($ty:ty),*) => {$(
         impl Compare<$ty> for Val<$ty> {

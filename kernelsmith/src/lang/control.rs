@@ -11,7 +11,7 @@ use kernelsmith_ir::{Label, Value};
 use super::place::Place;
 use super::stage::{build, fail};
 use super::staged::{Staged, leaf_types, leaves};
-use super::val::Val;
+use super::val::{FromHost, StoredAs, Val};
 
 /// What an `if` or `while` can decide on.
 #[diagnostic::on_unimplemented(
@@ -115,6 +115,20 @@ impl<R> HostMerge<R> {
         *self.0.borrow_mut() = Some(value);
     }
 
+    /// Sets the value of the branch to one that has a type of its own.
+    pub fn put_typed(&self, value: R) {
+        self.put(value);
+    }
+
+    /// Sets the value of the branch to a constant.
+    #[track_caller]
+    pub fn put_constant<H>(&self, value: H)
+    where
+        R: FromHost<H>,
+    {
+        self.put(R::from_host(value));
+    }
+
     /// The value.
     #[track_caller]
     pub fn take(self) -> R {
@@ -142,6 +156,18 @@ impl<R: Staged> RunMerge<R> {
     pub fn put(&self, value: R) {
         let mut place = self.0.borrow_mut();
         place.get_or_insert_with(|| Place::uninit("value")).set(value);
+    }
+
+    /// Sets the value on the path that ends here to one that has a type of its own.
+    #[track_caller]
+    pub fn put_typed<V: StoredAs<R>>(&self, value: V) {
+        self.put(value.stored());
+    }
+
+    /// Sets the value on the path that ends here to a constant.
+    #[track_caller]
+    pub fn put_constant<V: StoredAs<R>>(&self, value: V) {
+        self.put(value.stored());
     }
 
     /// The value after the paths joined.
@@ -334,6 +360,12 @@ impl<R: Staged> Loop<R> {
         self.brk();
     }
 
+    /// `break value`, of a value that has a type of its own.
+    #[track_caller]
+    pub fn brk_typed<V: StoredAs<R>>(&self, value: V) {
+        self.brk_with(value.stored());
+    }
+
     /// Ends the `loop`; its value is what it broke with.
     #[track_caller]
     pub fn end(self) -> R {
@@ -371,6 +403,12 @@ impl<R: Staged> Body<R> {
     pub fn brk_with(&self, value: R) {
         self.value.put(value);
         build(|b| b.brk(self.label));
+    }
+
+    /// `return value` of a value that has a type of its own.
+    #[track_caller]
+    pub fn brk_typed<V: StoredAs<R>>(&self, value: V) {
+        self.brk_with(value.stored());
     }
 
     /// Ends the body with the value of its end.

@@ -7,7 +7,7 @@ use super::memory::{Shared, Slice, SliceMut};
 use super::place::Place;
 use super::stage::{build, fail};
 use super::staged::Staged;
-use super::val::Val;
+use super::val::{IntoStaged, IntoVal, Val};
 
 /// What can index: `usize` or `u32` when the kernel runs, `usize` on the host.
 #[diagnostic::on_unimplemented(
@@ -75,6 +75,20 @@ impl<T: Element> Slot<T> {
     #[track_caller]
     pub fn set(&self, value: Val<T>) {
         build(|b| b.store(self.address, value.id));
+    }
+
+    /// Writes a value that has a type of its own: a host number becomes a run-time one.
+    #[track_caller]
+    pub fn set_typed<V: IntoVal<T>>(&self, value: V) {
+        self.set(value.into_val());
+    }
+
+    /// Writes `new` if it is not the `old` that was read from here.
+    #[track_caller]
+    pub fn write_back(&self, old: &Val<T>, new: &Val<T>) {
+        if old.id != new.id {
+            self.set(*new);
+        }
     }
 }
 
@@ -157,20 +171,34 @@ impl<T: Element, I: KernelIndex> AtMut<I> for Shared<T> {
     }
 }
 
-impl<S: Staged, const N: usize, I: KernelIndex> At<I> for [S; N] {
-    type Out = S;
+impl<X: Clone, const N: usize> At<usize> for [X; N] {
+    type Out = X;
     #[track_caller]
-    fn at(&self, index: I) -> S {
-        match index.host() {
-            Some(i) if i < N => self[i].clone(),
-            Some(i) => fail(format!(
-                "index out of bounds: the index is {i} but the array has {N} elements"
+    fn at(&self, index: usize) -> X {
+        match self.get(index) {
+            Some(x) => x.clone(),
+            None => fail(format!(
+                "index out of bounds: the index is {index} but the array has {N} elements"
             )),
-            // A run-time index needs memory to index into.
-            None => Place::new("array", self.clone()).at(index).get(),
         }
     }
 }
+
+/// A run-time index needs memory to index into; the elements may be of the host.
+macro_rules! run_time_index {
+    ($($index:ty),*) => {$(
+        impl<X: IntoStaged + Clone, const N: usize> At<Val<$index>> for [X; N] {
+            type Out = X::Staged;
+            #[track_caller]
+            fn at(&self, index: Val<$index>) -> X::Staged {
+                let elements = std::array::from_fn(|i| self[i].clone().into_staged());
+                Place::<[X::Staged; N]>::new("array", elements).at(index).get()
+            }
+        }
+    )*};
+}
+
+run_time_index!(usize, u32);
 
 impl<S: Clone> At<usize> for [S] {
     type Out = S;

@@ -1,8 +1,9 @@
-//! The methods of numbers, named and defined as in `std`.
+//! The methods of floats, and those that integers have too, named and defined as in `std`.
 
-use kernelsmith_ir::{Attr, Opcode, Type};
+use kernelsmith_ir::Opcode;
 
-use super::element::{Bits, Float, Int, Num, Signed};
+use super::compare::{eq, lt, ne};
+use super::element::{Bits, Float, Num, Signed};
 use super::stage::build;
 use super::val::{IntoVal, Val};
 
@@ -26,13 +27,13 @@ impl<T: Num> Val<T> {
     }
 
     #[track_caller]
-    fn with(self, op: Opcode, other: impl IntoVal<T>) -> Val<T> {
+    pub(super) fn with(self, op: Opcode, other: impl IntoVal<T>) -> Val<T> {
         let other = other.into_val();
         Val::from_id(build(|b| b.same(op, &[self.id, other.id])))
     }
 
     #[track_caller]
-    fn unary(self, op: Opcode) -> Val<T> {
+    pub(super) fn unary(self, op: Opcode) -> Val<T> {
         Val::from_id(build(|b| b.same(op, &[self.id])))
     }
 }
@@ -141,7 +142,61 @@ impl<T: Float> Val<T> {
     /// Whether this is NaN.
     #[track_caller]
     pub fn is_nan(self) -> Val<bool> {
-        super::compare::ne(self, self)
+        ne(self, self)
+    }
+
+    /// Rounded to nearest, ties away from zero.
+    #[track_caller]
+    pub fn round(self) -> Val<T> {
+        let whole = self.trunc();
+        // Exact, as |self - whole| < 1 is a multiple of the last place of `self`.
+        let part = (self - whole).abs();
+        let one: Val<T> = T::lit(1.0).into();
+        let up = whole + one.copysign(self);
+        let half: Val<T> = T::lit(0.5).into();
+        // A float without fraction, an infinity or NaN stays as it is, and so does the sign of 0.
+        super::control::select(super::compare::ge(part, half), up, whole)
+    }
+
+    /// `self - self.trunc()`.
+    #[track_caller]
+    pub fn fract(self) -> Val<T> {
+        self - self.trunc()
+    }
+
+    /// 1 or -1 with the sign of `self`; NaN of NaN.
+    #[track_caller]
+    pub fn signum(self) -> Val<T> {
+        let one: Val<T> = T::lit(1.0).into();
+        super::control::select(self.is_nan(), self, one.copysign(self))
+    }
+
+    /// Whether this is an infinity.
+    #[track_caller]
+    pub fn is_infinite(self) -> Val<bool> {
+        let infinity: Val<T> = T::lit(f64::INFINITY).into();
+        eq(self.abs(), infinity)
+    }
+
+    /// Whether this is neither an infinity nor NaN.
+    #[track_caller]
+    pub fn is_finite(self) -> Val<bool> {
+        let infinity: Val<T> = T::lit(f64::INFINITY).into();
+        lt(self.abs(), infinity)
+    }
+
+    /// Whether the sign bit is set: also of -0 and some NaNs.
+    #[track_caller]
+    pub fn is_sign_negative(self) -> Val<bool> {
+        let one: Val<T> = T::lit(1.0).into();
+        let zero: Val<T> = T::lit(0.0).into();
+        lt(one.copysign(self), zero)
+    }
+
+    /// Whether the sign bit is clear.
+    #[track_caller]
+    pub fn is_sign_positive(self) -> Val<bool> {
+        !self.is_sign_negative()
     }
 }
 
@@ -152,80 +207,6 @@ impl Val<f32> {
         self.unary(Opcode::Exp2Fast)
     }
 }
-
-macro_rules! count_methods {
-    ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {
-        impl<T: Int> Val<T> {
-            $(
-                $(#[$meta])*
-                #[track_caller]
-                pub fn $name(self) -> Val<u32> {
-                    Val::from_id(build(|b| {
-                        b.emit1(Opcode::$op, Attr::None, &[self.id], Type::U32)
-                    }))
-                }
-            )*
-        }
-    };
-}
-
-count_methods! {
-    /// The number of one bits.
-    count_ones CountOnes;
-    /// The number of leading zero bits.
-    leading_zeros LeadingZeros;
-    /// The number of trailing zero bits.
-    trailing_zeros TrailingZeros;
-}
-
-impl<T: Int> Val<T> {
-    /// `self + other`, wrapping (as `+` does in kernels).
-    #[track_caller]
-    pub fn wrapping_add(self, other: impl IntoVal<T>) -> Val<T> {
-        self.with(Opcode::Add, other)
-    }
-
-    /// `self - other`, wrapping (as `-` does in kernels).
-    #[track_caller]
-    pub fn wrapping_sub(self, other: impl IntoVal<T>) -> Val<T> {
-        self.with(Opcode::Sub, other)
-    }
-
-    /// `self * other`, wrapping (as `*` does in kernels).
-    #[track_caller]
-    pub fn wrapping_mul(self, other: impl IntoVal<T>) -> Val<T> {
-        self.with(Opcode::Mul, other)
-    }
-
-    /// The bits in reverse order.
-    #[track_caller]
-    pub fn reverse_bits(self) -> Val<T> {
-        self.unary(Opcode::ReverseBits)
-    }
-}
-
-macro_rules! unsigned {
-    ($($ty:ty),*) => {$(
-        impl Val<$ty> {
-            /// `self - other`, or 0 where that is negative.
-            #[track_caller]
-            pub fn saturating_sub(self, other: impl IntoVal<$ty>) -> Val<$ty> {
-                let other = other.into_val();
-                self.max(other) - other
-            }
-
-            /// `ceil(self / divisor)`.
-            #[track_caller]
-            pub fn div_ceil(self, divisor: impl IntoVal<$ty>) -> Val<$ty> {
-                let divisor = divisor.into_val();
-                let (quotient, rest) = (self / divisor, self % divisor);
-                quotient + super::cast::cast::<Val<$ty>, _>(super::compare::ne(rest, 0))
-            }
-        }
-    )*};
-}
-
-unsigned!(u8, u16, u32, u64, usize);
 
 impl<T: Bits> Val<T> {
     /// `self & !mask`: the bits of `self` outside a mask.

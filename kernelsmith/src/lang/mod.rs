@@ -6,6 +6,7 @@ pub mod compare;
 pub mod control;
 pub mod element;
 pub mod index;
+pub mod integer;
 pub mod math;
 pub mod memory;
 pub mod ops;

@@ -167,6 +167,41 @@ shifts! {
     Shr shr: i32, i64, u32, u64, usize;
 }
 
+/// Operators on references, as `std` has them for numbers.
+macro_rules! references {
+    ($($trait:ident $method:ident $bound:ident;)*) => {$(
+        impl<T: $bound> $trait<&Val<T>> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, rhs: &Val<T>) -> Val<T> {
+                self.$method(*rhs)
+            }
+        }
+
+        impl<T: $bound, R> $trait<R> for &Val<T>
+        where
+            Val<T>: $trait<R>,
+        {
+            type Output = <Val<T> as $trait<R>>::Output;
+            #[track_caller]
+            fn $method(self, rhs: R) -> Self::Output {
+                (*self).$method(rhs)
+            }
+        }
+    )*};
+}
+
+references! {
+    Add add Num;
+    Sub sub Num;
+    Mul mul Num;
+    Div div Num;
+    Rem rem Num;
+    BitAnd bitand Bits;
+    BitOr bitor Bits;
+    BitXor bitxor Bits;
+}
+
 impl<T: Signed> Neg for Val<T> {
     type Output = Val<T>;
     #[track_caller]

@@ -10,7 +10,7 @@ use super::element::Element;
 use super::index::KernelIndex;
 use super::stage::build;
 use super::staged::{Staged, leaf_types, leaves};
-use super::val::{FromFloatLit, FromHost, FromIntLit, IntoStaged, Val};
+use super::val::{FromFloatLit, FromHost, FromIntLit, IntoStaged, StoredAs, Val};
 
 /// A run-time variable, or a part of one: consecutive slots of the IR, one for each leaf.
 pub struct Place<S: Staged> {
@@ -83,6 +83,12 @@ impl<S: Staged> Place<S> {
         }
     }
 
+    /// Writes a value that has a type of its own: a host number becomes a run-time one.
+    #[track_caller]
+    pub fn set_typed<V: StoredAs<S>>(&self, value: V) {
+        self.set(value.stored());
+    }
+
     /// Writes the leaves in which `new` differs from `old`, which was read from here.
     #[track_caller]
     pub fn write_back(&self, old: &S, new: &S) {
@@ -115,6 +121,11 @@ impl<S: Staged> Place<S> {
 }
 
 impl<S: Staged, const N: usize> Place<[S; N]> {
+    /// The places of the elements, in order.
+    pub fn elements(&self) -> std::array::IntoIter<Place<S>, N> {
+        std::array::from_fn(|i| self.part(i * S::LEAVES)).into_iter()
+    }
+
     /// The place of an element. A host index must be in bounds; a run-time index is checked.
     #[track_caller]
     pub fn at(&self, index: impl KernelIndex) -> Place<S> {

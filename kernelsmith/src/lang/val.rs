@@ -126,6 +126,22 @@ macro_rules! literals {
 literals!(FromIntLit from_int_lit from i128: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
 literals!(FromFloatLit from_float_lit from f64: f32, f64);
 
+/// What can be stored where an `S` is: an `S`, or a host number of which `S` is the run-time type.
+#[diagnostic::on_unimplemented(
+    message = "expected `{S}`, found `{Self}`",
+    note = "convert with `as` where the types differ"
+)]
+pub trait StoredAs<S> {
+    /// The run-time value.
+    fn stored(self) -> S;
+}
+
+impl<S: super::Staged> StoredAs<S> for S {
+    fn stored(self) -> S {
+        self
+    }
+}
+
 /// What the variable that a host value initialises holds: host numbers become run-time values.
 pub trait IntoStaged {
     /// What the variable holds.
@@ -148,6 +164,13 @@ macro_rules! host_initialisers {
             type Staged = Val<$ty>;
             #[track_caller]
             fn into_staged(self) -> Val<$ty> {
+                self.into()
+            }
+        }
+
+        impl StoredAs<Val<$ty>> for $ty {
+            #[track_caller]
+            fn stored(self) -> Val<$ty> {
                 self.into()
             }
         }

@@ -1,0 +1,174 @@
+//! Closures and borrows: what of a run-time variable they reach.
+//!
+//! A place is a handle, so a closure that names a variable shares it with the code around, as
+//! Rust's closures do by borrowing. A `move` closure has copies of its own. `&mut` of a variable is
+//! lent to a function as a copy, of which what changed is written back.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Expr, Token};
+
+use crate::library;
+use crate::literal::Wants;
+use crate::place::variable;
+use crate::scope::{Kind, Return, Rewriter};
+
+impl Rewriter {
+    pub(crate) fn closure(&mut self, e: &syn::ExprClosure) -> TokenStream {
+        let moved = self.moved(e);
+        let targets = std::mem::take(&mut self.targets);
+        let returns = std::mem::replace(&mut self.returns, Return::Closure);
+        let tokens = self.scoped(|this| {
+            let mut params = Vec::new();
+            for input in &e.inputs {
+                let mut input = input.clone();
+                if let Some(name) = this.bind(&mut input).first() {
+                    this.error(
+                        name.span(),
+                        "parameters of closures are immutable in kernels: bind a `let mut` inside",
+                    );
+                }
+                params.push(match &input {
+                    syn::Pat::Type(typed) => {
+                        let (pat, ty) = (&typed.pat, this.types.staged(&typed.ty));
+                        quote!(#pat: #ty)
+                    }
+                    pat => quote!(#pat),
+                });
+            }
+            let output = match &e.output {
+                syn::ReturnType::Default => quote!(),
+                syn::ReturnType::Type(arrow, ty) => {
+                    let ty = this.types.staged(ty);
+                    quote!(#arrow #ty)
+                }
+            };
+            let mut body = this.expr(&e.body, Wants::Value);
+            if !output.is_empty() && !matches!(*e.body, Expr::Block(_)) {
+                body = quote!({ #body });
+            }
+            let capture = &e.capture;
+            quote_spanned!(e.span()=> #capture |#(#params),*| #output #body)
+        });
+        self.targets = targets;
+        self.returns = returns;
+        if moved.is_empty() { tokens } else { quote_spanned!(e.span()=> { #moved #tokens }) }
+    }
+
+    /// Copies of the variables that a `move` closure names. (`&mut` parameters move as the
+    /// references they are.) A name that the closure declares itself may be among them, which
+    /// does no harm.
+    fn moved(&self, e: &syn::ExprClosure) -> TokenStream {
+        let m = library(e.span());
+        if e.capture.is_none() {
+            return quote!();
+        }
+        let mut names = Names::default();
+        names.visit_expr(&e.body);
+        let moved = names.0.iter().filter(|name| self.kind(&name.to_string()) == Kind::Variable);
+        let copies = moved.map(|name| {
+            let (place, text) = (variable(name), name.to_string());
+            quote_spanned!(name.span()=> let #place = #m::var(#text, #place.get());)
+        });
+        copies.collect()
+    }
+
+    /// `&x`, `&mut x` outside of arguments.
+    pub(crate) fn reference(&mut self, e: &syn::ExprReference) -> TokenStream {
+        if e.mutability.is_some() && self.place(&e.expr).is_some() {
+            return self.error(
+                e.span(),
+                "`&mut` of a run-time variable is an argument of a call, and nothing else, in \
+                 kernels: name the variable itself instead",
+            );
+        }
+        if e.mutability.is_some()
+            && let Some(name) = self.comptime(&e.expr)
+        {
+            return quote_spanned!(e.span()=> #name.get_mut());
+        }
+        let (mutability, inner) = (&e.mutability, self.expr(&e.expr, Wants::Operand));
+        quote_spanned!(e.span()=> &#mutability #inner)
+    }
+
+    /// The place that an argument lends: `&mut x`, or a `&mut` parameter passed on.
+    fn lent(&mut self, argument: &Expr) -> Option<TokenStream> {
+        let m = library(argument.span());
+        match argument {
+            Expr::Reference(e) if e.mutability.is_some() => match &*e.expr {
+                inner if let Some(place) = self.place(inner) => Some(place),
+                Expr::Index(index) => {
+                    let base = self.base(&index.expr);
+                    let index = self.expr(&index.index, Wants::Operand);
+                    Some(quote_spanned!(argument.span()=> #m::slot(&#base, #index)))
+                }
+                _ => None,
+            },
+            Expr::Path(path) => {
+                let ident = path.path.get_ident()?;
+                (self.kind(&ident.to_string()) == Kind::Reference).then(|| variable(ident))
+            }
+            Expr::Paren(e) => self.lent(&e.expr),
+            _ => None,
+        }
+    }
+
+    /// A call, given its arguments. Those that lend a variable are copies, written back after it.
+    pub(crate) fn with_arguments(
+        &mut self,
+        arguments: &Punctuated<Expr, Token![,]>,
+        wants: Wants,
+        span: Span,
+        call: impl FnOnce(Vec<TokenStream>) -> TokenStream,
+    ) -> TokenStream {
+        let lent: Vec<_> = arguments.iter().map(|a| self.lent(a)).collect();
+        if lent.iter().all(Option::is_none) {
+            let arguments = arguments.iter().map(|a| self.expr(a, wants)).collect();
+            return call(arguments);
+        }
+        let (mut before, mut names, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for (argument, lent) in arguments.iter().zip(lent) {
+            let name = self.fresh("argument");
+            match lent {
+                None => {
+                    let value = self.expr(argument, wants);
+                    before.push(quote_spanned!(argument.span()=> let #name = #value;));
+                    names.push(quote!(#name));
+                }
+                Some(place) => {
+                    let (slot, old) = (self.fresh("place"), self.fresh("old"));
+                    before.push(quote_spanned!(argument.span()=>
+                        let #slot = #place;
+                        let #old = #slot.get();
+                        let mut #name = ::core::clone::Clone::clone(&#old);
+                    ));
+                    names.push(quote_spanned!(argument.span()=> &mut #name));
+                    after.push(quote_spanned!(span=> #slot.write_back(&#old, &#name);));
+                }
+            }
+        }
+        let call = call(names);
+        quote_spanned!(span=> {
+            #(#before)*
+            let __ks_result = #call;
+            #(#after)*
+            __ks_result
+        })
+    }
+}
+
+/// The single names an expression mentions.
+#[derive(Default)]
+struct Names(BTreeSet<syn::Ident>);
+
+impl<'a> Visit<'a> for Names {
+    fn visit_expr_path(&mut self, path: &'a syn::ExprPath) {
+        self.0.extend(path.path.get_ident().cloned());
+        visit::visit_expr_path(self, path);
+    }
+}
