@@ -278,6 +278,10 @@ impl Walk<'_> {
     fn compare(&self, op: Opcode, operands: &[Value]) -> Option<bool> {
         let a = *operands.first()?;
         let b = operands.get(1).copied().unwrap_or(a);
+        // NaN is not equal to itself: what holds for integers says nothing of floats.
+        if self.kernel.ty(a).elem().is_float() {
+            return None;
+        }
         let at_most = |a, b, c| self.facts.at_most(a, b, c);
         let less = |a, b| match (at_most(a, b, -1), at_most(b, a, 0)) {
             (true, _) => Some(true),
