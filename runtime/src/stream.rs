@@ -91,6 +91,12 @@ impl Stream {
         end.elapsed_since(&start)
     }
 
+    /// The driver's own handle (a `CUstream` or `hipStream_t`), to enqueue work of other libraries;
+    /// null on the CPU. It stays the stream's: valid while the stream lives, not to be destroyed.
+    pub fn raw_handle(&self) -> *mut std::ffi::c_void {
+        self.core.handle.0
+    }
+
     pub(crate) fn core(&self) -> &Arc<StreamCore> {
         &self.core
     }

@@ -1,12 +1,14 @@
 //! Every hardware benchmark: `gpu-bench --csv FILE`. One line and one CSV row a shape, and a
 //! geometric mean of the ratios. Exit status: 0 all ran, 1 something failed, 3 there is no GPU.
 //!
-//! Bandwidth is compared with a plain copy of the same run.
+//! Bandwidth is compared with a plain copy, matmul with cuBLAS, in turns within one run.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use half::bf16;
 use kernelsmith::{Buffer, Device};
+use kernelsmith_benches::cublas::{Cublas, Input};
 use kernelsmith_benches::gpu::{self, Csv, max_error, normal};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
@@ -22,7 +24,8 @@ fn main() -> ExitCode {
             Err(reason) => return Ok(gpu::no_gpu(&reason)),
         };
         println!("{device}, {driver}");
-        let mut csv = Csv::create(&path, &device, &driver, "case,shape,rate,unit,other,ratio")?;
+        let mut csv =
+            Csv::create(&path, &device, &driver, "case,shape,rate,unit,peer,other,ratio")?;
         run(&device, &mut csv)?;
         Ok(ExitCode::SUCCESS)
     });
@@ -32,22 +35,27 @@ fn main() -> ExitCode {
     })
 }
 
-/// The best of `rounds` by the device's own clock.
-fn best(
+/// The best time of each candidate, by the device's own clock, over rounds in which each runs once:
+/// noise and clocks fall on all alike. Candidates are given the round's number.
+fn best_of(
     device: &Device,
     rounds: usize,
-    mut work: impl FnMut() -> Outcome<()>,
-) -> Outcome<Duration> {
-    work()?;
-    device.synchronize()?;
+    candidates: &mut [&mut dyn FnMut(usize) -> Outcome<()>],
+) -> Outcome<Vec<Duration>> {
     let stream = device.default_stream();
-    let mut best = Duration::MAX;
-    for _ in 0..rounds {
-        let start = stream.record()?;
-        work()?;
-        let end = stream.record()?;
-        device.synchronize()?;
-        best = best.min(end.elapsed_since(&start)?);
+    let mut best = vec![Duration::MAX; candidates.len()];
+    // The first round compiles and warms up.
+    for round in 0..=rounds {
+        for (best, candidate) in best.iter_mut().zip(candidates.iter_mut()) {
+            let start = stream.record()?;
+            candidate(round)?;
+            let end = stream.record()?;
+            device.synchronize()?;
+            let time = end.elapsed_since(&start)?;
+            if round > 0 {
+                *best = time.min(*best);
+            }
+        }
     }
     Ok(best)
 }
@@ -59,46 +67,110 @@ fn run(device: &Device, csv: &mut Csv) -> Outcome<()> {
     let mut y = Buffer::<f32>::zeros(device, n)?;
     let rate = |bytes: f64, time: Duration| bytes / time.as_secs_f64() / 1e9;
     let bytes = 4.0 * n as f64;
-    let copy = best(device, 20, || Ok(y.view_mut().copy_from_view(x.view())?))?;
-    let copy = rate(2.0 * bytes, copy);
-    let time = best(device, 20, || Ok(saxpy(1.5, &x, &mut y)?))?;
-    ratios.push(row(csv, "saxpy f32", &n.to_string(), rate(3.0 * bytes, time), "GB/s", copy)?);
+    let mut z = Buffer::<f32>::zeros(device, n)?;
+    let mut w = Buffer::<f32>::zeros(device, n)?;
     let columns = 4096;
-    let time = best(device, 20, || Ok(softmax(columns, &x, &mut y)?))?;
+    let times = best_of(
+        device,
+        20,
+        &mut [
+            &mut |_| Ok(y.view_mut().copy_from_view(x.view())?),
+            &mut |_| Ok(saxpy(1.5, &x, &mut z)?),
+            &mut |_| Ok(softmax(columns, &x, &mut w)?),
+        ],
+    )?;
+    let [copy, saxpy, softmax] = [(2.0, 0), (3.0, 1), (2.0, 2)]
+        .map(|(sweeps, case): (f64, usize)| rate(sweeps * bytes, times[case]));
+    ratios.push(row(csv, "saxpy f32", &n.to_string(), saxpy, "GB/s", ("copy", copy))?);
     let shape = format!("{}x{columns}", n / columns);
-    ratios.push(row(csv, "softmax f32", &shape, rate(2.0 * bytes, time), "GB/s", copy)?);
-    drop((x, y));
-    let mean = (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp();
-    println!("geometric mean of the ratios: {mean:.3}");
-    for n in [1024usize, 2048, 4096] {
-        matmul_case(device, csv, n)?;
+    ratios.push(row(csv, "softmax f32", &shape, softmax, "GB/s", ("copy", copy))?);
+    drop((x, y, z, w));
+    mean("bandwidth", &ratios);
+    let cublas = Cublas::new(&device.default_stream());
+    if let Err(reason) = &cublas {
+        println!("matmul has no peer: {reason}");
     }
+    let mut ratios = Vec::new();
+    for n in [1024usize, 2048, 4096] {
+        ratios.extend(matmul_case::<f32>(device, csv, "f32", n, cublas.as_ref().ok())?);
+        ratios.extend(matmul_case::<bf16>(device, csv, "bf16", n, cublas.as_ref().ok())?);
+    }
+    mean("matmul", &ratios);
     Ok(())
 }
 
-fn row(csv: &mut Csv, case: &str, shape: &str, rate: f64, unit: &str, other: f64) -> Outcome<f64> {
+fn mean(what: &str, ratios: &[f64]) {
+    if !ratios.is_empty() {
+        let mean = (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp();
+        println!("geometric mean of the {what} ratios: {mean:.3}");
+    }
+}
+
+fn row(
+    csv: &mut Csv,
+    case: &str,
+    shape: &str,
+    rate: f64,
+    unit: &str,
+    (peer, other): (&str, f64),
+) -> Outcome<f64> {
     let ratio = rate / other;
-    println!("{case:14} {shape:16} {rate:9.1} {unit:8} copy {other:9.1} ratio {ratio:.3}");
-    csv.row(&format!("{case},{shape},{rate:.2},{unit},{other:.2},{ratio:.4}"))?;
+    println!("{case:14} {shape:16} {rate:9.1} {unit:8} {peer} {other:9.1} ratio {ratio:.3}");
+    csv.row(&format!("{case},{shape},{rate:.2},{unit},{peer},{other:.2},{ratio:.4}"))?;
     Ok(ratio)
 }
 
-/// Without a peer: the tiled kernel does not use the tensor cores.
-fn matmul_case(device: &Device, csv: &mut Csv, n: usize) -> Outcome<()> {
-    let (xs, ys) = (normal(n * n, 1), normal(n * n, 2));
-    let a = Buffer::from_slice(device, &xs)?;
-    let b = Buffer::from_slice(device, &ys)?;
-    let mut c = Buffer::<f32>::zeros(device, n * n)?;
-    let time = best(device, 10, || Ok(matmul((n, n, n), &a, &b, &mut c)?))?;
-    // The first row of what was timed.
-    let wide = |v: &[f32]| v.iter().map(|&x| x.into()).collect::<Vec<f64>>();
+/// Bytes that no L2 cache holds, through which the inputs rotate.
+const PAST_CACHES: usize = 256 << 20;
+
+/// Against cuBLAS where there is one. The tiled kernel does not use the tensor cores yet, cuBLAS
+/// does for bf16.
+fn matmul_case<T: Input>(
+    device: &Device,
+    csv: &mut Csv,
+    name: &str,
+    n: usize,
+    cublas: Option<&Cublas>,
+) -> Outcome<Option<f64>> {
+    let narrow =
+        |seed| normal(n * n, seed).into_iter().map(|x| T::lit(x.into())).collect::<Vec<T>>();
+    let (xs, ys) = (narrow(1), narrow(2));
+    let sets = PAST_CACHES.div_ceil(2 * n * n * size_of::<T>());
+    let inputs = (0..sets)
+        .map(|_| Ok((Buffer::from_slice(device, &xs)?, Buffer::from_slice(device, &ys)?)))
+        .collect::<Outcome<Vec<_>>>()?;
+    let mut ours = Buffer::<f32>::zeros(device, n * n)?;
+    let mut theirs = Buffer::<f32>::zeros(device, n * n)?;
+    let shape = (n, n, n);
+    let mut run_ours = |round: usize| {
+        let (a, b) = &inputs[round % sets];
+        Ok(matmul(shape, a, b, &mut ours)?)
+    };
+    let mut run_theirs = |round: usize| {
+        // Another pair than ours of the same round.
+        let (a, b) = &inputs[(round + sets / 2) % sets];
+        Ok(cublas.map_or(Ok(()), |cublas| cublas.matmul(shape, a, b, &mut theirs))?)
+    };
+    let times = best_of(device, 20, &mut [&mut run_ours, &mut run_theirs])?;
+    // The first rows of what was timed.
+    let wide = |v: &[T]| v.iter().map(|&x| x.into()).collect::<Vec<f64>>();
     let expected = reference::matmul(1, n, n, &wide(&xs[..n]), &wide(&ys));
-    let error = max_error(&c.to_vec()?[..n], &expected);
-    if error.is_nan() || error > 16.0 * n as f64 * f64::from(f32::EPSILON) {
-        return Err(format!("matmul {n}: error {error:e}").into());
+    let allowed = 16.0 * n as f64 * f64::from(f32::EPSILON);
+    let results = [Some(&ours), cublas.map(|_| &theirs)];
+    for (who, c) in ["ours", "cuBLAS's"].iter().zip(results) {
+        let Some(c) = c else { continue };
+        let error = max_error(&c.to_vec()?[..n], &expected);
+        if error.is_nan() || error > allowed {
+            return Err(format!("matmul {name} {n}, {who}: error {error:e}").into());
+        }
     }
-    let rate = 2.0 * (n as f64).powi(3) / time.as_secs_f64() / 1e9;
-    println!("{:14} {:16} {rate:9.1} GFLOP/s", "matmul f32", format!("{n}^3"));
-    csv.row(&format!("matmul f32,{n}^3,{rate:.2},GFLOP/s,,"))?;
-    Ok(())
+    let [ours, theirs] =
+        [0, 1].map(|i: usize| 2.0 * (n as f64).powi(3) / times[i].as_secs_f64() / 1e9);
+    let (case, shape) = (format!("matmul {name}"), format!("{n}^3"));
+    if cublas.is_some() {
+        return row(csv, &case, &shape, ours, "GFLOP/s", ("cuBLAS", theirs)).map(Some);
+    }
+    println!("{case:14} {shape:16} {ours:9.1} GFLOP/s");
+    csv.row(&format!("{case},{shape},{ours:.2},GFLOP/s,,,"))?;
+    Ok(None)
 }
