@@ -20,7 +20,10 @@ impl Lowering<'_> {
         };
         let ok = match (&condition, &bounds) {
             (Lanes::Uniform(ok), _) => ok.clone(),
-            (_, Some((Lanes::Affine { base, stride, .. }, Lanes::Uniform(len)))) => {
+            // So that indices of a warp wrap at most once.
+            (_, Some((Lanes::Affine { base, stride, .. }, Lanes::Uniform(len))))
+                if stride.unsigned_abs() < 1 << 32 =>
+            {
                 self.affine_check(base, *stride, len)
             }
             _ => {

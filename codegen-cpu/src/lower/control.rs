@@ -2,15 +2,16 @@
 
 use kernelsmith_ir::{Attr, Inst, Label, Opcode, Region, Scalar, Type, Value};
 
+use super::operation::elements;
 use super::plan::has_exit;
 use super::value::Lanes;
 use super::{Lowering, MASK, scalar_text, vector_text};
 use crate::Error;
 
-/// A stack slot for a merged value.
+/// Stack slots for a merged value: one, or one for each element of a thread's vector.
 #[derive(Clone)]
 pub(super) struct Merge {
-    pub(super) slot: String,
+    pub(super) slots: Vec<String>,
     pub(super) ty: Type,
     pub(super) uniform: bool,
 }
@@ -36,15 +37,31 @@ impl Lowering<'_> {
             if !self.inst(inst)? {
                 return Ok(false);
             }
+            self.rest_needs_lanes(inst);
         }
         Ok(true)
+    }
+
+    /// After an operation that lanes may have left for good: what follows runs for at least one
+    /// lane. What a warp does as one, such as a store to one place, asks no mask, and a loop that
+    /// all lanes have left would not end.
+    pub(super) fn rest_needs_lanes(&mut self, inst: &Inst) {
+        if !inst.regions.iter().any(has_exit) {
+            return;
+        }
+        let Some(mask) = self.mask.clone() else { return };
+        let rest = self.w.label("rest");
+        let any = self.any(&mask);
+        let idle = self.idle.clone();
+        self.w.line(format!("br i1 {any}, label %{rest}, label %{idle}"));
+        self.w.begin_block(&rest);
     }
 
     fn merge(&mut self, value: Value, uniform: bool) -> Merge {
         let ty = self.ty(value);
         let text = if uniform { scalar_text(ty) } else { vector_text(ty) };
-        let slot = self.slot(&text);
-        Merge { slot, ty, uniform }
+        let slots = (0..ty.lanes()).map(|_| self.slot(&text)).collect();
+        Merge { slots, ty, uniform }
     }
 
     /// Slots for values, each as uniform as the analysis says.
@@ -53,11 +70,13 @@ impl Lowering<'_> {
     }
 
     fn put(&mut self, merge: &Merge, value: &Lanes) {
-        let (text, value) = match merge.uniform {
-            true => (scalar_text(merge.ty), self.scalar(value, merge.ty)),
-            false => (vector_text(merge.ty), self.vector(value, merge.ty)),
-        };
-        self.w.line(format!("store {text} {value}, ptr {}", merge.slot));
+        for (slot, part) in merge.slots.iter().zip(elements(value, merge.ty.lanes())) {
+            let (text, value) = match merge.uniform {
+                true => (scalar_text(merge.ty), self.scalar(&part, merge.ty)),
+                false => (vector_text(merge.ty), self.vector(&part, merge.ty)),
+            };
+            self.w.line(format!("store {text} {value}, ptr {slot}"));
+        }
     }
 
     /// Writes the active lanes only.
@@ -66,16 +85,24 @@ impl Lowering<'_> {
             return self.put(merge, value);
         };
         let text = vector_text(merge.ty);
-        let value = self.vector(value, merge.ty);
-        let old = self.w.value(format!("load {text}, ptr {}", merge.slot));
-        let new = self.w.value(format!("select {MASK} {mask}, {text} {value}, {text} {old}"));
-        self.w.line(format!("store {text} {new}, ptr {}", merge.slot));
+        for (slot, part) in merge.slots.iter().zip(elements(value, merge.ty.lanes())) {
+            let value = self.vector(&part, merge.ty);
+            let old = self.w.value(format!("load {text}, ptr {slot}"));
+            let new = self.w.value(format!("select {MASK} {mask}, {text} {value}, {text} {old}"));
+            self.w.line(format!("store {text} {new}, ptr {slot}"));
+        }
     }
 
     fn take(&mut self, merge: &Merge) -> Lanes {
         let text = if merge.uniform { scalar_text(merge.ty) } else { vector_text(merge.ty) };
-        let value = self.w.value(format!("load {text}, ptr {}", merge.slot));
-        if merge.uniform { Lanes::Uniform(value) } else { Lanes::Vector(value) }
+        let mut parts = merge.slots.iter().map(|slot| {
+            let value = self.w.value(format!("load {text}, ptr {slot}"));
+            if merge.uniform { Lanes::Uniform(value) } else { Lanes::Vector(value) }
+        });
+        match merge.ty {
+            Type::Vector(..) => Lanes::Parts(parts.collect()),
+            _ => parts.next().expect("a scalar has one slot"),
+        }
     }
 
     fn take_all(&mut self, values: &[Value], merges: &[Merge]) {
@@ -171,6 +198,7 @@ impl Lowering<'_> {
                 self.w.line(format!("store {MASK} zeroinitializer, ptr {slot}"));
             }
             let [run, skip] = ["lanes", "skip"].map(|what| self.w.label(what));
+            let idle = std::mem::replace(&mut self.idle, skip.clone());
             let any = self.any(&mask);
             self.w.line(format!("br i1 {any}, label %{run}, label %{skip}"));
             self.w.begin_block(&run);
@@ -188,17 +216,17 @@ impl Lowering<'_> {
                 self.w.line(format!("br label %{skip}"));
             }
             self.w.begin_block(&skip);
+            self.idle = idle;
             sides.push((merges, end_mask));
         }
         self.varying -= 1;
         self.mask = before;
         for (i, &result) in inst.results.iter().enumerate() {
-            let [yes, no] = [0, 1].map(|side: usize| sides[side].0[i].clone());
-            let text = vector_text(yes.ty);
-            let [yes, no] = [yes, no].map(|m| self.w.value(format!("load {text}, ptr {}", m.slot)));
-            let value =
-                self.w.value(format!("select {MASK} {condition}, {text} {yes}, {text} {no}"));
-            self.values.insert(result, Lanes::Vector(value));
+            let ty = self.ty(result);
+            let [yes, no] = [0, 1].map(|side: usize| self.take(&sides[side].0[i]));
+            let condition = Lanes::Vector(condition.to_owned());
+            let value = self.select_parts(&condition, &yes, &no, ty);
+            self.values.insert(result, value);
         }
         if let [(_, Some(a)), (_, Some(b))] = &sides[..] {
             let (a, b) = (self.load_mask(a), self.load_mask(b));
@@ -236,11 +264,17 @@ impl Lowering<'_> {
         };
         self.targets.insert(label, target);
         self.varying += u32::from(divergent);
+        let idle = self.idle.clone();
+        if divergent {
+            // The lanes that are gone may wait there.
+            self.idle = if inst.op == Opcode::Block { exit.clone() } else { next.clone() };
+        }
         let reached = match inst.op {
             Opcode::Block => self.block(inst, label)?,
             _ => self.looped(inst, label, &carried)?,
         };
         self.varying -= u32::from(divergent);
+        self.idle = idle;
         self.targets.remove(&label);
         self.w.begin_block(&exit);
         if !reached {

@@ -2,10 +2,10 @@
 //! gathers and scatters elsewhere.
 
 use kernelsmith_ir::attr::{AtomicOp, Order};
-use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Type};
+use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Space, Type};
 use kernelsmith_llvm::emit::{llvm_type, suffix};
 
-use super::operation::element_text;
+use super::operation::{element_text, elements};
 use super::value::{LANES, Lanes};
 use super::{Lowering, MASK, memory_type, scalar_text, vector_text};
 use crate::Error;
@@ -54,9 +54,10 @@ impl Lowering<'_> {
         let elem = memory_type(Type::Scalar(ty.elem()), None);
         let value = match (&base, &index) {
             (Lanes::Local { array, index: old }, new) => {
+                let new = self.widened(new, index_ty);
                 let index = match old {
-                    None => new.clone(),
-                    Some(old) => self.add_lanes(old, new, index_ty),
+                    None => new,
+                    Some(old) => self.add_lanes(old, &new, Type::U64),
                 };
                 Lanes::Local { array: *array, index: Some(Box::new(index)) }
             }
@@ -80,7 +81,11 @@ impl Lowering<'_> {
             }
             _ => {
                 let index = self.vector(&index, index_ty);
-                let index = self.w.cast(&index, index_ty.elem(), Scalar::I64, Some(LANES));
+                let mut index = self.w.cast(&index, index_ty.elem(), Scalar::I64, Some(LANES));
+                if let Type::Ptr(Space::Local, _) = ty {
+                    let text = format!("<{LANES} x i64>");
+                    index = self.w.value(format!("mul {text} {index}, splat (i64 {LANES})"));
+                }
                 let base = match &base {
                     Lanes::Uniform(base) => format!("ptr {base}"),
                     other => format!("<{LANES} x ptr> {}", self.vector(other, ty)),
@@ -91,6 +96,19 @@ impl Lowering<'_> {
             }
         };
         self.define(inst, value);
+    }
+
+    /// An index in 64 bits.
+    fn widened(&mut self, index: &Lanes, ty: Type) -> Lanes {
+        match index {
+            Lanes::Uniform(index) => {
+                Lanes::Uniform(self.w.cast(index, ty.elem(), Scalar::I64, None))
+            }
+            other => {
+                let index = self.vector(other, ty);
+                Lanes::Vector(self.w.cast(&index, ty.elem(), Scalar::I64, Some(LANES)))
+            }
+        }
     }
 
     fn add_lanes(&mut self, a: &Lanes, b: &Lanes, ty: Type) -> Lanes {
@@ -106,7 +124,12 @@ impl Lowering<'_> {
     }
 
     /// The address of a local array's element: uniform if the index is, else for each lane.
-    fn local_address(&mut self, array: u32, index: Option<&Lanes>, elem: Scalar) -> Lanes {
+    pub(super) fn local_address(
+        &mut self,
+        array: u32,
+        index: Option<&Lanes>,
+        elem: Scalar,
+    ) -> Lanes {
         let decl = &self.kernel.locals[array as usize];
         let memory = memory_type(Type::Scalar(elem), Some(LANES));
         let (len, warps) = (decl.len, self.warps());
@@ -152,11 +175,12 @@ impl Lowering<'_> {
     }
 
     /// The address of the `i`-th element behind an address.
-    fn element_address(&mut self, address: &Lanes, elem: Scalar, i: u32) -> Lanes {
+    fn element_address(&mut self, address: &Lanes, pointer: Type, i: u32) -> Lanes {
         if i == 0 {
             return address.clone();
         }
-        let elem = memory_type(Type::Scalar(elem), None);
+        let elem = memory_type(Type::Scalar(pointer.elem()), None);
+        let i = if let Type::Ptr(Space::Local, _) = pointer { i * LANES } else { i };
         let mut step = |ty: &str, base: &str| {
             self.w.value(format!("getelementptr {elem}, {ty} {base}, i64 {i}"))
         };
@@ -172,12 +196,12 @@ impl Lowering<'_> {
 
     fn load(&mut self, inst: &Inst) {
         let address = self.address(inst);
-        let ty = self.ty(inst.results[0]);
+        let (pointer, ty) = (self.ty(inst.operands[0]), self.ty(inst.results[0]));
         let value = match ty {
             Type::Vector(elem, count) => Lanes::Parts(
                 (0..count.into())
                     .map(|i| {
-                        let at = self.element_address(&address, elem, i);
+                        let at = self.element_address(&address, pointer, i);
                         self.load_one(&at, elem)
                     })
                     .collect(),
@@ -248,14 +272,10 @@ impl Lowering<'_> {
     fn store(&mut self, inst: &Inst) {
         let address = self.address(inst);
         let value = self.get(inst.operands[1]);
-        match (self.ty(inst.operands[1]), &value) {
-            (Type::Vector(elem, _), Lanes::Parts(parts)) => {
-                for (i, part) in parts.iter().enumerate() {
-                    let at = self.element_address(&address, elem, i as u32);
-                    self.store_one(&at, part, elem);
-                }
-            }
-            (ty, value) => self.store_one(&address, value, ty.elem()),
+        let [pointer, ty] = [0, 1].map(|i| self.ty(inst.operands[i]));
+        for (i, part) in elements(&value, ty.lanes()).iter().enumerate() {
+            let at = self.element_address(&address, pointer, i as u32);
+            self.store_one(&at, part, ty.elem());
         }
     }
 

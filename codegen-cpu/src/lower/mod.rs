@@ -48,6 +48,8 @@ struct Lowering<'k> {
     warp: String,
     /// Where a warp's run of the current segment ends.
     warp_end: String,
+    /// Where control goes on when none of the lanes here is left.
+    idle: String,
     shared_offsets: Vec<u32>,
     /// How many operations around the code being written run for a part of the lanes.
     varying: u32,
@@ -102,6 +104,7 @@ pub(crate) fn lower(
         targets: HashMap::new(),
         warp: "0".to_owned(),
         warp_end: String::new(),
+        idle: String::new(),
         shared_offsets,
         varying: 0,
         live: None,
@@ -184,7 +187,11 @@ impl Lowering<'_> {
             Lanes::Vector(v) => v.clone(),
             Lanes::Uniform(v) => self.splat(v, ty),
             Lanes::Affine { base, stride, .. } => self.spread(base, *stride, ty),
-            Lanes::Parts(_) | Lanes::Local { .. } => "poison".to_owned(),
+            Lanes::Local { array, index } => {
+                let at = self.local_address(*array, index.as_deref(), ty.elem());
+                self.vector(&at, ty)
+            }
+            Lanes::Parts(_) => unreachable!("a thread's vector is taken apart before"),
         }
     }
 

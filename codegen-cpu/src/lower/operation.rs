@@ -2,7 +2,7 @@
 
 use kernelsmith_ir::attr::{Const, Dim};
 use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Type};
-use kernelsmith_llvm::emit::{constant, llvm_type, splat};
+use kernelsmith_llvm::emit::{Writer, constant, llvm_type, splat};
 
 use super::value::{LANES, Lanes};
 use super::{Lowering, MASK, scalar_text, vector_text};
@@ -117,11 +117,17 @@ impl Lowering<'_> {
 
     fn arithmetic(&mut self, inst: &Inst) -> Result<(), Error> {
         let operands: Vec<Lanes> = inst.operands.iter().map(|&v| self.get(v)).collect();
-        if let Type::Vector(..) = self.ty(inst.results[0]) {
+        let [first, result] = [inst.operands[0], inst.results[0]].map(|v| self.ty(v));
+        if inst.op == Opcode::Bitcast {
+            let value = self.bitcast(&operands[0], first, result);
+            self.define(inst, value);
+            return Ok(());
+        }
+        if let Type::Vector(..) = result {
             return self.elementwise(inst, &operands);
         }
-        if let Type::Vector(..) = self.ty(inst.operands[0]) {
-            return Err(self.unsupported(inst, "vectors of a thread keep their shape"));
+        if let Type::Vector(..) = first {
+            return Err(self.unsupported(inst, "it has no form for a thread's vectors"));
         }
         let (from, to) = (self.ty(inst.operands[0]).elem(), self.ty(inst.results[0]).elem());
         if let Some(value) = self.affine(inst, &operands) {
@@ -237,13 +243,15 @@ impl Lowering<'_> {
     fn select(&mut self, inst: &Inst) {
         let [c, a, b] = [0, 1, 2].map(|i| self.get(inst.operands[i]));
         let ty = self.ty(inst.results[0]);
-        if let (Lanes::Parts(a), Lanes::Parts(b)) = (&a, &b) {
-            let elem = Type::Scalar(ty.elem());
-            let parts = a.iter().zip(b).map(|(a, b)| self.select_lanes(&c, a, b, elem)).collect();
-            return self.define(inst, Lanes::Parts(parts));
-        }
-        let value = self.select_lanes(&c, &a, &b, ty);
+        let value = self.select_parts(&c, &a, &b, ty);
         self.define(inst, value);
+    }
+
+    /// A choice between values of any type.
+    pub(super) fn select_parts(&mut self, c: &Lanes, a: &Lanes, b: &Lanes, ty: Type) -> Lanes {
+        let Type::Vector(elem, count) = ty else { return self.select_lanes(c, a, b, ty) };
+        let pairs = elements(a, count.into()).into_iter().zip(elements(b, count.into()));
+        Lanes::Parts(pairs.map(|(a, b)| self.select_lanes(c, &a, &b, elem.into())).collect())
     }
 
     fn select_lanes(&mut self, condition: &Lanes, a: &Lanes, b: &Lanes, ty: Type) -> Lanes {
@@ -266,38 +274,77 @@ impl Lowering<'_> {
 
     // ---- vectors held by a thread ----
 
-    fn elements(&mut self, lanes: &Lanes, count: u32) -> Vec<Lanes> {
-        match lanes {
-            Lanes::Parts(parts) => parts.clone(),
-            other => vec![other.clone(); count as usize],
-        }
-    }
-
     fn elementwise(&mut self, inst: &Inst, operands: &[Lanes]) -> Result<(), Error> {
         let count = self.ty(inst.results[0]).lanes();
         let (from, to) = (self.ty(inst.operands[0]).elem(), self.ty(inst.results[0]).elem());
-        if inst.op == Opcode::Bitcast {
-            return Err(self.unsupported(inst, "vectors of a thread keep their element type"));
-        }
-        let columns: Vec<Vec<Lanes>> = operands.iter().map(|o| self.elements(o, count)).collect();
+        let columns: Vec<Vec<Lanes>> = operands.iter().map(|o| elements(o, count)).collect();
         let mut parts = Vec::new();
         for i in 0..count as usize {
             let row: Vec<Lanes> = columns.iter().map(|c| c[i].clone()).collect();
-            let uniform: Option<Vec<String>> =
-                row.iter().map(|o| o.uniform().map(str::to_owned)).collect();
-            let (texts, lanes) = match uniform {
-                Some(texts) => (texts, None),
-                None => {
-                    let texts = row.iter().map(|o| self.vector(o, from.into())).collect();
-                    (texts, Some(LANES))
-                }
-            };
+            let types: Vec<Scalar> = inst.operands.iter().map(|&o| self.ty(o).elem()).collect();
+            let (texts, lanes) = self.texts(&row, &types);
             let value = self.w.pure(inst.op, &texts, from, to, lanes);
             let value = value.ok_or_else(|| self.unsupported(inst, "it has no vector form"))?;
-            parts.push(if lanes.is_some() { Lanes::Vector(value) } else { Lanes::Uniform(value) });
+            parts.push(lanes_of(value, lanes));
         }
         self.define(inst, Lanes::Parts(parts));
         Ok(())
+    }
+
+    /// Values as scalars if all of them are, else as vectors of all lanes.
+    fn texts(&mut self, values: &[Lanes], types: &[Scalar]) -> (Vec<String>, Option<u32>) {
+        let uniform: Option<Vec<String>> =
+            values.iter().map(|o| o.uniform().map(str::to_owned)).collect();
+        match uniform {
+            Some(texts) => (texts, None),
+            None => {
+                let all = values.iter().zip(types);
+                (all.map(|(o, &ty)| self.vector(o, ty.into())).collect(), Some(LANES))
+            }
+        }
+    }
+
+    /// The same bits as another type: element by element, joined, or split; the first element
+    /// holds the lowest bits.
+    fn bitcast(&mut self, value: &Lanes, from: Type, to: Type) -> Lanes {
+        let (f, t) = (from.elem(), to.elem());
+        let (narrow, wide) = (f.bits().min(t.bits()), f.bits().max(t.bits()));
+        let (small, large) = (unsigned(narrow), unsigned(wide));
+        let shift = |w: &mut Writer, op: &str, x: &str, i: usize, lanes| {
+            let by = splat(Const::int(large, i128::from(narrow) * i as i128), lanes);
+            w.value(format!("{op} {} {x}, {by}", llvm_type(large, lanes)))
+        };
+        let mut parts = Vec::new();
+        // As many elements as make one of the wide type.
+        let group = if f.bits() < t.bits() { (wide / narrow) as usize } else { 1 };
+        for group in elements(value, from.lanes()).chunks(group) {
+            let (texts, lanes) = self.texts(group, &vec![f; group.len()]);
+            let mut bits: Option<String> = None;
+            for (i, text) in texts.iter().enumerate() {
+                let part = self.w.bits_as(text, f, unsigned(f.bits()), lanes);
+                let part = self.w.cast(&part, unsigned(f.bits()), large, lanes);
+                bits = Some(match bits {
+                    None => part,
+                    Some(low) => {
+                        let high = shift(&mut self.w, "shl", &part, i, lanes);
+                        self.w.value(format!("or {} {low}, {high}", llvm_type(large, lanes)))
+                    }
+                });
+            }
+            let bits = bits.expect("a group has an element");
+            let pieces = if t.bits() < f.bits() { (wide / narrow) as usize } else { 1 };
+            for i in 0..pieces {
+                let to = if pieces == 1 { large } else { small };
+                let part =
+                    if i == 0 { bits.clone() } else { shift(&mut self.w, "lshr", &bits, i, lanes) };
+                let part = self.w.cast(&part, large, to, lanes);
+                parts.push(lanes_of(self.w.bits_as(&part, to, t, lanes), lanes));
+            }
+        }
+        match to {
+            Type::Vector(..) => Lanes::Parts(parts),
+            _ => parts.swap_remove(0),
+        }
     }
 
     fn parts(&mut self, inst: &Inst) {
@@ -305,17 +352,40 @@ impl Lowering<'_> {
         let value = match (inst.op, &inst.attr) {
             (Opcode::VecExtract, Attr::Lane(lane)) => {
                 let count = self.ty(inst.operands[0]).lanes();
-                self.elements(&operands[0], count)[usize::from(*lane)].clone()
+                elements(&operands[0], count)[usize::from(*lane)].clone()
             }
             (Opcode::VecInsert, Attr::Lane(lane)) => {
                 let count = self.ty(inst.results[0]).lanes();
-                let mut parts = self.elements(&operands[0], count);
+                let mut parts = elements(&operands[0], count);
                 parts[usize::from(*lane)] = operands[1].clone();
                 Lanes::Parts(parts)
             }
             _ => Lanes::Parts(operands),
         };
         self.define(inst, value);
+    }
+}
+
+/// The elements of a thread's vector; a scalar is one of one.
+pub(super) fn elements(lanes: &Lanes, count: u32) -> Vec<Lanes> {
+    match lanes {
+        Lanes::Parts(parts) => parts.clone(),
+        other => vec![other.clone(); count as usize],
+    }
+}
+
+/// What was computed on scalars or on vectors.
+fn lanes_of(value: String, lanes: Option<u32>) -> Lanes {
+    if lanes.is_some() { Lanes::Vector(value) } else { Lanes::Uniform(value) }
+}
+
+fn unsigned(bits: u32) -> Scalar {
+    match bits {
+        1 => Scalar::Bool,
+        8 => Scalar::U8,
+        16 => Scalar::U16,
+        32 => Scalar::U32,
+        _ => Scalar::U64,
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use kernelsmith_ir::passes::uniformity::Level;
 use kernelsmith_ir::{Attr, Inst, Label, Opcode, Region, Type, Value};
 
-use super::plan::has_exit;
+use super::operation::elements;
 use super::value::{LANES, Lanes};
 use super::{Lowering, MASK, scalar_text, threads, vector_text};
 use crate::Error;
@@ -18,7 +18,8 @@ use crate::Error;
 /// Where a value is kept between segments.
 #[derive(Clone)]
 pub(super) struct Kept {
-    slot: String,
+    /// One, or one for each element of a thread's vector.
+    slots: Vec<String>,
     /// One scalar for the block, one for each warp, or one vector for each warp.
     level: Level,
 }
@@ -99,7 +100,14 @@ impl Lowering<'_> {
         self.w.begin_block(&run);
         self.warp = if warps == 1 { "0".to_owned() } else { warp.clone() };
         self.warp_end.clone_from(&end);
+        self.idle.clone_from(&end);
         self.mask = self.start_mask();
+        if let (Some(_), Some(mask)) = (&self.live, self.mask.clone()) {
+            let live = self.w.label("live");
+            let any = self.any(&mask);
+            self.w.line(format!("br i1 {any}, label %{live}, label %{end}"));
+            self.w.begin_block(&live);
+        }
         body(self)?;
         self.w.line(format!("br label %{end}"));
         self.w.begin_block(&end);
@@ -146,44 +154,45 @@ impl Lowering<'_> {
             Level::Warp => format!("[{warps} x {}]", scalar_text(ty)),
             Level::Varying => format!("[{warps} x {}]", vector_text(ty)),
         };
-        let slot = self.slot(&text);
-        self.split.kept.insert(value, Kept { slot, level });
+        let slots = (0..ty.lanes()).map(|_| self.slot(&text)).collect();
+        self.split.kept.insert(value, Kept { slots, level });
     }
 
     fn save(&mut self, value: Value, lanes: &Lanes) {
-        let Some(Kept { slot, level }) = self.split.kept.get(&value).cloned() else { return };
+        let Some(Kept { slots, level }) = self.split.kept.get(&value).cloned() else { return };
         let ty = self.ty(value);
-        let (text, lanes, at) = match level {
-            Level::Grid | Level::Block => (scalar_text(ty), self.scalar(lanes, ty), slot),
-            Level::Warp => (
-                scalar_text(ty),
-                self.scalar(lanes, ty),
-                self.warp_element(&slot, &scalar_text(ty)),
-            ),
-            Level::Varying => (
-                vector_text(ty),
-                self.vector(lanes, ty),
-                self.warp_element(&slot, &vector_text(ty)),
-            ),
-        };
-        self.w.line(format!("store {text} {lanes}, ptr {at}"));
+        for (slot, part) in slots.iter().zip(elements(lanes, ty.lanes())) {
+            let (text, part) = match level {
+                Level::Varying => (vector_text(ty), self.vector(&part, ty)),
+                _ => (scalar_text(ty), self.scalar(&part, ty)),
+            };
+            let at = self.kept_at(slot, level, &text);
+            self.w.line(format!("store {text} {part}, ptr {at}"));
+        }
+    }
+
+    /// Where the warp finds its part of a slot.
+    fn kept_at(&mut self, slot: &str, level: Level, text: &str) -> String {
+        match level {
+            Level::Grid | Level::Block => slot.to_owned(),
+            Level::Warp | Level::Varying => self.warp_element(slot, text),
+        }
     }
 
     fn restore(&mut self, value: Value) -> Option<Lanes> {
-        let Kept { slot, level } = self.split.kept.get(&value).cloned()?;
+        let Kept { slots, level } = self.split.kept.get(&value).cloned()?;
         let ty = self.ty(value);
-        Some(match level {
-            Level::Grid | Level::Block => {
-                Lanes::Uniform(self.w.value(format!("load {}, ptr {slot}", scalar_text(ty))))
-            }
-            Level::Warp => {
-                let at = self.warp_element(&slot, &scalar_text(ty));
-                Lanes::Uniform(self.w.value(format!("load {}, ptr {at}", scalar_text(ty))))
-            }
-            Level::Varying => {
-                let at = self.warp_element(&slot, &vector_text(ty));
-                Lanes::Vector(self.w.value(format!("load {}, ptr {at}", vector_text(ty))))
-            }
+        let varying = level == Level::Varying;
+        let text = if varying { vector_text(ty) } else { scalar_text(ty) };
+        let mut parts = Vec::new();
+        for slot in &slots {
+            let at = self.kept_at(slot, level, &text);
+            let part = self.w.value(format!("load {text}, ptr {at}"));
+            parts.push(if varying { Lanes::Vector(part) } else { Lanes::Uniform(part) });
+        }
+        Some(match ty {
+            Type::Vector(..) => Lanes::Parts(parts),
+            _ => parts.swap_remove(0),
         })
     }
 
@@ -451,13 +460,30 @@ impl Lowering<'_> {
                     this.w.begin_block(&dead);
                     break;
                 }
+                this.rest_needs_lanes(inst);
                 for &result in &inst.results {
                     let lanes = this.get(result);
                     this.save(result, &lanes);
                 }
             }
             Ok(())
-        })
+        })?;
+        self.end_without_threads(insts);
+        Ok(())
+    }
+
+    /// Ends the block if the last of its threads returned in these instructions: no warp would
+    /// compute what the block's own control flow asks for.
+    fn end_without_threads(&mut self, insts: &[Inst]) {
+        let Some(live) = self.live.clone().filter(|_| insts.iter().any(returns)) else { return };
+        let bits = self.warps() * 32;
+        let lanes = self.w.value(format!("load i{bits}, ptr {live}"));
+        let any = self.w.value(format!("icmp ne i{bits} {lanes}, 0"));
+        let [on, ended] = ["on", "ended"].map(|what| self.w.label(what));
+        self.w.line(format!("br i1 {any}, label %{on}, label %{ended}"));
+        self.w.begin_block(&ended);
+        self.w.line("ret void");
+        self.w.begin_block(&on);
     }
 
     /// Makes a value of another segment available here.
@@ -512,11 +538,11 @@ fn collect(inst: &Inst, inside: &mut HashSet<Value>, used: &mut Vec<Value>) {
 
 /// Whether some thread can return before others: anywhere but at the end of the kernel.
 fn has_divergent_return(body: &Region) -> bool {
-    body.insts.iter().any(|i| {
-        i.regions.iter().any(has_exit) && {
-            let mut returns = false;
-            i.regions.iter().for_each(|r| r.walk(&mut |i| returns |= i.op == Opcode::Return));
-            returns
-        }
-    })
+    body.insts.iter().any(|i| !i.regions.is_empty() && returns(i))
+}
+
+fn returns(inst: &Inst) -> bool {
+    let mut found = inst.op == Opcode::Return;
+    inst.regions.iter().for_each(|r| r.walk(&mut |i| found |= i.op == Opcode::Return));
+    found
 }
