@@ -12,7 +12,7 @@ use crate::scope::{Kind, Rewriter};
 
 /// Methods of the language's own numbers. They take run-time and host values alike, so that
 /// literals among their arguments stay.
-const LIBRARY_METHODS: [&str; 37] = [
+const LIBRARY_METHODS: [&str; 38] = [
     "min",
     "max",
     "clamp",
@@ -48,12 +48,13 @@ const LIBRARY_METHODS: [&str; 37] = [
     "atomic_cas",
     "slot_at",
     "load_vector",
+    "store_matrix",
     "get_unchecked",
     "cast",
 ];
 
 /// Functions of the language that take run-time and host values alike, or host values only.
-const LIBRARY_FUNCTIONS: [&str; 10] = [
+const LIBRARY_FUNCTIONS: [&str; 15] = [
     "unroll",
     "range",
     "array",
@@ -64,6 +65,11 @@ const LIBRARY_FUNCTIONS: [&str; 10] = [
     "shuffle_down",
     "min",
     "max",
+    "load_matrix",
+    "ldmatrix",
+    "ldmatrix_unchecked",
+    "cp_async",
+    "cp_async_unchecked",
 ];
 
 /// Whether a method is the language's own, by name.

@@ -1,6 +1,11 @@
 //! What kernels and the code that launches them use: `use kernelsmith::prelude::*;`.
 
+pub use crate::lang::copies::{cp_async, cp_async_commit, cp_async_unchecked, cp_async_wait};
 pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed};
+pub use crate::lang::matrix::{
+    Accumulator, FactorRole, Fragment, LdmatrixAtom, MatrixA, MatrixB, MatrixLayout, Mfma, MmaAtom,
+    MmaSync, WmmaGfx11, WmmaGfx12, mma,
+};
 pub use crate::lang::memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
 pub use crate::lang::ranges::{array, range, unroll};
 pub use crate::lang::thread::*;

@@ -185,7 +185,14 @@ impl<R: Staged> RunMerge<R> {
                         }
                         ty => {
                             let zero = kernelsmith_ir::attr::Const::new(ty.elem(), 0);
-                            build(|b| b.constant(zero))
+                            build(|b| match (b.constant(zero), ty) {
+                                (zero, kernelsmith_ir::Type::Vector(_, lanes)) => {
+                                    let lanes = vec![zero; lanes.into()];
+                                    let make = kernelsmith_ir::Opcode::VecMake;
+                                    b.emit1(make, kernelsmith_ir::Attr::None, &lanes, ty)
+                                }
+                                (zero, _) => zero,
+                            })
                         }
                     })
                     .collect();

@@ -4,10 +4,12 @@
 pub mod cast;
 pub mod compare;
 pub mod control;
+pub mod copies;
 pub mod element;
 pub mod index;
 pub mod integer;
 pub mod math;
+pub mod matrix;
 pub mod memory;
 pub mod ops;
 pub mod place;

@@ -72,6 +72,39 @@ pub fn lane_id() -> Val<usize> {
     id(Opcode::LaneId, Attr::None)
 }
 
+/// A number that each lane has by its index: `of(lane)`, which is the sum of what the bits of the
+/// index bring each by itself, as positions in matrices are. Computed by shifts and masks.
+#[track_caller]
+pub(crate) fn lane_linear(lanes: u32, of: impl Fn(u32) -> u32) -> Val<usize> {
+    let base = of(0);
+    let bits: Vec<u32> = (0..lanes.ilog2()).map(|bit| of(1 << bit) - base).collect();
+    let sum = |lane: u32| -> u32 {
+        let set = (0..bits.len()).filter(|bit| lane >> bit & 1 == 1);
+        base + set.map(|bit| bits[bit]).sum::<u32>()
+    };
+    assert!(
+        (0..lanes).all(|lane| sum(lane) == of(lane)),
+        "positions are sums over the lane's bits"
+    );
+    let mut total = Val::<u32>::from(base);
+    let mut bit = 0;
+    while bit < bits.len() {
+        // Bits of which each brings twice what the one below it does are one number.
+        let mut end = bit + 1;
+        while end < bits.len() && bits[end] == 2 * bits[end - 1] && bits[bit] != 0 {
+            end += 1;
+        }
+        if bits[bit] != 0 {
+            let lane =
+                Val::<u32>::from_id(build(|b| b.emit1(Opcode::LaneId, Attr::None, &[], Type::U32)));
+            let number = (lane >> bit as u32) & ((1 << (end - bit)) - 1);
+            total = total + number * bits[bit];
+        }
+        bit = end;
+    }
+    super::cast::cast(total)
+}
+
 /// The warp's index in its block.
 #[track_caller]
 pub fn warp_id() -> Val<usize> {

@@ -1,0 +1,316 @@
+//! Tensor cores from the language: typed fragments, `mma`, `ldmatrix` and `cp.async`. The kernels
+//! compile for every target with the instructions, and what NVIDIA's hardware is given is run by
+//! the PTX emulator against an f64 reference.
+
+use kernelsmith::Target;
+use kernelsmith::codegen::{Stage, emit, resources};
+use kernelsmith::ir::target::Ptx;
+use kernelsmith::ir::{Kernel, passes};
+use kernelsmith::prelude::*;
+use kernelsmith_codegen_ptx::compile;
+use kernelsmith_codegen_ptx::emulator::{Launch as Grid, Memory, run};
+use kernelsmith_codegen_ptx::ptxas::{Nvdisasm, Ptxas, Sass};
+
+/// `c = a * b`, one warp for each tile of the instruction: `a` is row-major, `b` column-major, and
+/// all extents are multiples of the instruction's.
+#[kernel]
+fn tiles<S: MmaAtom>(n: usize, k: usize, a: &[S::Input], b: &[S::Input], c: &mut [S::Sum]) {
+    let (row, column) = (block_idx_y() * S::M, block_idx_x() * S::N);
+    let mut sum = Fragment::<S, Accumulator>::zero();
+    for step in (0..k).step_by(S::K) {
+        let left =
+            Fragment::<S, MatrixA>::load_matrix(a, row * k + step, k, MatrixLayout::RowMajor);
+        let right = Fragment::<S, MatrixB>::from_fn(|i, j| b[(column + j) * k + step + i]);
+        sum = mma(left, right, sum);
+    }
+    sum.store_matrix(c, row * n + column, n, MatrixLayout::RowMajor);
+}
+
+/// `c = 2 * a * b + 1` where that is above zero, else 0; by tiles of 32x32 and four warps of 16x16.
+/// The tiles of the next step are copied while those of this one are multiplied. Both factors are
+/// row-major, and extents are multiples of 32.
+#[kernel(block = 128)]
+fn pipelined<T: Float>(n: usize, k: usize, a: &[T], b: &[T], c: &mut [f32])
+where
+    MmaSync<T, 16, 8, 16>: LdmatrixAtom<Input = T, Sum = f32>,
+{
+    // Rows of shared memory are padded so that `ldmatrix` meets each bank once.
+    let (left, right) = (shared::<T>(2 * 32 * 40), shared::<T>(2 * 32 * 40));
+    let (row, column) = (block_idx_y() * 32, block_idx_x() * 32);
+    // Each thread copies 8 elements of both tiles.
+    let (i, j) = (thread_idx_x() / 4, thread_idx_x() % 4 * 8);
+    let fetch = |step: usize| {
+        let to = step % 2 * (32 * 40) + i * 40 + j;
+        cp_async::<8, T>(left, to, a, (row + i) * k + step * 32 + j);
+        cp_async::<8, T>(right, to, b, (step * 32 + i) * n + column + j);
+        cp_async_commit();
+    };
+    let (top, side) = (warp_id() / 2 * 16, warp_id() % 2 * 16);
+    let mut sums = [Fragment::<MmaSync<T, 16, 8, 16>, Accumulator>::zero(); 2];
+    let steps = k / 32;
+    if steps > 0 {
+        fetch(0);
+    }
+    for step in 0..steps {
+        if step + 1 < steps {
+            fetch(step + 1);
+            cp_async_wait(1);
+        } else {
+            cp_async_wait(0);
+        }
+        barrier();
+        let tile = step % 2 * (32 * 40);
+        for part in unroll([0, 16]) {
+            let x = Fragment::ldmatrix(left, tile + top * 40 + part, 40, MatrixLayout::RowMajor);
+            for half in 0..2 {
+                let start = tile + part * 40 + side + half * 8;
+                let y = Fragment::ldmatrix(right, start, 40, MatrixLayout::RowMajor);
+                sums[half] = mma(x, y, sums[half]);
+            }
+        }
+        // The other tile is overwritten in the next step.
+        barrier();
+    }
+    for half in 0..2 {
+        let mut sum = sums[half];
+        for e in 0..sum.len() {
+            sum[e] = sum[e] * 2.0 + 1.0;
+        }
+        let (top, side) = (row + top, column + side + half * 8);
+        sum.for_each(|i, j, x| c[(top + i) * n + side + j] = if x > 0.0 { x } else { 0.0 });
+    }
+}
+
+/// The arguments of `ir`: only types count, no memory is read.
+fn staged<T: Num + Default, U: Num + Default>(
+    target: &Target,
+    launch: impl FnOnce(&Buffer<T>, &mut Buffer<U>) -> Result<Kernel, kernelsmith::StagingError>,
+) -> Kernel {
+    let device = Device::cpu();
+    let input = Buffer::<T>::zeros(&device, 1).unwrap();
+    let mut output = Buffer::<U>::zeros(&device, 1).unwrap();
+    launch(&input, &mut output).unwrap_or_else(|e| panic!("{target}: {e}"))
+}
+
+fn tiles_for<S: MmaAtom>(target: &Target) -> Kernel
+where
+    S::Input: Default,
+    S::Sum: Default,
+{
+    staged(target, |x, c| tiles::<S>(1, 1, x, x, c).block(target.warp_size() as usize).ir(target))
+}
+
+fn pipelined_for<T: Float + Default>(target: &Target) -> Kernel
+where
+    MmaSync<T, 16, 8, 16>: LdmatrixAtom<Input = T, Sum = f32>,
+{
+    staged(target, |x, c| pipelined::<T>(1, 1, x, x, c).ir(target))
+}
+
+fn target(name: &str) -> Target {
+    name.parse().unwrap()
+}
+
+fn sass(kernel: &Kernel, target: Ptx) -> Sass {
+    let prepared = passes::prepare(kernel, &Target::Ptx(target)).unwrap();
+    let module = compile(&prepared, target).unwrap();
+    let ptxas = Ptxas::find().unwrap_or_else(|e| panic!("{e}"));
+    let assembled = ptxas.assemble(&module).unwrap_or_else(|e| panic!("{e}\n{}", module.text));
+    let nvdisasm = Nvdisasm::find().unwrap_or_else(|e| panic!("{e}"));
+    nvdisasm.disassemble(&assembled).unwrap()
+}
+
+#[test]
+fn nvidia_machine_code_has_the_instructions() {
+    for name in ["sm_80", "sm_90a", "sm_100a"] {
+        let target = target(name);
+        let Target::Ptx(ptx) = target.clone() else { unreachable!("{name} is NVIDIA's") };
+        for kernel in [
+            tiles_for::<MmaSync<f16, 16, 8, 8>>(&target),
+            tiles_for::<MmaSync<f16, 16, 8, 16>>(&target),
+            tiles_for::<MmaSync<bf16, 16, 8, 16>>(&target),
+        ] {
+            let sass = sass(&kernel, ptx);
+            assert!(sass.count("HMMA") >= 1, "{name}\n{}", sass.text());
+        }
+        let integers = sass(&tiles_for::<MmaSync<i8, 16, 8, 32>>(&target), ptx);
+        assert!(integers.count("IMMA") >= 1, "{name}\n{}", integers.text());
+        for kernel in [pipelined_for::<f16>(&target), pipelined_for::<bf16>(&target)] {
+            let sass = sass(&kernel, ptx);
+            for (opcode, least) in [("HMMA", 4), ("LDSM", 6), ("LDGSTS", 4)] {
+                assert!(sass.count(opcode) >= least, "{name} {opcode}\n{}", sass.text());
+            }
+            assert_eq!(resources(&kernel, None, &target).unwrap().spills, Some(0));
+        }
+    }
+}
+
+#[test]
+fn amd_machine_code_has_the_instructions() {
+    for (name, kernel, instruction) in [
+        (
+            "gfx90a",
+            tiles_for::<Mfma<f16, 16, 16, 16>> as fn(&Target) -> Kernel,
+            "v_mfma_f32_16x16x16",
+        ),
+        ("gfx942", tiles_for::<Mfma<f16, 32, 32, 8>>, "v_mfma_f32_32x32x8"),
+        ("gfx942", tiles_for::<Mfma<bf16, 16, 16, 16>>, "v_mfma_f32_16x16x16"),
+        ("gfx942", tiles_for::<Mfma<f32, 16, 16, 4>>, "v_mfma_f32_16x16x4"),
+        ("gfx950", tiles_for::<Mfma<bf16, 16, 16, 32>>, "v_mfma_f32_16x16x32"),
+        ("gfx1100", tiles_for::<WmmaGfx11<f16, 16, 16, 16>>, "v_wmma_f32_16x16x16_f16"),
+        ("gfx1100", tiles_for::<WmmaGfx11<bf16, 16, 16, 16>>, "v_wmma_f32_16x16x16_bf16"),
+        ("gfx1201", tiles_for::<WmmaGfx12<f16, 16, 16, 16>>, "v_wmma_f32_16x16x16_f16"),
+    ] {
+        let target = target(name);
+        let kernel = kernel(&target);
+        let text =
+            emit(&kernel, None, &target, Stage::Asm).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains(instruction), "{name} {instruction}\n{text}");
+    }
+}
+
+/// The line of the instruction, and who has it.
+#[test]
+fn a_target_without_the_instruction_is_refused() {
+    for (name, kernel, has) in [
+        ("cpu", tiles_for::<MmaSync<bf16, 16, 8, 16>> as fn(&Target) -> Kernel, "sm_80 and newer"),
+        ("sm_90a", tiles_for::<Mfma<f16, 16, 16, 32>>, "gfx950"),
+        ("gfx942", tiles_for::<WmmaGfx11<f16, 16, 16, 16>>, "gfx1100"),
+        ("gfx1100", pipelined_for::<f16>, "sm_75 and newer"),
+    ] {
+        let target = target(name);
+        let error = emit(&kernel(&target), None, &target, Stage::Ir).unwrap_err().to_string();
+        assert!(error.contains("tests/tensor_cores.rs:"), "{name}: {error}");
+        assert!(error.contains(has), "{name}: {error}");
+    }
+}
+
+/// Small numbers that every element type holds exactly.
+fn numbers(len: usize, seed: usize) -> Vec<f64> {
+    (0..len).map(|i| ((i * 37 + seed * 101) % 29) as f64 - 14.0).collect()
+}
+
+struct Case<'a> {
+    kernel: &'a Kernel,
+    shape: (usize, usize, usize),
+    grid: [u32; 3],
+    block: u32,
+}
+
+impl Case<'_> {
+    /// Runs the kernel on `a` and `b`; the bytes of `c`, each of 4.
+    fn run(&self, target: Ptx, a: &[u8], b: &[u8], order: u64) -> Vec<[u8; 4]> {
+        let (m, n, k) = self.shape;
+        let prepared = passes::prepare(self.kernel, &Target::Ptx(target)).unwrap();
+        let module = compile(&prepared, target).unwrap();
+        let mut memory = Memory::new();
+        let element = a.len() / (m * k);
+        let a = (memory.alloc(a), m * k);
+        let b = (memory.alloc(b), k * n);
+        assert!(element > 0, "factors have elements");
+        // NaN wherever the kernel does not write.
+        let c = (memory.alloc(&vec![0xff; m * n * 4]), m * n);
+        let (offsets, size) = prepared.param_layout();
+        let mut packed = vec![0; size as usize];
+        for (param, at) in prepared.params.iter().zip(offsets) {
+            let value = match param.name.as_str() {
+                "n" => n as u64,
+                "k" => k as u64,
+                "a" => a.0,
+                "b" => b.0,
+                "c" => c.0,
+                "a.len" => a.1 as u64,
+                "b.len" => b.1 as u64,
+                "c.len" => c.1 as u64,
+                other => panic!("no argument `{other}`"),
+            };
+            packed[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        let block = [self.block, 1, 1];
+        let launch = Grid { grid: self.grid, block, dynamic_shared: 0, order };
+        let record = run(&module, &prepared, launch, &packed, &mut memory)
+            .unwrap_or_else(|fault| panic!("{fault}\n{}", module.text));
+        assert_eq!(record.state, 0, "{record:?}");
+        memory.bytes(c.0).chunks(4).map(|x| x.try_into().unwrap()).collect()
+    }
+}
+
+fn product(shape: (usize, usize, usize), a: &[f64], b: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+    let (m, n, k) = shape;
+    let element = |at: usize| (0..k).map(|l| a[at / n * k + l] * b(l, at % n)).sum();
+    (0..m * n).map(element).collect()
+}
+
+/// Sums of integers below 2^24 are exact in f32 in any order.
+fn agree(found: &[f64], expected: &[f64]) {
+    assert_eq!(found, expected);
+}
+
+const SMS: [Ptx; 2] = [Ptx { sm: 80, specific: false }, Ptx { sm: 90, specific: true }];
+
+fn check_tiles<S: MmaAtom>(bytes: impl Fn(&[f64]) -> Vec<u8>, number: impl Fn([u8; 4]) -> f64)
+where
+    S::Input: Default,
+    S::Sum: Default,
+{
+    for steps in [0, 1, 3] {
+        let shape @ (m, n, k) = (2 * S::M, 3 * S::N, steps.max(1) * S::K);
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let expected = product(shape, &a, |i, j| b[j * k + i]);
+        for (order, target) in SMS.into_iter().enumerate() {
+            let kernel = &tiles_for::<S>(&Target::Ptx(target));
+            let case = Case { kernel, shape, grid: [3, 2, 1], block: 32 };
+            let found = case.run(target, &bytes(&a), &bytes(&b), order as u64);
+            let found: Vec<f64> = found.into_iter().map(&number).collect();
+            agree(&found, &expected);
+        }
+    }
+}
+
+fn halves(x: &[f64]) -> Vec<u8> {
+    x.iter().flat_map(|x| f16::from_f64(*x).to_le_bytes()).collect()
+}
+
+fn brains(x: &[f64]) -> Vec<u8> {
+    x.iter().flat_map(|x| bf16::from_f64(*x).to_le_bytes()).collect()
+}
+
+fn float(x: [u8; 4]) -> f64 {
+    f32::from_le_bytes(x).into()
+}
+
+#[test]
+fn tiles_in_the_emulator() {
+    check_tiles::<MmaSync<f16, 16, 8, 8>>(halves, float);
+    check_tiles::<MmaSync<bf16, 16, 8, 8>>(brains, float);
+    check_tiles::<MmaSync<f16, 16, 8, 16>>(halves, float);
+    check_tiles::<MmaSync<bf16, 16, 8, 16>>(brains, float);
+    let bytes = |x: &[f64]| x.iter().map(|x| *x as i8 as u8).collect();
+    let integer = |x| f64::from(i32::from_le_bytes(x));
+    check_tiles::<MmaSync<i8, 16, 8, 16>>(bytes, integer);
+    check_tiles::<MmaSync<i8, 16, 8, 32>>(bytes, integer);
+}
+
+fn check_pipelined<T: Float + Default>(bytes: impl Fn(&[f64]) -> Vec<u8>)
+where
+    MmaSync<T, 16, 8, 16>: LdmatrixAtom<Input = T, Sum = f32>,
+{
+    for k in [32, 64, 160] {
+        let shape @ (m, n, k) = (64, 96, k);
+        let (a, b) = (numbers(m * k, 3), numbers(k * n, 4));
+        let sums = product(shape, &a, |i, j| b[i * n + j]);
+        let expected: Vec<f64> = sums.into_iter().map(|x| (2.0 * x + 1.0).max(0.0)).collect();
+        for (order, target) in SMS.into_iter().enumerate() {
+            let kernel = &pipelined_for::<T>(&Target::Ptx(target));
+            let case = Case { kernel, shape, grid: [3, 2, 1], block: 128 };
+            let found = case.run(target, &bytes(&a), &bytes(&b), order as u64 + 1);
+            agree(&found.into_iter().map(float).collect::<Vec<_>>(), &expected);
+        }
+    }
+}
+
+#[test]
+fn pipelined_in_the_emulator() {
+    check_pipelined::<f16>(halves);
+    check_pipelined::<bf16>(brains);
+}
