@@ -235,15 +235,11 @@ impl Case<'_> {
     }
 }
 
+/// Exact, as sums of integers below 2^24 are in f32 and in any order.
 fn product(shape: (usize, usize, usize), a: &[f64], b: impl Fn(usize, usize) -> f64) -> Vec<f64> {
     let (m, n, k) = shape;
     let element = |at: usize| (0..k).map(|l| a[at / n * k + l] * b(l, at % n)).sum();
     (0..m * n).map(element).collect()
-}
-
-/// Sums of integers below 2^24 are exact in f32 in any order.
-fn agree(found: &[f64], expected: &[f64]) {
-    assert_eq!(found, expected);
 }
 
 const SMS: [Ptx; 2] = [Ptx { sm: 80, specific: false }, Ptx { sm: 90, specific: true }];
@@ -253,8 +249,8 @@ where
     S::Input: Default,
     S::Sum: Default,
 {
-    for steps in [0, 1, 3] {
-        let shape @ (m, n, k) = (2 * S::M, 3 * S::N, steps.max(1) * S::K);
+    for steps in [1, 3] {
+        let shape @ (m, n, k) = (2 * S::M, 3 * S::N, steps * S::K);
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let expected = product(shape, &a, |i, j| b[j * k + i]);
         for (order, target) in SMS.into_iter().enumerate() {
@@ -262,7 +258,7 @@ where
             let case = Case { kernel, shape, grid: [3, 2, 1], block: 32 };
             let found = case.run(target, &bytes(&a), &bytes(&b), order as u64);
             let found: Vec<f64> = found.into_iter().map(&number).collect();
-            agree(&found, &expected);
+            assert_eq!(found, expected);
         }
     }
 }
@@ -304,7 +300,7 @@ where
             let kernel = &pipelined_for::<T>(&Target::Ptx(target));
             let case = Case { kernel, shape, grid: [3, 2, 1], block: 128 };
             let found = case.run(target, &bytes(&a), &bytes(&b), order as u64 + 1);
-            agree(&found.into_iter().map(float).collect::<Vec<_>>(), &expected);
+            assert_eq!(found.into_iter().map(float).collect::<Vec<_>>(), expected);
         }
     }
 }
