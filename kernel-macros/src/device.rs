@@ -65,6 +65,9 @@ fn function_item(options: &Options, function: &ItemFn) -> syn::Result<TokenStrea
     let staged = staged_function(&Types::default(), sig, block)?;
     let host = options.host.as_ref().map(|called| {
         let name = &sig.ident;
+        // What lints the function may break it may break here too.
+        let lints =
+            attrs.iter().filter(|a| a.path().is_ident("allow") || a.path().is_ident("expect"));
         let mut host = sig.clone();
         host.ident = Ident::new("host", name.span());
         quote! {
@@ -72,6 +75,7 @@ fn function_item(options: &Options, function: &ItemFn) -> syn::Result<TokenStrea
                 use super::*;
                 #(use super::#called::host as #called;)*
                 /// The function as plain Rust, for the host.
+                #(#lints)*
                 pub #host #block
             }
         }
