@@ -428,7 +428,7 @@ impl Lowering<'_> {
         Lanes::Vector(self.w.value(format!("add {text} {iv}, {one}")))
     }
 
-    /// `break`, `continue` and `return`. Whether control goes on here (without any lane).
+    /// `break`, `continue` and `return`: control does not go on here.
     pub(super) fn jump(&mut self, inst: &Inst) -> bool {
         let values = self.operands(inst);
         let label = match (inst.op, &inst.attr) {
@@ -452,10 +452,8 @@ impl Lowering<'_> {
             }
             next
         };
-        if divergent {
-            self.mask = Some("zeroinitializer".to_owned());
-            return true;
-        }
+        // Other lanes may be on their way to a divergent target.
+        let to = if divergent { self.idle.clone() } else { to };
         self.w.line(format!("br label %{to}"));
         false
     }
@@ -474,12 +472,8 @@ impl Lowering<'_> {
             };
             self.w.line(format!("store i32 {left}, ptr {at}"));
         }
-        if self.varying == 0 {
-            let end = self.warp_end.clone();
-            self.w.line(format!("br label %{end}"));
-            return false;
-        }
-        self.mask = Some("zeroinitializer".to_owned());
-        true
+        let to = if self.varying == 0 { self.warp_end.clone() } else { self.idle.clone() };
+        self.w.line(format!("br label %{to}"));
+        false
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn lower(
         block,
         uniformity,
         plan,
-        w: if half { Writer::new() } else { Writer::with_soft_half() },
+        w: Writer::without_libraries(half),
         slots: String::new(),
         slot_count: 0,
         values: HashMap::new(),

@@ -314,11 +314,8 @@ impl Lowering<'_> {
 
     /// A value the block agrees on, outside any warp.
     fn block_scalar(&mut self, inst: &Inst, value: Value) -> Result<String, Error> {
-        self.values = self.split.global.clone();
-        self.warp = "0".to_owned();
-        self.mask = None;
-        self.bring(value)?;
-        match self.get(value) {
+        self.outside_warps();
+        match self.brought(value)? {
             Lanes::Uniform(v) => Ok(v),
             _ => Err(self.unsupported(
                 inst,
@@ -422,23 +419,43 @@ impl Lowering<'_> {
         Ok(true)
     }
 
-    /// Moves values to where others are kept, for each warp; all are read before any is written.
+    /// Moves values to where others are kept; all are read before any is written. What the block
+    /// has once is moved once: a warp that computes `i + 1` again must not find another's.
     fn copy(&mut self, from: &[Value], to: &[Value]) -> Result<(), Error> {
-        if from.is_empty() {
-            return Ok(());
+        let once = |to: Value| self.split.kept[&to].level <= Level::Block;
+        let pairs = from.iter().copied().zip(to.iter().copied());
+        let (block, warps): (Vec<_>, Vec<_>) = pairs.partition(|&(_, to)| once(to));
+        self.outside_warps();
+        let block = block
+            .into_iter()
+            .map(|(from, to)| Ok((self.brought(from)?, to)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        if !warps.is_empty() {
+            self.warp_loop(|this| {
+                this.values = this.split.global.clone();
+                let warps = warps
+                    .into_iter()
+                    .map(|(from, to)| Ok((this.brought(from)?, to)))
+                    .collect::<Result<Vec<_>, Error>>()?;
+                warps.iter().for_each(|(lanes, to)| this.save(*to, lanes));
+                Ok(())
+            })?;
         }
-        let (from, to) = (from.to_vec(), to.to_vec());
-        self.warp_loop(|this| {
-            this.values = this.split.global.clone();
-            for &value in &from {
-                this.bring(value)?;
-            }
-            let lanes: Vec<Lanes> = from.iter().map(|&v| this.get(v)).collect();
-            for (&to, lanes) in to.iter().zip(&lanes) {
-                this.save(to, lanes);
-            }
-            Ok(())
-        })
+        self.outside_warps();
+        block.iter().for_each(|(lanes, to)| self.save(*to, lanes));
+        Ok(())
+    }
+
+    /// What follows is for the block as one.
+    fn outside_warps(&mut self) {
+        self.values = self.split.global.clone();
+        self.warp = "0".to_owned();
+        self.mask = None;
+    }
+
+    fn brought(&mut self, value: Value) -> Result<Lanes, Error> {
+        self.bring(value)?;
+        Ok(self.get(value))
     }
 
     /// Instructions between barriers, for each warp.

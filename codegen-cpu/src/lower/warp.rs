@@ -71,6 +71,14 @@ impl Lowering<'_> {
         if let Lanes::Uniform(_) = value {
             return value.clone();
         }
+        if ty == Type::BOOL {
+            // In memory a `bool` is a byte.
+            let bits = self.vector(value, ty);
+            let bytes = Lanes::Vector(self.w.cast(&bits, Scalar::Bool, Scalar::U8, Some(LANES)));
+            let moved = self.shuffle(inst, &bytes, Scalar::U8.into());
+            let moved = self.vector(&moved, Scalar::U8.into());
+            return Lanes::Vector(self.w.value(format!("trunc <{LANES} x i8> {moved} to {MASK}")));
+        }
         let text = vector_text(ty);
         let value = self.vector(value, ty);
         let amount = self.get(inst.operands[1]);

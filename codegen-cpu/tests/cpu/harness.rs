@@ -147,8 +147,15 @@ impl Array {
         Const::new(self.elem, bits)
     }
 
-    pub(crate) fn bits(&self) -> Vec<u64> {
-        (0..self.len).map(|i| self.get(i).bits).collect()
+    pub(crate) fn of_bytes(elem: Scalar, bytes: &[u8]) -> Array {
+        let mut array = Array::new(elem, bytes.len() / elem.size() as usize);
+        bytes_mut(&mut array.words)[..bytes.len()].copy_from_slice(bytes);
+        array
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let size = self.len * self.elem.size() as usize;
+        self.words.iter().flat_map(|w| w.to_le_bytes()).take(size).collect()
     }
 }
 
@@ -161,11 +168,21 @@ impl Make {
     }
 
     pub(crate) fn input(&mut self, name: &str, elem: Scalar) -> Value {
-        self.0.param(name, Type::Ptr(Space::Global, elem), ParamKind::ReadOnly)
+        self.pointer(name, elem, ParamKind::ReadOnly)
     }
 
     pub(crate) fn output(&mut self, name: &str, elem: Scalar) -> Value {
-        self.0.param(name, Type::Ptr(Space::Global, elem), ParamKind::Exclusive)
+        self.pointer(name, elem, ParamKind::Exclusive)
+    }
+
+    /// A parameter; a name that is taken gets a number.
+    fn pointer(&mut self, name: &str, elem: Scalar, kind: ParamKind) -> Value {
+        let params = &self.0.kernel().params;
+        let name = match params.iter().any(|p| p.name == name) {
+            true => format!("{name}{}", params.len()),
+            false => name.to_owned(),
+        };
+        self.0.param(&name, Type::Ptr(Space::Global, elem), kind)
     }
 
     pub(crate) fn scalar(&mut self, name: &str, elem: Scalar) -> Value {
@@ -174,10 +191,6 @@ impl Make {
 
     pub(crate) fn u32(&mut self, x: u32) -> Value {
         self.0.constant(Const::int(Scalar::U32, x.into()))
-    }
-
-    pub(crate) fn u64(&mut self, x: u64) -> Value {
-        self.0.constant(Const::int(Scalar::U64, x.into()))
     }
 
     pub(crate) fn id(&mut self, op: Opcode, dim: Dim) -> Value {

@@ -1,5 +1,16 @@
 //! The CPU backend under every instruction set this machine has: each kernel is prepared, compiled,
 //! run on many lanes, and compared with what the IR says, lane by lane.
 
+mod atomics;
+mod barriers;
+mod casts;
 mod harness;
+#[allow(dead_code)]
+#[path = "../../../kernel-ir/tests/differential/machine.rs"]
+mod machine;
 mod operations;
+mod random;
+#[allow(dead_code)]
+#[path = "../../../kernel-ir/tests/differential/random.rs"]
+mod random_kernel;
+mod warp;

@@ -27,6 +27,7 @@ pub struct Writer {
     temporaries: u32,
     labels: u32,
     soft_half: bool,
+    plain_extremes: bool,
 }
 
 /// The LLVM type of a scalar, or of a vector of scalars.
@@ -67,9 +68,10 @@ impl Writer {
         Writer::default()
     }
 
-    /// An empty body for a processor that cannot convert f16.
-    pub fn with_soft_half() -> Writer {
-        Writer { soft_half: true, ..Writer::default() }
+    /// An empty body for code that runs in this process, where nobody loads the libraries that
+    /// LLVM calls for what a processor lacks. `half` says whether it can convert f16.
+    pub fn without_libraries(half: bool) -> Writer {
+        Writer { soft_half: !half, plain_extremes: true, ..Writer::default() }
     }
 
     /// A new temporary's name.

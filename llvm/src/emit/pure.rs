@@ -18,8 +18,8 @@ impl Writer {
         lanes: Option<u32>,
     ) -> Option<String> {
         use Opcode::{
-            Add, And, Bitcast, Cast, Div, Eq, Ge, Gt, Le, Lt, Mul, MulHi, Ne, Neg, Not, Or, Rem,
-            Shl, Shr, Sub, Xor,
+            Add, And, Bitcast, Cast, Div, Eq, Ge, Gt, Le, Lt, Max, Min, Mul, MulHi, Ne, Neg, Not,
+            Or, Rem, Shl, Shr, Sub, Xor,
         };
         let ty = llvm_type(from, lanes);
         let float = from.is_float();
@@ -53,8 +53,29 @@ impl Writer {
             }
             Cast => Some(self.cast(&operands[0], from, to, lanes)),
             Bitcast => Some(self.bits_as(&operands[0], from, to, lanes)),
+            Min | Max if float && self.plain_extremes => {
+                Some(self.extreme(op, operands, from, lanes))
+            }
             _ => self.intrinsic(op, operands, from, to, lanes),
         }
+    }
+
+    /// `min` and `max` of floats by comparison: LLVM may call `fminf` for the intrinsic. The first
+    /// selection is x86's `minps`, which gives its second operand for NaNs.
+    fn extreme(
+        &mut self,
+        op: Opcode,
+        operands: &[String],
+        ty: Scalar,
+        lanes: Option<u32>,
+    ) -> String {
+        let (text, mask) = (llvm_type(ty, lanes), llvm_type(Scalar::Bool, lanes));
+        let [a, b] = [&operands[0], &operands[1]];
+        let order = if op == Opcode::Min { "olt" } else { "ogt" };
+        let first = self.value(format!("fcmp {order} {text} {a}, {b}"));
+        let chosen = self.value(format!("select {mask} {first}, {text} {a}, {text} {b}"));
+        let nan = self.value(format!("fcmp uno {text} {b}, {b}"));
+        self.value(format!("select {mask} {nan}, {text} {a}, {text} {chosen}"))
     }
 
     fn intrinsic(
