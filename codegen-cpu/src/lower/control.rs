@@ -1,10 +1,13 @@
 //! Control flow of a warp: branches where its lanes agree, masks where they do not.
 
+use kernelsmith_ir::attr::Const;
+use kernelsmith_ir::eval::bounds;
 use kernelsmith_ir::{Attr, Inst, Label, Opcode, Region, Scalar, Type, Value};
+use kernelsmith_llvm::emit::{splat, suffix};
 
 use super::operation::elements;
-use super::plan::has_exit;
-use super::value::Lanes;
+use super::plan::{escapes, has_exit, is_straight_innermost};
+use super::value::{LANES, Lanes};
 use super::{Lowering, MASK, scalar_text, vector_text};
 use crate::Error;
 
@@ -46,7 +49,11 @@ impl Lowering<'_> {
     /// lane. What a warp does as one, such as a store to one place, asks no mask, and a loop that
     /// all lanes have left would not end.
     pub(super) fn rest_needs_lanes(&mut self, inst: &Inst) {
-        if !inst.regions.iter().any(has_exit) {
+        let leaves = |region| match inst.attr {
+            Attr::Label(label) => escapes(region, label),
+            _ => has_exit(region),
+        };
+        if !inst.regions.iter().any(leaves) {
             return;
         }
         let Some(mask) = self.mask.clone() else { return };
@@ -247,7 +254,7 @@ impl Lowering<'_> {
             _ if divergent => inst.results.iter().map(|&v| self.merge(v, false)).collect(),
             _ => self.merges(&inst.results),
         };
-        let exit_mask = has_exit(region).then(|| self.slot(MASK));
+        let exit_mask = escapes(region, label).then(|| self.slot(MASK));
         if let Some(slot) = &exit_mask {
             self.w.line(format!("store {MASK} zeroinitializer, ptr {slot}"));
         }
@@ -329,6 +336,9 @@ impl Lowering<'_> {
         for (merge, value) in carried.iter().zip(&operands[if is_for { 2 } else { 0 }..]) {
             self.put(merge, value);
         }
+        if let (Some(counter), true) = (&counter, divergent && is_straight_innermost(region)) {
+            self.common_iterations(inst, label, counter, carried)?;
+        }
         let next_mask = self.targets[&label].next_mask.clone();
         if let Some(slot) = &next_mask {
             self.store_mask(slot);
@@ -382,6 +392,84 @@ impl Lowering<'_> {
             found
         };
         Ok(is_for || breaks || divergent)
+    }
+
+    /// The iterations of a ragged `for` that every active lane runs, as a loop of its own before the
+    /// one whose lanes end at different times: its mask does not change, so that a whole warp needs
+    /// none, and its test is one comparison. Worth a second copy of the body in innermost loops,
+    /// where a kernel's time goes: `for j in (lane..n).step_by(32)` is the usual way over a row.
+    fn common_iterations(
+        &mut self,
+        inst: &Inst,
+        label: Label,
+        counter: &Merge,
+        carried: &[Merge],
+    ) -> Result<(), Error> {
+        let (Some(lo), hi) =
+            (self.get(inst.operands[0]).uniform().map(str::to_owned), inst.operands[1])
+        else {
+            return Ok(());
+        };
+        let (scalar, text) = (counter.ty.elem(), scalar_text(counter.ty));
+        let hi = self.get(hi);
+        let hi = self.vector(&hi, counter.ty);
+        let all = self.least_of_active(&hi, &lo, scalar);
+        let [head, body, next, rest] =
+            ["allhead", "all", "allnext", "rest"].map(|what| self.w.label(what));
+        let ragged = self.targets.remove(&label).expect("the loop is open");
+        let uniform = Target {
+            divergent: false,
+            exit: rest.clone(),
+            next: next.clone(),
+            results: Vec::new(),
+            carried: carried.to_vec(),
+            exit_mask: None,
+            next_mask: None,
+        };
+        self.targets.insert(label, uniform);
+        let region = &inst.regions[0];
+        self.w.line(format!("br label %{head}"));
+        self.w.begin_block(&head);
+        self.take_all(&region.args[1..], carried);
+        let iv = self.take(counter);
+        self.values.insert(region.args[0], iv.clone());
+        let iv = self.scalar(&iv, counter.ty);
+        let below = if scalar.is_signed() { "slt" } else { "ult" };
+        let go = self.w.value(format!("icmp {below} {text} {iv}, {all}"));
+        self.w.line(format!("br i1 {go}, label %{body}, label %{rest}"));
+        self.w.begin_block(&body);
+        self.region(region)?;
+        self.w.begin_block(&next);
+        let stepped = self.w.value(format!("add {text} {iv}, 1"));
+        self.put(counter, &Lanes::Uniform(stepped));
+        self.w.line(format!("br label %{head}"));
+        self.w.begin_block(&rest);
+        self.targets.insert(label, ragged);
+        Ok(())
+    }
+
+    /// The least of the active lanes' integers; `without` if there are no active lanes.
+    fn least_of_active(&mut self, value: &str, without: &str, scalar: Scalar) -> String {
+        let ty = Type::Scalar(scalar);
+        let (text, vector) = (scalar_text(ty), vector_text(ty));
+        let mask = self.mask.clone();
+        let value = match &mask {
+            None => value.to_owned(),
+            Some(mask) => {
+                let most = splat(Const::int(scalar, bounds(scalar).1), Some(LANES));
+                self.w.value(format!("select {MASK} {mask}, {vector} {value}, {vector} {most}"))
+            }
+        };
+        let op = if scalar.is_signed() { "smin" } else { "umin" };
+        let name = format!("llvm.vector.reduce.{op}.{}", suffix(scalar, Some(LANES)));
+        let least = self.w.call(&text, &name, &[(vector, value)]);
+        match &mask {
+            None => least,
+            Some(mask) => {
+                let any = self.any(mask);
+                self.w.value(format!("select i1 {any}, {text} {least}, {text} {without}"))
+            }
+        }
     }
 
     /// The test at the head of a `for`; narrows the mask where lanes have different bounds.

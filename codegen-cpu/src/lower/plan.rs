@@ -136,7 +136,16 @@ impl Plan {
 
 /// Whether control can leave a region other than by its end.
 pub(super) fn has_exit(region: &Region) -> bool {
-    let mut inside = HashSet::new();
+    leaves(region, HashSet::new())
+}
+
+/// Whether control can leave a labelled operation for elsewhere than what follows it.
+pub(super) fn escapes(region: &Region, own: Label) -> bool {
+    leaves(region, HashSet::from([own]))
+}
+
+/// Whether a region returns or jumps to a label other than those `inside`.
+fn leaves(region: &Region, mut inside: HashSet<Label>) -> bool {
     region.walk(&mut |inst| {
         if let (Opcode::For | Opcode::Loop | Opcode::Block, Attr::Label(label)) =
             (inst.op, &inst.attr)
@@ -153,4 +162,16 @@ pub(super) fn has_exit(region: &Region) -> bool {
         };
     });
     exits
+}
+
+/// Whether a loop's body holds no other loop and reaches its end on every way.
+pub(super) fn is_straight_innermost(region: &Region) -> bool {
+    let (mut loops, mut jumps) = (0, 0);
+    region.walk(&mut |inst| match inst.op {
+        Opcode::For | Opcode::Loop => loops += 1,
+        Opcode::Break | Opcode::Continue | Opcode::Return => jumps += 1,
+        _ => {}
+    });
+    let ends = region.terminator().is_some_and(|t| t.op == Opcode::Continue);
+    loops == 0 && ends && jumps == 1
 }
