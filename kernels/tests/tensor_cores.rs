@@ -185,6 +185,92 @@ fn a_target_without_the_instruction_is_refused() {
     }
 }
 
+#[kernel]
+fn positions<S: MmaAtom, R: MatrixRole>(#[comptime] len: usize, out: &mut [u32]) {
+    for i in 0..len {
+        let (row, column) = (Fragment::<S, R>::row(i), Fragment::<S, R>::column(i));
+        out[lane_id() * len + i] = (row * 1000 + column) as u32;
+    }
+}
+
+fn check_positions<S: MmaAtom, R: MatrixRole>() {
+    let device = Device::cpu();
+    let (len, lanes) = (Fragment::<S, R>::LEN, 32);
+    let mut out = Buffer::<u32>::zeros(&device, len * lanes).unwrap();
+    positions::<S, R>(len, &mut out).threads(lanes, lanes).launch(&device).unwrap();
+    for (at, found) in out.to_vec().unwrap().into_iter().enumerate() {
+        let (lane, index) = ((at / len) as u32, (at % len) as u32);
+        let (row, column) = S::SHAPE.element(R::OPERAND, lane, index);
+        assert_eq!(found, row * 1000 + column, "{} {:?}", S::SHAPE.name(), R::OPERAND);
+    }
+}
+
+/// The positions that lanes compute are the table's: here on the CPU, whose warps have 32 lanes.
+#[test]
+fn positions_are_the_tables() {
+    fn check<S: MmaAtom>() {
+        check_positions::<S, MatrixA>();
+        check_positions::<S, MatrixB>();
+        check_positions::<S, Accumulator>();
+    }
+    check::<MmaSync<f16, 16, 8, 8>>();
+    check::<MmaSync<bf16, 16, 8, 16>>();
+    check::<MmaSync<i8, 16, 8, 32>>();
+    check::<Mfma<f32, 16, 16, 4>>();
+    check::<Mfma<f16, 16, 16, 16>>();
+    check::<Mfma<bf16, 32, 32, 8>>();
+    check::<Mfma<bf16, 16, 16, 32>>();
+    check::<WmmaGfx11<f16, 16, 16, 16>>();
+    check::<WmmaGfx12<bf16, 16, 16, 16>>();
+}
+
+#[kernel(block = 32)]
+fn reversed(shift: usize, x: &[f32], y: &mut [f32]) {
+    let tile = shared::<f32>(128);
+    cp_async::<4, f32>(tile, thread_idx_x() * 4, x, thread_idx_x() * 4 + shift);
+    cp_async_commit();
+    cp_async_wait(0);
+    barrier();
+    for i in 0..4 {
+        let at = thread_idx_x() * 4 + i;
+        y[at] = tile[127 - at];
+    }
+}
+
+#[test]
+fn asynchronous_copies_on_the_cpu_and_their_checks() {
+    let device = Device::cpu();
+    let numbers: Vec<f32> = (0..132).map(|i| i as f32).collect();
+    let x = Buffer::from_slice(&device, &numbers).unwrap();
+    let mut y = Buffer::<f32>::zeros(&device, 128).unwrap();
+    reversed(4, &x, &mut y).grid(1).launch(&device).unwrap();
+    assert!(y.to_vec().unwrap().iter().eq(numbers[4..].iter().rev()));
+    for (shift, what) in [(2, "multiples"), (8, "out of bounds")] {
+        let mut failing = || {
+            reversed(shift, &x, &mut y).grid(1).launch(&device)?;
+            device.synchronize().map_err(kernelsmith::Error::from)
+        };
+        let error = failing().unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains("tensor_cores.rs:"), "{error}");
+    }
+}
+
+#[kernel(block = 32)]
+fn crooked(y: &mut [f32]) {
+    let tile = shared::<f16>(512);
+    let x =
+        Fragment::<MmaSync<f16, 16, 8, 16>, MatrixA>::ldmatrix(tile, 0, 20, MatrixLayout::RowMajor);
+    y[thread_idx_x()] = x[0].to_f32();
+}
+
+#[test]
+fn rows_that_ldmatrix_cannot_take_are_a_staging_error() {
+    let mut y = Buffer::<f32>::zeros(&Device::cpu(), 1).unwrap();
+    let error = crooked(&mut y).ir(&target("sm_90a")).unwrap_err().to_string();
+    assert!(error.contains("20 elements apart"), "{error}");
+    assert!(error.contains("tensor_cores.rs:"), "{error}");
+}
+
 /// Small numbers that every element type holds exactly.
 fn numbers(len: usize, seed: usize) -> Vec<f64> {
     (0..len).map(|i| ((i * 37 + seed * 101) % 29) as f64 - 14.0).collect()

@@ -3,8 +3,8 @@
 pub use crate::lang::copies::{cp_async, cp_async_commit, cp_async_unchecked, cp_async_wait};
 pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed};
 pub use crate::lang::matrix::{
-    Accumulator, FactorRole, Fragment, LdmatrixAtom, MatrixA, MatrixB, MatrixLayout, Mfma, MmaAtom,
-    MmaSync, WmmaGfx11, WmmaGfx12, mma,
+    Accumulator, FactorRole, Fragment, LdmatrixAtom, MatrixA, MatrixB, MatrixLayout, MatrixRole,
+    Mfma, MmaAtom, MmaSync, WmmaGfx11, WmmaGfx12, mma,
 };
 pub use crate::lang::memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
 pub use crate::lang::ranges::{array, range, unroll};

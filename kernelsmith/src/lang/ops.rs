@@ -163,8 +163,8 @@ macro_rules! shifts {
 }
 
 shifts! {
-    Shl shl: i32, i64, u32, u64, usize;
-    Shr shr: i32, i64, u32, u64, usize;
+    Shl shl: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    Shr shr: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
 }
 
 /// Operators on references, as `std` has them for numbers.
