@@ -34,25 +34,25 @@ impl<'a, T: Element> From<BufferViewMut<'a, T>> for SliceMutArg<'a, T> {
     }
 }
 
-/// Makes tensor views of buffers: `View::of(&buffer, [rows, columns])`. As a type it only names
-/// the parameters of kernels: `&View<f32, 2>`.
+/// Makes tensor views of buffers and parts of buffers: `View::of(&buffer, [rows, columns])`. As a
+/// type it only names the parameters of kernels: `&View<f32, 2>`.
 pub struct View;
 
 impl View {
     /// A row-major tensor.
-    pub fn of<T: Element, const R: usize>(
-        data: &Buffer<T>,
+    pub fn of<'a, T: Element, const R: usize>(
+        data: impl Into<SliceArg<'a, T>>,
         shape: [usize; R],
-    ) -> ViewArg<'_, T, R> {
-        ViewArg { data: data.view(), shape, strides: row_major(shape) }
+    ) -> ViewArg<'a, T, R> {
+        ViewArg { data: data.into().0, shape, strides: row_major(shape) }
     }
 
     /// A row-major tensor to be written.
-    pub fn of_mut<T: Element, const R: usize>(
-        data: &mut Buffer<T>,
+    pub fn of_mut<'a, T: Element, const R: usize>(
+        data: impl Into<SliceMutArg<'a, T>>,
         shape: [usize; R],
-    ) -> ViewMutArg<'_, T, R> {
-        ViewMutArg { data: data.view_mut(), shape, strides: row_major(shape) }
+    ) -> ViewMutArg<'a, T, R> {
+        ViewMutArg { data: data.into().0, shape, strides: row_major(shape) }
     }
 }
 
@@ -94,8 +94,39 @@ fn check<const R: usize>(
     })
 }
 
+/// No two indices of an output may name one element, or threads would race for it. Told by the
+/// strides in rising order: each must step over all that the smaller ones reach.
+fn check_distinct<const R: usize>(
+    name: &str,
+    shape: [usize; R],
+    strides: [usize; R],
+) -> Result<(), Error> {
+    if shape.contains(&0) {
+        return Ok(());
+    }
+    let mut axes: Vec<(usize, usize)> = strides.into_iter().zip(shape).collect();
+    axes.retain(|&(_, n)| n > 1);
+    axes.sort_unstable();
+    let mut reach = 0u128;
+    for (stride, n) in axes {
+        if stride as u128 <= reach {
+            return Err(Error::Argument {
+                argument: name.to_owned(),
+                value: format!("a view of shape {shape:?} and strides {strides:?}"),
+                rule: format!(
+                    "an output's indices must name different elements, but stride {stride} does \
+                     not step over the {} elements that smaller strides reach",
+                    reach + 1
+                ),
+            });
+        }
+        reach += (n as u128 - 1) * stride as u128;
+    }
+    Ok(())
+}
+
 macro_rules! views {
-    ($(#[$meta:meta] $name:ident $data:ident;)*) => {$(
+    ($(#[$meta:meta] $name:ident $data:ident $distinct:literal;)*) => {$(
         #[$meta]
         pub struct $name<'a, T: Element, const R: usize> {
             pub(crate) data: $data<'a, T>,
@@ -104,15 +135,16 @@ macro_rules! views {
         }
 
         impl<T: Element, const R: usize> $name<'_, T, R> {
-            /// Sets the elements from one index to the next along each axis. For outputs, no two
-            /// indices may name the same element.
+            /// Sets the elements from one index to the next along each axis. In outputs, no two
+            /// indices may name the same element, else the launch is an error.
             #[must_use]
             pub fn strides(self, strides: [usize; R]) -> Self {
                 Self { strides, ..self }
             }
 
             pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
-                check(name, self.data.len(), self.shape, self.strides)
+                check(name, self.data.len(), self.shape, self.strides)?;
+                if $distinct { check_distinct(name, self.shape, self.strides) } else { Ok(()) }
             }
 
             /// Shape, then strides, as the parameters have them.
@@ -126,7 +158,7 @@ macro_rules! views {
 
 views! {
     /// What a `&View<T, R>` parameter takes; see [`View::of`].
-    ViewArg BufferView;
+    ViewArg BufferView false;
     /// What a `&mut View<T, R>` parameter takes; see [`View::of_mut`].
-    ViewMutArg BufferViewMut;
+    ViewMutArg BufferViewMut true;
 }
