@@ -4,13 +4,16 @@
 mod atomics;
 mod barriers;
 mod casts;
+mod checks;
 mod harness;
 #[allow(dead_code)]
 #[path = "../../../kernel-ir/tests/differential/machine.rs"]
 mod machine;
+mod memory;
 mod operations;
 mod random;
 #[allow(dead_code)]
 #[path = "../../../kernel-ir/tests/differential/random.rs"]
 mod random_kernel;
+mod snapshots;
 mod warp;
