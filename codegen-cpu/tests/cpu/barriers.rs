@@ -1,22 +1,13 @@
 //! Blocks of several warps that meet at barriers: in straight line, in loops, under conditions, with
 //! values that live across; whole and partial warps, blocks and grids of up to three dimensions.
 
-use kernelsmith_ir::attr::{Attr, Dim};
+use kernelsmith_ir::attr::Dim;
 use kernelsmith_ir::{Kernel, Opcode, Scalar, Type, Value, parse};
 
 use crate::harness::{Array, Make, build, isas, prepare};
+use crate::kernels::{barrier, block_sum, shared};
 
 const SIZES: [u32; 7] = [1, 31, 32, 33, 96, 256, 1024];
-
-fn barrier(m: &mut Make) {
-    m.0.emit(Opcode::Barrier, Attr::None, &[], &[]);
-}
-
-fn shared(m: &mut Make, elem: Scalar, len: u32) -> Value {
-    let id = m.0.shared("tile", elem, Some(len), 16);
-    let ty = m.0.kernel().shared_type(id);
-    m.0.emit1(Opcode::SharedAddr, Attr::Shared(id), &[], ty)
-}
 
 /// `rounds` times, a block turns its values by one place, through shared memory: the place, the
 /// round and the sum so far live across two barriers in a loop whose length is an argument. What
@@ -102,39 +93,6 @@ fn values_live_across_barriers_in_loops_and_ifs() {
             }
         }
     }
-}
-
-/// The tree in shared memory that every course on GPUs begins with: 8 barriers for 256 threads.
-pub(crate) fn block_sum() -> Kernel {
-    let mut m = Make::new("block_sum");
-    let x = m.input("x", Scalar::F32);
-    let out = m.output("out", Scalar::F32);
-    let tile = shared(&mut m, Scalar::F32, 256);
-    let thread = m.id(Opcode::ThreadIdx, Dim::X);
-    let at = m.global_id();
-    let value = m.load_at(x, at);
-    m.store_at(tile, thread, value);
-    for half in [128, 64, 32, 16, 8, 4, 2, 1] {
-        barrier(&mut m);
-        let half = m.u32(half);
-        let low = m.0.compare(Opcode::Lt, thread, half);
-        m.0.begin_if(low);
-        let other = m.op(Opcode::Add, &[thread, half]);
-        let (a, b) = (m.load_at(tile, thread), m.load_at(tile, other));
-        let sum = m.op(Opcode::Add, &[a, b]);
-        m.store_at(tile, thread, sum);
-        m.0.begin_else(&[]);
-        m.0.end_if(&[], &[]);
-    }
-    let zero = m.u32(0);
-    let leads = m.0.compare(Opcode::Eq, thread, zero);
-    m.0.begin_if(leads);
-    let sum = m.load_at(tile, zero);
-    let block = m.id(Opcode::BlockIdx, Dim::X);
-    m.store_at(out, block, sum);
-    m.0.begin_else(&[]);
-    m.0.end_if(&[], &[]);
-    m.finish()
 }
 
 #[test]

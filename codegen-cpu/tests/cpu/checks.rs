@@ -148,10 +148,7 @@ fn warps_without_lanes_do_nothing() {
   return
 }
 ";
-    let kernel = match parse(text) {
-        Ok(kernel) => prepare(&kernel),
-        Err(error) => panic!("{error}"),
-    };
+    let kernel = prepare(&parse(text).expect("it parses"));
     for isa in isas() {
         let compiled = build(&kernel, [96, 1, 1], isa);
         for n in [0, 1, 32, 33, 96] {

@@ -6,6 +6,7 @@ mod barriers;
 mod casts;
 mod checks;
 mod harness;
+mod kernels;
 #[allow(dead_code)]
 #[path = "../../../kernel-ir/tests/differential/machine.rs"]
 mod machine;

@@ -84,12 +84,15 @@ fn shared_or_local(m: &mut Make, elem: Scalar, len: u32, shared: bool) -> Value 
     m.0.emit1(Opcode::LocalAddr, Attr::Local(id), &[], ty)
 }
 
+/// Where an element of a thread comes from.
+type Source = Box<dyn Fn(usize, usize) -> usize>;
+
 /// Each address form, one output each: consecutive, backwards, strided, by an index from memory,
 /// one place for all; through shared and local memory; scalars and vectors.
 struct Forms {
     kernel: Kernel,
     /// For each output: its elements a thread, and where element `k` of thread `i` comes from.
-    sources: Vec<(u32, Box<dyn Fn(usize, usize) -> usize>)>,
+    sources: Vec<(u32, Source)>,
 }
 
 fn forms(elem: Scalar) -> Forms {
@@ -100,7 +103,7 @@ fn forms(elem: Scalar) -> Forms {
     let backwards = m.op(Opcode::Sub, &[last, thread]);
     let strided = m.op(Opcode::Mul, &[thread, four]);
     let gathered = m.load_at(index, thread);
-    let mut sources: Vec<(u32, Box<dyn Fn(usize, usize) -> usize>)> = Vec::new();
+    let mut sources: Vec<(u32, Source)> = Vec::new();
     let shapes: [Type; 2] = [elem.into(), Type::Vector(elem, 3)];
     let scattered = |m: &mut Make, value: Value| {
         let out = m.output("out", elem);
