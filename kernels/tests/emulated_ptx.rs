@@ -112,16 +112,20 @@ fn saxpy() {
 
 #[test]
 fn softmax() {
+    // The last block has fewer rows than the others.
+    let (rows, rows_per_block) = (5, 2);
     for columns in [1, 31, 100] {
-        let x = numbers(4 * columns, 3);
+        let x = numbers(rows * columns, 3);
         let case = Case {
             name: "softmax",
             arguments: vec![
+                ("rows", Argument::Size(rows)),
                 ("columns", Argument::Size(columns)),
+                ("rows_per_block", Argument::Size(rows_per_block)),
                 ("x", floats(&x)),
                 ("y", floats(&vec![0.0; x.len()])),
             ],
-            grid: [4, 1, 1],
+            grid: [rows.div_ceil(rows_per_block) as u32, 1, 1],
             block: [32, 1, 1],
         };
         case.check(&reference::softmax(columns, &x), 1e-6);
@@ -185,7 +189,9 @@ fn a_failing_check_names_its_place() {
     let case = Case {
         name: "softmax",
         arguments: vec![
+            ("rows", Argument::Size(2)),
             ("columns", Argument::Size(10)),
+            ("rows_per_block", Argument::Size(1)),
             ("x", floats(&numbers(15, 9))),
             ("y", floats(&[0.0; 20])),
         ],
