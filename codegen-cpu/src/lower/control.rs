@@ -336,7 +336,8 @@ impl Lowering<'_> {
         for (merge, value) in carried.iter().zip(&operands[if is_for { 2 } else { 0 }..]) {
             self.put(merge, value);
         }
-        if let (Some(counter), true) = (&counter, divergent && is_straight_innermost(region)) {
+        if let (Some(counter), true) = (&counter, divergent && is_straight_innermost(region, label))
+        {
             self.common_iterations(inst, label, counter, carried)?;
         }
         let next_mask = self.targets[&label].next_mask.clone();

@@ -164,14 +164,15 @@ fn leaves(region: &Region, mut inside: HashSet<Label>) -> bool {
     exits
 }
 
-/// Whether a loop's body holds no other loop and reaches its end on every way.
-pub(super) fn is_straight_innermost(region: &Region) -> bool {
+/// Whether a loop's body holds no other loop and goes on with the loop on every way.
+pub(super) fn is_straight_innermost(region: &Region, own: Label) -> bool {
     let (mut loops, mut jumps) = (0, 0);
     region.walk(&mut |inst| match inst.op {
         Opcode::For | Opcode::Loop => loops += 1,
         Opcode::Break | Opcode::Continue | Opcode::Return => jumps += 1,
         _ => {}
     });
-    let ends = region.terminator().is_some_and(|t| t.op == Opcode::Continue);
+    let next = |t: &Inst| t.op == Opcode::Continue && t.attr == Attr::Label(own);
+    let ends = region.terminator().is_some_and(next);
     loops == 0 && ends && jumps == 1
 }

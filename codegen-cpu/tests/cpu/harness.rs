@@ -1,5 +1,6 @@
 //! Compiling and running kernels, and the arrays they work on.
 
+use kernelsmith_codegen_cpu::compile::llvm_ir;
 use kernelsmith_codegen_cpu::{CpuKernel, Isa, compile};
 use kernelsmith_ir::attr::{Attr, CacheHint, Const, Dim};
 use kernelsmith_ir::check::ErrorRecord;
@@ -49,8 +50,10 @@ pub(crate) fn prepare(kernel: &Kernel) -> Kernel {
 /// Compiles a prepared kernel, and asserts that the object is complete in itself.
 pub(crate) fn build(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Compiled {
     let context = || format!("{} for {isa:?}, block {block:?}\n{kernel}", kernel.name);
-    let object =
-        compile(kernel, block, isa).unwrap_or_else(|error| panic!("{error}\n{}", context()));
+    let object = compile(kernel, block, isa).unwrap_or_else(|error| {
+        let text = llvm_ir(kernel, block, isa).unwrap_or_default();
+        panic!("{error}\n{}\n{text}", context())
+    });
     let file = object::File::parse(&*object.bytes).expect("an object file");
     for symbol in file.symbols().filter(|s| s.is_undefined()) {
         let name = symbol.name().unwrap_or("?");
