@@ -248,7 +248,7 @@ impl Lowering<'_> {
         let before = self.mask.clone();
         let [exit, next] = ["exit", "next"].map(|what| self.w.label(what));
         let head_args = usize::from(inst.op == Opcode::For);
-        let carried = self.merges(&region.args[head_args..]);
+        let carried = self.carried(inst, &region.args[head_args..], divergent);
         let results = match inst.op {
             Opcode::For => carried.clone(),
             _ if divergent => inst.results.iter().map(|&v| self.merge(v, false)).collect(),
@@ -294,6 +294,30 @@ impl Lowering<'_> {
         };
         self.take_all(&inst.results, &results);
         Ok(true)
+    }
+
+    /// Slots for what a loop carries. A `for` hands it out from there: where lanes leave at
+    /// different times, they leave different values behind, though those that go on agree.
+    fn carried(&mut self, inst: &Inst, args: &[Value], divergent: bool) -> Vec<Merge> {
+        let hands_out = divergent && inst.op == Opcode::For;
+        let results = &inst.results;
+        let agreed = |this: &Self, k: usize| !hands_out || this.is_uniform(results[k]);
+        args.iter()
+            .enumerate()
+            .map(|(k, &arg)| self.merge(arg, self.is_uniform(arg) && agreed(self, k)))
+            .collect()
+    }
+
+    /// A value on which the active lanes agree, as scalars.
+    fn agreed(&mut self, value: Value) {
+        let ty = self.ty(value);
+        let parts = elements(&self.get(value), ty.lanes());
+        let parts = parts.iter().map(|part| Lanes::Uniform(self.scalar(part, ty))).collect();
+        let value_of = |mut parts: Vec<Lanes>| match ty {
+            Type::Vector(..) => Lanes::Parts(parts),
+            _ => parts.swap_remove(0),
+        };
+        self.values.insert(value, value_of(parts));
     }
 
     fn block(&mut self, inst: &Inst, label: Label) -> Result<bool, Error> {
@@ -374,6 +398,11 @@ impl Lowering<'_> {
         self.w.begin_block(&body);
         if divergent && let Some(slot) = &next_mask {
             self.w.line(format!("store {MASK} zeroinitializer, ptr {slot}"));
+        }
+        for (&arg, merge) in region.args[usize::from(is_for)..].iter().zip(carried) {
+            if !merge.uniform && self.is_uniform(arg) {
+                self.agreed(arg);
+            }
         }
         if self.region(region)? {
             self.w.line(format!("br label %{next}"));
