@@ -248,7 +248,7 @@ impl Lowering<'_> {
         let before = self.mask.clone();
         let [exit, next] = ["exit", "next"].map(|what| self.w.label(what));
         let head_args = usize::from(inst.op == Opcode::For);
-        let carried = self.carried(inst, &region.args[head_args..], divergent);
+        let carried = self.carried(inst, &region.args[head_args..]);
         let results = match inst.op {
             Opcode::For => carried.clone(),
             _ if divergent => inst.results.iter().map(|&v| self.merge(v, false)).collect(),
@@ -296,10 +296,10 @@ impl Lowering<'_> {
         Ok(true)
     }
 
-    /// Slots for what a loop carries. A `for` hands it out from there: where lanes leave at
-    /// different times, they leave different values behind, though those that go on agree.
-    fn carried(&mut self, inst: &Inst, args: &[Value], divergent: bool) -> Vec<Merge> {
-        let hands_out = divergent && inst.op == Opcode::For;
+    /// Slots for what a loop carries. A `for` hands its results out from there: lanes may leave
+    /// with different values, at different times or by a `break`, though those that go on agree.
+    fn carried(&mut self, inst: &Inst, args: &[Value]) -> Vec<Merge> {
+        let hands_out = inst.op == Opcode::For;
         let results = &inst.results;
         let agreed = |this: &Self, k: usize| !hands_out || this.is_uniform(results[k]);
         args.iter()

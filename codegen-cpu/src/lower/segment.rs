@@ -356,13 +356,7 @@ impl Lowering<'_> {
         for &value in carried.iter().chain(&inst.results) {
             self.keep(value);
         }
-        if is_for {
-            // A `for` hands out what it carries, from the same place.
-            for (result, arg) in inst.results.iter().zip(&carried) {
-                let kept = self.split.kept[arg].clone();
-                self.split.kept.insert(*result, kept);
-            }
-        }
+        let results = if is_for { self.handed_out(inst, &carried) } else { inst.results.clone() };
         let [head, body, next, exit] =
             ["head", "body", "next", "exit"].map(|what| self.w.label(what));
         let counter = match is_for {
@@ -377,8 +371,12 @@ impl Lowering<'_> {
             false => None,
         };
         self.copy(&inst.operands[2 * head_args..], &carried)?;
-        let results = if is_for { carried.clone() } else { inst.results.clone() };
-        let target = BlockTarget { exit: exit.clone(), next: next.clone(), results, carried };
+        let target = BlockTarget {
+            exit: exit.clone(),
+            next: next.clone(),
+            results: results.clone(),
+            carried: carried.clone(),
+        };
         self.split.targets.insert(label, target);
         self.w.line(format!("br label %{head}"));
         self.w.begin_block(&head);
@@ -390,7 +388,13 @@ impl Lowering<'_> {
                 .w
                 .pure(Opcode::Lt, &[iv, hi.clone()], scalar, kernelsmith_ir::Scalar::Bool, None)
                 .expect("a comparison");
-            self.w.line(format!("br i1 {go}, label %{body}, label %{exit}"));
+            let done = self.w.label("done");
+            self.w.line(format!("br i1 {go}, label %{body}, label %{done}"));
+            self.w.begin_block(&done);
+            let own = carried.iter().zip(&results).filter(|(arg, result)| arg != result);
+            let (from, to): (Vec<Value>, Vec<Value>) = own.unzip();
+            self.copy(&from, &to)?;
+            self.w.line(format!("br label %{exit}"));
         } else {
             self.w.line(format!("br label %{body}"));
         }
@@ -417,6 +421,22 @@ impl Lowering<'_> {
         self.w.begin_block(&exit);
         self.split.targets.remove(&label);
         Ok(true)
+    }
+
+    /// Where a `for` puts its results: where it carries them, unless threads agree on what is
+    /// carried but not on what a `break` hands out.
+    fn handed_out(&mut self, inst: &Inst, carried: &[Value]) -> Vec<Value> {
+        let mut places = Vec::new();
+        for (&result, &arg) in inst.results.iter().zip(carried) {
+            let kept = self.split.kept[&arg].clone();
+            if self.uniformity.level(result) > kept.level {
+                places.push(result);
+            } else {
+                self.split.kept.insert(result, kept);
+                places.push(arg);
+            }
+        }
+        places
     }
 
     /// Moves values to where others are kept; all are read before any is written. What the block

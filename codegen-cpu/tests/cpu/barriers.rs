@@ -206,3 +206,41 @@ fn returned_threads_count_as_arrived() {
         }
     }
 }
+
+/// What a `for` of the whole block carries is the same for all threads, what it hands out is not.
+#[test]
+fn a_break_hands_out_what_differs() {
+    let text = "kernel @k(%0 \"n\": u32 scalar, %1 \"y\": ptr<global, u32> exclusive) {
+  %2: u32 = thread_idx[x]
+  %3: u32 = const[u32 0]
+  %4: u32 = const[u32 2]
+  %5: u32 = for[$0] %3, %0, %3 { |%6: u32, %7: u32|
+    barrier
+    %8: bool = ge %6, %4
+    if %8 {
+      break[$0] %2
+    } {
+      yield
+    }
+    %9: u32 = add %7, %4
+    continue[$0] %9
+  }
+  barrier
+  %10: ptr<global, u32> = ptr_add %1, %2
+  store[align 4] %10, %5
+  return
+}
+";
+    let kernel = prepare(&parse(text).expect("it parses"));
+    for isa in isas() {
+        let compiled = build(&kernel, [70, 1, 1], isa);
+        for n in 0..5 {
+            let mut y = Array::new(Scalar::U32, 70);
+            compiled.run_well([1; 3], &[n, y.address()]);
+            for i in 0..70 {
+                let expected = if n > 2 { i } else { 2 * n };
+                assert_eq!(y.get(i as usize).bits, expected, "{isa:?}, {n}, {i}");
+            }
+        }
+    }
+}
