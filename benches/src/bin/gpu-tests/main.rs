@@ -3,6 +3,7 @@
 
 mod cases;
 mod language;
+mod tensor_cores;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         }
     };
     let (mut passed, mut failed) = (0, 0);
-    for case in cases::all().into_iter().chain(language::all()) {
+    for case in cases::all().into_iter().chain(language::all()).chain(tensor_cores::all()) {
         let outcome = (case.run)(&device);
         let (verdict, error, allowed) = match &outcome {
             Ok((error, allowed)) if error <= allowed => ("ok", *error, *allowed),
