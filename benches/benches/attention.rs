@@ -1,8 +1,11 @@
-//! Causal flash attention on the CPU: `cargo bench --bench attention`.
+//! Causal flash attention on the CPU beside the same composed of the `gemm` crate's products:
+//! `cargo bench --bench attention`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernelsmith::{Buffer, Device};
 use kernelsmith_kernels::attention::{Attention, flash_attention};
+
+mod peers;
 
 fn benchmark(c: &mut Criterion) {
     let device = Device::cpu();
@@ -15,12 +18,23 @@ fn benchmark(c: &mut Criterion) {
             Attention { queries: n, keys: n, causal: true, scale: 1.0 / (d as f32).sqrt() };
         // Two products over the half of the scores that is seen.
         group.throughput(Throughput::Elements((2 * d * n * (n + 1)) as u64));
-        group.bench_function(BenchmarkId::from_parameter(format!("{n}x{d}")), |bench| {
+        let shape = format!("{n}x{d}");
+        group.bench_function(BenchmarkId::new("kernelsmith", &shape), |bench| {
             bench.iter(|| {
                 flash_attention(attention, d, &q, &q, &q, &mut out).expect("a launch");
                 device.synchronize().expect("no failed check");
             });
         });
+        let (mut scores, mut composed) = (vec![0.0; n * n], vec![0.0; n * d]);
+        group.bench_function(BenchmarkId::new("gemm", &shape), |bench| {
+            bench.iter(|| {
+                peers::causal_attention((n, d), (&xs, &xs, &xs), &mut scores, &mut composed);
+            });
+        });
+        // What was timed is also the same.
+        let ours = out.to_vec().expect("a copy");
+        let close = ours.iter().zip(&composed).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(close, "the results differ");
     }
     group.finish();
 }

@@ -3,26 +3,40 @@
 
 use std::thread;
 
+use rayon::prelude::*;
+
 /// `C = A * B` for row-major square matrices, by the `gemm` crate on all threads.
 pub(crate) fn gemm_f32(n: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
-    let stride = n as isize;
-    assert!(a.len() >= n * n && b.len() >= n * n && c.len() >= n * n);
-    // SAFETY: the three matrices have n * n elements each, and `c` is nobody else's.
+    gemm_strided((n, n, n), (a, n, 1), (b, n, 1), c);
+}
+
+/// `C = A * B` of f32 by the `gemm` crate: `A` and `B` with the strides of their rows and columns,
+/// `C` row-major.
+fn gemm_strided(
+    (m, n, k): (usize, usize, usize),
+    (a, a_row, a_column): (&[f32], usize, usize),
+    (b, b_row, b_column): (&[f32], usize, usize),
+    c: &mut [f32],
+) {
+    let reach = |rows, columns, (row, column)| (rows - 1) * row + (columns - 1) * column;
+    assert!(m > 0 && n > 0 && k > 0 && c.len() >= m * n);
+    assert!(a.len() > reach(m, k, (a_row, a_column)) && b.len() > reach(k, n, (b_row, b_column)));
+    // SAFETY: all elements that the strides reach are in the slices, and `c` is nobody else's.
     unsafe {
         gemm::gemm(
+            m,
             n,
-            n,
-            n,
+            k,
             c.as_mut_ptr(),
             1,
-            stride,
+            n as isize,
             false,
             a.as_ptr(),
-            1,
-            stride,
+            a_column as isize,
+            a_row as isize,
             b.as_ptr(),
-            1,
-            stride,
+            b_column as isize,
+            b_row as isize,
             0.0,
             1.0,
             false,
@@ -31,6 +45,30 @@ pub(crate) fn gemm_f32(n: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
             gemm::Parallelism::Rayon(0),
         );
     }
+}
+
+/// Causal attention of one head of `d` dimensions over `n` positions as it is composed without a
+/// fused kernel: all scores by the `gemm` crate, a softmax of each row's seen part, a second product.
+pub(crate) fn causal_attention(
+    (n, d): (usize, usize),
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    gemm_strided((n, n, d), (q, d, 1), (k, 1, d), scores);
+    let scale = 1.0 / (d as f32).sqrt();
+    scores.par_chunks_mut(n).enumerate().for_each(|(row, scores)| {
+        let (seen, hidden) = scores.split_at_mut(row + 1);
+        let max = seen.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+        let mut sum = 0.0;
+        for x in &mut *seen {
+            *x = ((*x - max) * scale).exp();
+            sum += *x;
+        }
+        seen.iter_mut().for_each(|x| *x /= sum);
+        hidden.fill(0.0);
+    });
+    gemm_strided((n, d, n), (scores, n, 1), (v, d, 1), out);
 }
 
 /// Copies with a thread for each processor.
