@@ -92,8 +92,20 @@ pub fn is_available(kernel: &Kernel, inst: &Inst, target: &Target) -> bool {
         (Attr::Atomic { .. }, all) => {
             all.on(target) && has_atomics(target, kernel.ty(inst.operands[0]).elem())
         }
+        (_, availability) if inst.op == Opcode::Cast => {
+            availability.on(target) && (!to_tf32(kernel, inst) || has_tf32(target))
+        }
         (_, availability) => availability.on(target),
     }
+}
+
+fn to_tf32(kernel: &Kernel, inst: &Inst) -> bool {
+    kernel.ty(inst.results[0]).elem() == Scalar::TF32
+}
+
+/// Whether a target rounds to tf32 (PTX ISA, "cvt": from sm_80).
+pub const fn has_tf32(target: &Target) -> bool {
+    matches!(target, Target::Ptx(ptx) if ptx.sm >= 80)
 }
 
 /// Whether a target has atomics on a type. AMD's are on 4 and 8 bytes (LLVM AMDGPU guide, "Memory
@@ -111,6 +123,7 @@ fn describe(kernel: &Kernel, inst: &Inst) -> String {
         (Attr::Atomic { .. }, Opcode::AtomicRmw | Opcode::AtomicCas) => {
             format!("{name} on {}", kernel.ty(inst.operands[0]).elem())
         }
+        (_, Opcode::Cast) => format!("{name} to {}", kernel.ty(inst.results[0]).elem()),
         _ => name.to_owned(),
     }
 }
