@@ -11,6 +11,7 @@
 //! * [`kernel`], [`builder`]: saying it.
 //! * [`print`](mod@print), [`mod@parse`]: writing and reading the text form.
 //! * [`mod@verify`], [`legal`]: whether it keeps the rules, and whether a target has it.
+//! * [`interp`]: running it, and finding what is wrong.
 //! * [`passes`]: from what the front end said to what backends are given.
 #![deny(missing_docs)]
 
@@ -18,6 +19,7 @@ pub mod attr;
 pub mod builder;
 pub mod check;
 pub mod eval;
+pub mod interp;
 pub mod kernel;
 pub mod legal;
 pub mod loc;

@@ -41,8 +41,8 @@ pub use kernelsmith_ir as ir;
 pub use kernelsmith_ir::Target;
 pub use kernelsmith_macros::{KernelValue, device, kernel};
 pub use kernelsmith_runtime::{
-    Availability, Buffer, BufferView, BufferViewMut, CheckFailed, Device, DeviceKind, DeviceLimits,
-    Event, Stream, cache,
+    Agent, Availability, Buffer, BufferView, BufferViewMut, CheckFailed, Device, DeviceKind,
+    DeviceLimits, Event, Finding, FindingKind, Other, Stream, cache,
 };
 pub use lang::StagingError;
 pub use launch::{Error, Launch};

@@ -30,6 +30,8 @@ pub(crate) struct Used<'a> {
     pub argument: usize,
     pub buffer: &'a RawBuffer,
     pub access: Access,
+    /// Bytes that the kernel may reach.
+    pub bytes: u64,
 }
 
 impl<'a> Args<'a> {
@@ -50,12 +52,14 @@ impl<'a> Args<'a> {
 
     /// Adds the address of elements the kernel reads.
     pub fn pointer<T: Element>(&mut self, view: BufferView<'a, T>) -> &mut Self {
-        self.buffer(view.raw(), Access::Read).scalar(view.address())
+        let bytes = view.size_in_bytes() as u64;
+        self.buffer(view.raw(), Access::Read, bytes).scalar(view.address())
     }
 
     /// Adds the address of elements the kernel reads and writes.
     pub fn pointer_mut<T: Element>(&mut self, view: BufferViewMut<'a, T>) -> &mut Self {
-        self.buffer(view.raw(), Access::Write).scalar(view.address())
+        let bytes = view.size_in_bytes() as u64;
+        self.buffer(view.raw(), Access::Write, bytes).scalar(view.address())
     }
 
     /// Adds a slice the kernel reads: its address, then its length.
@@ -74,11 +78,12 @@ impl<'a> Args<'a> {
     pub fn tensor_map(&mut self, map: &crate::TensorMap<'a>) -> &mut Self {
         let (buffer, access) = map.buffer();
         // CUDA driver API, `cuTensorMapEncodeTiled`: a descriptor is 128 bytes, aligned to 64.
-        self.buffer(buffer, access).push(bytemuck::bytes_of(map.descriptor()), 64)
+        self.buffer(buffer, access, buffer.len() as u64)
+            .push(bytemuck::bytes_of(map.descriptor()), 64)
     }
 
-    fn buffer(&mut self, buffer: &'a RawBuffer, access: Access) -> &mut Self {
-        self.buffers.push(Used { argument: self.places.len(), buffer, access });
+    fn buffer(&mut self, buffer: &'a RawBuffer, access: Access, bytes: u64) -> &mut Self {
+        self.buffers.push(Used { argument: self.places.len(), buffer, access, bytes });
         self
     }
 
@@ -88,6 +93,13 @@ impl<'a> Args<'a> {
         self.bytes.extend_from_slice(bytes);
         self.places.push(Place { offset: offset as u32, size: bytes.len() as u32 });
         self
+    }
+
+    /// By argument, how many bytes a buffer's part has.
+    pub(crate) fn extents(&self) -> Vec<Option<u64>> {
+        let mut extents = vec![None; self.places.len()];
+        self.buffers.iter().for_each(|used| extents[used.argument] = Some(used.bytes));
+        extents
     }
 
     pub(crate) fn buffers(&self) -> &[Used<'a>] {

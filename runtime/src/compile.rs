@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use kernelsmith_ir::Kernel;
 use kernelsmith_ir::check::ErrorRecord;
+use kernelsmith_ir::interp::Program;
 
 use crate::codegen;
-use crate::device::Device;
+use crate::device::{Device, DeviceKind};
 use crate::driver::{Driver, Handle};
 use crate::error::{Error, Result};
 use crate::kernel::CompiledKernel;
@@ -18,6 +19,13 @@ pub(crate) enum Loaded {
     Cpu(Box<dyn CpuCode>),
     /// A kernel of a module.
     Module(Module),
+    /// A kernel to be interpreted.
+    Interpreted {
+        /// What to run.
+        program: Box<Program>,
+        /// Lanes of a warp.
+        warp_size: u32,
+    },
     /// What a test says.
     #[cfg(test)]
     Late(Arc<LateKernel>),
@@ -97,6 +105,13 @@ impl Device {
             }
             (fixed, asked) => fixed.or(asked),
         };
+        if self.kind() == DeviceKind::Interpreter {
+            // As the front end made it: checks that passes would remove are still in it.
+            codegen::checked(kernel, self.target())?;
+            let program = Box::new(Program::new(kernel));
+            let loaded = Loaded::Interpreted { program, warp_size: self.target().warp_size() };
+            return Ok(CompiledKernel::new(self.clone(), kernel, block, loaded));
+        }
         let kernel = codegen::prepared(kernel, block, self.target())?;
         let loaded = codegen::load(self, &kernel)?;
         Ok(CompiledKernel::new(self.clone(), &kernel, block, loaded))

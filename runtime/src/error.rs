@@ -3,6 +3,7 @@
 use std::fmt;
 
 use kernelsmith_ir::attr::CheckKind;
+use kernelsmith_ir::interp::Finding;
 
 use crate::device::DeviceKind;
 
@@ -46,6 +47,9 @@ pub enum Error {
     /// A check inside a kernel failed. The kernel ended early, so what it wrote is incomplete.
     #[error("{0}")]
     CheckFailed(Box<CheckFailed>),
+    /// The interpreter found something wrong in a kernel.
+    #[error("{0}")]
+    Finding(Box<Finding>),
     /// A kernel could not be compiled.
     #[error("kernel `{kernel}` does not compile for {target}: {message}")]
     Compile {
@@ -100,6 +104,14 @@ impl Error {
     pub fn check_failed(&self) -> Option<&CheckFailed> {
         match self {
             Error::CheckFailed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// What the interpreter found, if that is what this is.
+    pub fn finding(&self) -> Option<&Finding> {
+        match self {
+            Error::Finding(finding) => Some(finding),
             _ => None,
         }
     }

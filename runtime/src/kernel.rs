@@ -121,18 +121,21 @@ impl Stream {
             return Ok(());
         }
         let (core, driver) = (self.core(), &**device.driver());
+        // What the interpreter finds is collected as failed checks are.
+        let sanitized = matches!(loaded, Loaded::Interpreted { .. });
         let checked = !info.checks.is_empty();
         let record = match checked {
             true => lock(core.records()).of(info, driver, core.handle())?,
             false => 0,
         };
+        let extents = args.extents();
         let bytes = args.pack(record);
-        let packed = PackedArgs { bytes: &bytes, record };
+        let packed = PackedArgs { bytes: &bytes, record, extents: &extents };
         // SAFETY: the caller vouches for the arguments' meaning; their layout, the launch's limits
         // and the buffers' lives and order are checked above.
         unsafe { driver.launch(core.handle(), loaded, config, packed) }
             .map_err(|error| explain_launch(error, self.device(), info))?;
-        if checked {
+        if checked || sanitized {
             lock(core.records()).launched();
         }
         Ok(())

@@ -36,7 +36,7 @@ pub(crate) struct Records {
     /// The record of each kernel, by its address.
     by_kernel: HashMap<usize, u64>,
     pending: bool,
-    failures: VecDeque<CheckFailed>,
+    failures: VecDeque<Error>,
 }
 
 impl Records {
@@ -83,14 +83,17 @@ impl Records {
             // SAFETY: a block of ours, with a record for each of its kernels.
             unsafe { driver.take_records(at, records, stream)? };
             let claimed = records.iter().zip(kernels).filter(|(record, _)| record.state != 0);
-            self.failures.extend(claimed.map(|(record, kernel)| explain(record, kernel)));
+            let failures = claimed.map(|(record, kernel)| explain(record, kernel).into());
+            self.failures.extend(failures);
         }
+        let findings = driver.take_findings(stream).into_iter();
+        self.failures.extend(findings.map(|finding| Error::Finding(Box::new(finding))));
         self.pending = false;
         Ok(())
     }
 
     /// The oldest failure, which is then forgotten.
-    pub(crate) fn take_failure(&mut self) -> Option<CheckFailed> {
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
         self.failures.pop_front()
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::device::Device;
 use crate::driver::{Driver, Handle};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::records::Records;
 use crate::sync::lock;
@@ -45,7 +45,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`Error::CheckFailed`] if a check failed in a kernel of this stream: the first failure of
-    /// each kernel, one a call, each once. Else the driver's error.
+    /// each kernel, one a call, each once; on the interpreter [`Error::Finding`] in the same way. Else the driver's error.
     pub fn synchronize(&self) -> Result<()> {
         self.core.finish()?;
         self.core.take_failure()
@@ -141,7 +141,7 @@ impl StreamCore {
     /// The oldest failure put aside, which is then forgotten.
     pub(crate) fn take_failure(&self) -> Result<()> {
         match lock(&self.records).take_failure() {
-            Some(failure) => Err(Error::from(failure)),
+            Some(failure) => Err(failure),
             None => Ok(()),
         }
     }

@@ -37,4 +37,12 @@ impl Error {
             _ => None,
         }
     }
+
+    /// What the interpreter found, if that is what this is.
+    pub fn finding(&self) -> Option<&kernelsmith_runtime::Finding> {
+        match self {
+            Error::Runtime(error) => error.finding(),
+            _ => None,
+        }
+    }
 }

@@ -12,7 +12,7 @@ use kernelsmith_codegen_cpu as cpu;
 use kernelsmith_codegen_ptx as ptx;
 use kernelsmith_ir::passes::prepare;
 use kernelsmith_ir::target::{Gfx, Ptx};
-use kernelsmith_ir::{Kernel, Target};
+use kernelsmith_ir::{Kernel, Target, legal, verify};
 
 use crate::error::{Error, Result};
 
@@ -172,6 +172,12 @@ pub(crate) fn prepared(
         })?);
     }
     prepare(&kernel, target).map_err(failed(&kernel, target))
+}
+
+/// Checks that a kernel keeps the rules of the IR and that a target has what it uses.
+pub(crate) fn checked(kernel: &Kernel, target: &Target) -> Result<()> {
+    verify(kernel).map_err(failed(kernel, target))?;
+    legal::check(kernel, target).map_err(failed(kernel, target))
 }
 
 /// The block size that [`prepared`] gave a kernel for the CPU.

@@ -16,7 +16,7 @@ use crate::device::{Device, DeviceInfo, DeviceKind};
 use crate::limits::DeviceLimits;
 
 use crate::driver::Handle;
-use driver::CpuDriver;
+pub(crate) use driver::CpuDriver;
 
 /// Opens the CPU.
 pub(crate) fn open() -> Device {

@@ -12,6 +12,7 @@ pub use available::{Availability, Present, Unavailable};
 
 use crate::driver::{Driver, Handle, Staging};
 use crate::error::{Error, Result};
+use crate::interpreter;
 use crate::limits::DeviceLimits;
 use crate::stream::{Stream, StreamCore};
 use crate::sync::lock;
@@ -25,6 +26,8 @@ pub enum DeviceKind {
     Cuda,
     /// An AMD GPU, through HIP.
     Hip,
+    /// No hardware: kernels are interpreted, and what is wrong in them is found.
+    Interpreter,
 }
 
 impl fmt::Display for DeviceKind {
@@ -33,6 +36,7 @@ impl fmt::Display for DeviceKind {
             DeviceKind::Cpu => "CPU",
             DeviceKind::Cuda => "CUDA",
             DeviceKind::Hip => "HIP",
+            DeviceKind::Interpreter => "interpreter",
         })
     }
 }
@@ -67,14 +71,36 @@ struct DeviceInner {
 
 impl Device {
     /// The fastest device here: the first CUDA device, else the first HIP device, else the CPU.
-    /// [`Device::available`] says why one is missing.
+    /// [`Device::available`] says why one is missing. With `KERNELSMITH_SANITIZE=1` in the
+    /// environment, [`Device::interpreter`].
     pub fn best() -> Device {
+        if let Some(target) = interpreter::asked_for() {
+            return Device::interpreter_for(target);
+        }
         Device::cuda(0).or_else(|_| Device::hip(0)).unwrap_or_else(|_| Device::cpu())
     }
 
-    /// The CPU, which is always here.
+    /// The CPU, which is always here. With `KERNELSMITH_SANITIZE=1` in the environment,
+    /// [`Device::interpreter`].
     pub fn cpu() -> Device {
-        open::cpu()
+        match interpreter::asked_for() {
+            Some(target) => Device::interpreter_for(target),
+            None => open::cpu(),
+        }
+    }
+
+    /// The interpreter: it runs any kernel, slowly, and finds what is wrong in it. Findings come
+    /// back from `synchronize` as [`Error::Finding`]. Kernels are staged for NVIDIA's Hopper, so
+    /// that those with tensor cores and asynchronous copies run; see
+    /// [`Device::interpreter_for`].
+    pub fn interpreter() -> Device {
+        Device::interpreter_for(interpreter::TARGET)
+    }
+
+    /// The interpreter, for kernels staged for a target: with its operations, limits and number of
+    /// lanes in a warp.
+    pub fn interpreter_for(target: Target) -> Device {
+        open::interpreter(target)
     }
 
     /// A CUDA device.
@@ -210,7 +236,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DeviceInfo { kind, index, name, target, .. } = &self.0.info;
         match kind {
-            DeviceKind::Cpu => write!(f, "{kind} ({name})"),
+            DeviceKind::Cpu | DeviceKind::Interpreter => write!(f, "{kind} ({name})"),
             _ => write!(f, "{kind} {index} ({name}, {target})"),
         }
     }

@@ -6,12 +6,26 @@ use std::sync::{Mutex, OnceLock};
 use super::{Device, DeviceKind};
 use crate::error::{Error, Result};
 use crate::sync::lock;
-use crate::{cpu, cuda, hip};
+use kernelsmith_ir::Target;
+
+use crate::{cpu, cuda, hip, interpreter};
 
 /// The CPU.
 pub(super) fn cpu() -> Device {
     static CPU: OnceLock<Device> = OnceLock::new();
     CPU.get_or_init(cpu::open).clone()
+}
+
+/// The interpreter for a target.
+pub(super) fn interpreter(target: Target) -> Device {
+    static OPEN: OnceLock<Mutex<Vec<Device>>> = OnceLock::new();
+    let mut devices = lock(OPEN.get_or_init(Mutex::default));
+    if let Some(device) = devices.iter().find(|device| *device.target() == target) {
+        return device.clone();
+    }
+    let device = interpreter::open(target, devices.len() as u32);
+    devices.push(device.clone());
+    device
 }
 
 /// A CUDA device.

@@ -12,6 +12,7 @@ mod staging;
 use std::ffi::c_void;
 
 use kernelsmith_ir::check::ErrorRecord;
+use kernelsmith_ir::interp::Finding;
 
 use crate::compile::Loaded;
 use crate::error::Result;
@@ -42,6 +43,8 @@ pub(crate) struct PackedArgs<'a> {
     pub bytes: &'a [u8],
     /// The address of the [`ErrorRecord`]: the last 8 bytes of `bytes`.
     pub record: u64,
+    /// By parameter, how many bytes a pointer may reach.
+    pub extents: &'a [Option<u64>],
 }
 
 impl<'a> PackedArgs<'a> {
@@ -170,5 +173,10 @@ pub(crate) trait Driver: Send + Sync {
             unsafe { self.zero(at + (i * size) as u64, size, stream)? };
         }
         Ok(())
+    }
+
+    /// What was found wrong in the stream's launches since it was last asked for.
+    fn take_findings(&self, _stream: Handle) -> Vec<Finding> {
+        Vec::new()
     }
 }

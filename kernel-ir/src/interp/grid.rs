@@ -1,0 +1,66 @@
+//! Whose turn it is.
+
+use super::block::Block;
+use super::memory::Memory;
+use super::program::Program;
+use super::thread::{Run, State};
+use super::world::World;
+use super::{Launch, Outcome};
+
+/// Blocks that run at the same time at most. Enough for those that wait for each other in small
+/// grids, as all blocks of a grid may on hardware only if they all fit.
+const BLOCKS: usize = 64;
+
+/// Threads that run at the same time at most, where that is more than one block.
+const THREADS: usize = 4096;
+
+/// Registers at the same time at most, where that is more than one block: 256 MB.
+const REGISTERS: usize = 32 << 20;
+
+/// Steps of one turn at most, as a power of two. Mostly threads run until they wait; short turns
+/// show what depends on who comes first.
+const TURN: usize = 16;
+
+/// Runs every block of a grid.
+///
+/// The arguments are checked against `memory` when they are used: a pointer to nowhere is a finding
+/// like any other.
+pub fn run(program: &Program, launch: &Launch<'_>, memory: &mut Memory) -> Outcome {
+    let blocks: u64 = launch.grid.iter().map(|&n| u64::from(n)).product();
+    let threads: usize = launch.block.iter().map(|&n| n as usize).product();
+    let mut world = World::new(program, launch, memory);
+    let registers = threads * program.registers as usize;
+    let most = BLOCKS.min(THREADS / threads).min(REGISTERS / registers.max(1)).max(1);
+    let mut running: Vec<Block> = Vec::new();
+    let mut next = 0;
+    while !world.stopped {
+        while running.len() < most && next < blocks {
+            running.push(Block::new(&world, next as u32));
+            next += 1;
+        }
+        if running.is_empty() {
+            break;
+        }
+        let which = world.rng.below(running.len());
+        turn(&mut world, &mut running[which]);
+        if running[which].ready.is_empty() {
+            running.swap_remove(which);
+        }
+    }
+    world.outcome
+}
+
+/// Lets one thread of a block run for a while.
+fn turn(world: &mut World<'_>, block: &mut Block) {
+    let at = world.rng.below(block.ready.len());
+    let number = block.ready[at];
+    let thread = &mut block.threads[usize::from(number)];
+    let most = 1 << world.rng.below(TURN);
+    let mut run = Run { world, room: &mut block.room, thread };
+    run.some_copies_arrive();
+    run.steps(most);
+    if thread.state != State::Ready {
+        block.ready.swap_remove(at);
+        block.stopped(world, number);
+    }
+}

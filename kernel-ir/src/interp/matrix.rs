@@ -1,0 +1,142 @@
+//! Matrix multiplication by the lanes of a warp, and loading its factors.
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+
+use super::access::Access;
+use super::block::Block;
+use super::finding::FindingKind;
+use super::program::{Plain, Reg};
+use super::shadow::Sort;
+use super::thread::Run;
+use super::world::{Report, World};
+use crate::attr::{Attr, Const};
+use crate::loc::Loc;
+use crate::mma::{MmaShape, Operand};
+use crate::types::Scalar;
+
+/// Bytes of a row of the 8x8 matrices that `ldmatrix` loads.
+const ROW: usize = 16;
+
+impl Block {
+    /// Matrices need every lane: reports it if the block has no threads for some.
+    fn whole(&self, world: &mut World<'_>, warp: &Range<usize>, plain: &Plain, loc: Loc) -> bool {
+        let size = world.launch.warp_size as usize;
+        if warp.len() == size {
+            return true;
+        }
+        let (op, count) = (plain.op.name(), warp.len());
+        let what = format!("`{op}` needs {size} lanes, and the block has threads for {count}");
+        let (kind, who) = (FindingKind::InactiveLane, self.threads[warp.start].clock.who);
+        world.report(Report { kind, loc, who, what, other: None });
+        world.stopped = true;
+        false
+    }
+
+    /// Sums in f64, rounded once: hardware sums in an order of its own, at least as wide as f32.
+    pub(super) fn multiply(
+        &mut self,
+        world: &mut World<'_>,
+        warp: Range<usize>,
+        plain: &Plain,
+        loc: Loc,
+    ) {
+        let Attr::Mma(shape) = plain.attr else {
+            unreachable!("the kernel is verified: a multiplication has a shape")
+        };
+        if !self.whole(world, &warp, plain, loc) {
+            return;
+        }
+        let [a, b, c] = [Operand::A, Operand::B, Operand::C]
+            .map(|operand| self.matrix(&warp, shape, operand, plain.operands[operand as usize]));
+        let result = plain.results[0];
+        let (n, k) = (shape.n as usize, shape.k as usize);
+        for (lane, thread) in self.threads[warp].iter_mut().enumerate() {
+            for index in 0..result.len() {
+                let (row, column) = shape.element(Operand::C, lane as u32, index as u32);
+                let (row, column) = (row as usize, column as usize);
+                let products = (0..k).map(|l| a[row * k + l] * b[l * n + column]);
+                let sum = c[row * n + column] + products.sum::<f64>();
+                thread.regs[result.index() + index] = match shape.cd {
+                    Scalar::F32 => Const::f32(sum as f32).bits,
+                    // 2^53 is far beyond 32 products of bytes and an accumulator.
+                    ty => Const::int(ty, sum as i128).bits,
+                };
+            }
+        }
+    }
+
+    /// A whole operand, row by row.
+    fn matrix(&self, warp: &Range<usize>, shape: MmaShape, operand: Operand, reg: Reg) -> Vec<f64> {
+        let (rows, columns) = shape.extent(operand);
+        let mut matrix = vec![0.0; (rows * columns) as usize];
+        for (lane, thread) in (0..).zip(&self.threads[warp.clone()]) {
+            for index in 0..shape.fragment_len(operand) {
+                let (row, column) = shape.element(operand, lane, index);
+                let bits = thread.regs[reg.index() + index as usize];
+                matrix[(row * columns + column) as usize] = number(shape.scalar(operand), bits);
+            }
+        }
+        matrix
+    }
+
+    /// Lane `i` gives the address of row `i % 8` of matrix `i / 8`, and gets from each matrix the
+    /// two elements `2 * (i % 4)` of row `i / 4`, or of that column if transposed.
+    pub(super) fn load_matrices(
+        &mut self,
+        world: &mut World<'_>,
+        warp: Range<usize>,
+        plain: &Plain,
+        loc: Loc,
+    ) {
+        let Attr::Ldmatrix { count, trans } = plain.attr else {
+            unreachable!("the kernel is verified: a load of matrices has a count")
+        };
+        if !self.whole(world, &warp, plain, loc) {
+            return;
+        }
+        let mut rows = Vec::new();
+        for lane in 0..8 * usize::from(count) {
+            let (room, thread) = (&mut self.room, &mut self.threads[warp.start + lane]);
+            let mut run = Run { world, room, thread };
+            match run.matrix_row(plain.operands[0], loc) {
+                Some(row) => rows.push(row),
+                // Reported; without a row there is no result to go on with.
+                None => return world.stopped = true,
+            }
+        }
+        let result = plain.results[0];
+        for (lane, thread) in self.threads[warp].iter_mut().enumerate() {
+            let (row, column) = (lane / 4, lane % 4 * 2);
+            for index in 0..result.len() {
+                let (matrix, column) = (index / 2, column + index % 2);
+                let (row, column) = if trans { (column, row) } else { (row, column) };
+                thread.regs[result.index() + index] = rows[matrix * 8 + row][column].into();
+            }
+        }
+    }
+}
+
+impl Run<'_, '_> {
+    /// Reads the row that this lane gives the address of.
+    fn matrix_row(&mut self, pointer: Reg, loc: Loc) -> Option<[u16; 8]> {
+        let access = Access { pointer, bytes: ROW, align: ROW, sort: Sort::Read, loc };
+        let spot = self.reach(access)?;
+        self.touch(&spot, Sort::Read, loc);
+        let bytes = self.home(spot.home).get(spot.range());
+        Some(std::array::from_fn(|i| u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])))
+    }
+}
+
+/// An element of a factor or sum.
+fn number(ty: Scalar, bits: u64) -> f64 {
+    match ty {
+        Scalar::F16 => f16::from_bits(bits as u16).to_f64(),
+        Scalar::BF16 => bf16::from_bits(bits as u16).to_f64(),
+        // The tensor core reads the upper 19 bits (PTX ISA, "Alternate floating point data formats").
+        Scalar::TF32 => f32::from_bits(bits as u32 & !0x1FFF).into(),
+        Scalar::F32 => f32::from_bits(bits as u32).into(),
+        ty => Const { ty, bits }.as_int() as f64,
+    }
+}

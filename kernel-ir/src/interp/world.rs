@@ -1,0 +1,186 @@
+//! What all threads of a launch share: the program, global memory, and the report.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::clock::{Knowledge, Who};
+use super::finding::{Agent, Finding, FindingKind, Other};
+use super::memory::Memory;
+use super::program::Program;
+use super::rng::Rng;
+use super::shadow::Shadow;
+use super::{Launch, Outcome};
+use crate::kernel::ParamKind;
+use crate::loc::Loc;
+use crate::types::Type;
+
+/// Distinct findings after which a launch ends: who has that many wants to mend some first.
+const MOST: usize = 20;
+
+/// What a pointer parameter reaches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Global {
+    /// The buffer; none where nothing may be reached.
+    pub allocation: Option<usize>,
+    /// Where in the buffer the parameter points to.
+    pub start: usize,
+    /// Bytes from there on.
+    pub len: usize,
+    /// The absolute address.
+    pub address: u64,
+    pub writable: bool,
+    /// Index into [`World::shadows`]; none for memory that nobody can write.
+    pub shadow: Option<usize>,
+}
+
+/// Where an atomic operation synchronises: a place in memory, seen by a block or by all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Meeting {
+    /// The buffer, or the block whose shared memory it is.
+    pub memory: Where,
+    pub at: usize,
+    /// The block that alone can meet here.
+    pub block: Option<u32>,
+}
+
+/// One memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Where {
+    Buffer(usize),
+    Shared(u32),
+}
+
+pub(super) struct World<'m> {
+    pub program: &'m Program,
+    pub launch: &'m Launch<'m>,
+    pub memory: &'m mut Memory,
+    /// By parameter; none for those that are no pointers.
+    pub globals: Vec<Option<Global>>,
+    pub shadows: Vec<Shadow>,
+    pub released: HashMap<Meeting, Rc<Knowledge>>,
+    pub outcome: Outcome,
+    pub rng: Rng,
+    /// Nothing that comes after would mean anything.
+    pub stopped: bool,
+    seen: HashSet<(FindingKind, Loc, Option<Loc>)>,
+}
+
+/// What is to be reported.
+pub(super) struct Report {
+    pub kind: FindingKind,
+    pub loc: Loc,
+    pub who: Who,
+    pub what: String,
+    pub other: Option<(Who, Loc, String)>,
+}
+
+impl<'m> World<'m> {
+    pub(super) fn new(
+        program: &'m Program,
+        launch: &'m Launch<'m>,
+        memory: &'m mut Memory,
+    ) -> World<'m> {
+        let mut world = World {
+            program,
+            launch,
+            memory,
+            globals: Vec::new(),
+            shadows: Vec::new(),
+            released: HashMap::new(),
+            outcome: Outcome::default(),
+            rng: Rng::new(launch.seed),
+            stopped: false,
+            seen: HashSet::new(),
+        };
+        world.find_buffers();
+        world
+    }
+
+    /// The packed argument of a parameter.
+    pub(super) fn argument(&self, param: usize) -> u64 {
+        let kernel = self.program.kernel();
+        let (offsets, _) = kernel.param_layout();
+        let (at, size) = (offsets[param] as usize, kernel.ty(kernel.params[param].value).size());
+        let mut bytes = [0; 8];
+        let size = size.min(8) as usize;
+        bytes[..size].copy_from_slice(&self.launch.args[at..at + size]);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn find_buffers(&mut self) {
+        let kernel = self.program.kernel();
+        for (i, param) in kernel.params.iter().enumerate() {
+            if !matches!(kernel.ty(param.value), Type::Ptr(..)) {
+                self.globals.push(None);
+                continue;
+            }
+            let address = self.argument(i);
+            let found = self.memory.find(address, 0).ok();
+            let there = found.map_or(0, |(n, start)| self.memory.bytes(n).len() - start);
+            let len = self.launch.extents.get(i).copied().flatten();
+            let len = len.map_or(there, |extent| there.min(extent as usize));
+            self.globals.push(Some(Global {
+                allocation: found.map(|(number, _)| number),
+                start: found.map_or(0, |(_, start)| start),
+                len,
+                address,
+                writable: param.kind == ParamKind::Exclusive,
+                shadow: None,
+            }));
+        }
+        self.make_shadows();
+    }
+
+    /// One shadow for each buffer that some parameter may write.
+    fn make_shadows(&mut self) {
+        let mut by_buffer = HashMap::new();
+        let writable = self.globals.iter().flatten().filter(|g| g.writable);
+        for number in writable.filter_map(|g| g.allocation) {
+            by_buffer.entry(number).or_insert_with(|| {
+                let bytes = self.memory.bytes(number).len();
+                self.shadows.push(Shadow::new(bytes, self.launch.warp_size));
+                self.shadows.len() - 1
+            });
+        }
+        for global in self.globals.iter_mut().flatten() {
+            global.shadow = global.allocation.and_then(|number| by_buffer.get(&number).copied());
+        }
+    }
+
+    /// The indices of a thread.
+    pub(super) fn agent(&self, who: Who) -> Agent {
+        let split = |n: u32, [x, y, _]: [u32; 3]| [n % x, n / x % y, n / x / y];
+        Agent {
+            block: split(who.block, self.launch.grid),
+            thread: split(u32::from(who.thread), self.launch.block),
+        }
+    }
+
+    /// Notes a finding unless the same was found before.
+    pub(super) fn report(&mut self, report: Report) {
+        let Report { kind, loc, who, what, other } = report;
+        let key = (kind, loc, other.as_ref().map(|(_, loc, _)| *loc));
+        // A race is the same from both sides.
+        let mirrored = key.2.map(|other| (kind, other, Some(loc)));
+        if mirrored.is_some_and(|m| self.seen.contains(&m)) || !self.seen.insert(key) {
+            return;
+        }
+        let sources = &self.program.kernel().sources;
+        let place = |loc: Loc| sources.get(loc).map(|(f, l, c)| (f.to_owned(), l, c));
+        let finding = Finding {
+            kind,
+            kernel: self.program.kernel().name.clone(),
+            location: place(loc),
+            agent: self.agent(who),
+            what,
+            other: other.map(|(who, loc, what)| Other {
+                agent: self.agent(who),
+                location: place(loc),
+                what,
+            }),
+            seed: self.launch.seed,
+        };
+        self.outcome.findings.push(finding);
+        self.stopped |= self.outcome.findings.len() >= MOST;
+    }
+}
