@@ -9,6 +9,7 @@ use kernelsmith::codegen::{Stage, emit};
 use kernelsmith_kernels::catalog::{self, KERNELS};
 
 use crate::Outcome;
+use crate::annotate::annotate;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -24,6 +25,9 @@ pub(crate) struct Arguments {
     /// Threads of a block along x, where the kernel does not fix them.
     #[arg(long, value_name = "THREADS")]
     block: Option<u32>,
+    /// Shows the source lines that IR, PTX or assembly come from, read from this folder.
+    #[arg(long)]
+    source: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -36,6 +40,8 @@ enum StageName {
     Llvm,
     /// PTX or assembly.
     Asm,
+    /// NVIDIA's machine code (needs `ptxas` and `nvdisasm`: scripts/install-ptxas).
+    Sass,
 }
 
 impl From<StageName> for Stage {
@@ -45,7 +51,20 @@ impl From<StageName> for Stage {
             StageName::Ir => Stage::Ir,
             StageName::Llvm => Stage::Llvm,
             StageName::Asm => Stage::Asm,
+            StageName::Sass => Stage::Sass,
         }
+    }
+}
+
+/// What begins a comment in a stage's text.
+fn comment(target: &Target, stage: StageName) -> Result<&'static str, String> {
+    match (stage, target) {
+        (StageName::Llvm, _) => {
+            Err("--source goes with --stage staged, ir, asm or sass".to_owned())
+        }
+        (StageName::Asm, Target::Cpu) => Ok("#"),
+        (StageName::Asm, Target::Amdgcn(_)) => Ok(";"),
+        _ => Ok("//"),
     }
 }
 
@@ -63,6 +82,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let kernel = (entry.ir)(&arguments.target)?;
     let block = arguments.block.map(|x| [x, 1, 1]);
     let text = emit(&kernel, block, &arguments.target, arguments.stage.into())?;
+    let text = match arguments.source {
+        true => annotate(&text, comment(&arguments.target, arguments.stage)?),
+        false => text,
+    };
     // A closed pipe (`| head`) is no error of ours.
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),

@@ -1,5 +1,6 @@
 //! The `kernelsmith` command: what is here, what kernels become, what is missing.
 
+mod annotate;
 mod devices;
 mod doctor;
 mod emit;

@@ -11,6 +11,7 @@ pub mod metadata;
 
 use kernelsmith_ir::target::Gfx;
 use kernelsmith_ir::{Kernel, Target};
+use kernelsmith_llvm::emit::Lines;
 use kernelsmith_llvm::machine::Effort;
 use kernelsmith_llvm::{Machine, MachineOptions, Output, lld};
 
@@ -35,7 +36,8 @@ const PASSES: &str = "default<O2>";
 /// # Errors
 /// If the architecture lacks an operation, no LLVM is found, or code generation fails.
 pub fn compile(kernel: &Kernel, gfx: Gfx) -> Result<CodeObject, Error> {
-    let object = machine(gfx)?.compile(llvm_ir(kernel, gfx)?, PASSES, Output::Object)?;
+    let object =
+        machine(gfx)?.compile(lower::lower(kernel, gfx, Lines::Tables)?, PASSES, Output::Object)?;
     let bytes = lld::link_shared(&object)?;
     let metadata = Metadata::read(&bytes, &kernel.name)?;
     Ok(CodeObject { bytes, metadata })
@@ -46,7 +48,7 @@ pub fn compile(kernel: &Kernel, gfx: Gfx) -> Result<CodeObject, Error> {
 /// # Errors
 /// If the architecture lacks an operation.
 pub fn llvm_ir(kernel: &Kernel, gfx: Gfx) -> Result<String, Error> {
-    lower::lower(kernel, gfx)
+    lower::lower(kernel, gfx, Lines::None)
 }
 
 /// The assembly of a prepared kernel.
@@ -54,7 +56,11 @@ pub fn llvm_ir(kernel: &Kernel, gfx: Gfx) -> Result<String, Error> {
 /// # Errors
 /// As for [`compile`].
 pub fn assembly(kernel: &Kernel, gfx: Gfx) -> Result<String, Error> {
-    let text = machine(gfx)?.compile(llvm_ir(kernel, gfx)?, PASSES, Output::Assembly)?;
+    let text = machine(gfx)?.compile(
+        lower::lower(kernel, gfx, Lines::Directives)?,
+        PASSES,
+        Output::Assembly,
+    )?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

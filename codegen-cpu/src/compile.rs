@@ -3,6 +3,7 @@
 use std::env;
 
 use kernelsmith_ir::Kernel;
+use kernelsmith_llvm::emit::Lines;
 use kernelsmith_llvm::{Effort, Host, Machine, MachineOptions, Output};
 
 use crate::{Error, lower};
@@ -87,11 +88,15 @@ pub fn compile(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<CpuObject, 
 /// # Errors
 /// If the CPU lacks an operation, or no LLVM is found to ask what this machine has.
 pub fn llvm_ir(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<String, Error> {
+    lower(kernel, block, isa, Lines::None)
+}
+
+fn lower(kernel: &Kernel, block: [u32; 3], isa: Isa, lines: Lines) -> Result<String, Error> {
     let threads = block.iter().try_fold(1u32, |n, &d| n.checked_mul(d)).unwrap_or(u32::MAX);
     if threads == 0 || threads > 1024 {
         return Err(Error::Block { block });
     }
-    lower::lower(kernel, block, SYMBOL, isa.converts_half()?)
+    lower::lower(kernel, block, SYMBOL, isa.converts_half()?, lines)
 }
 
 /// The assembly of a prepared kernel.
@@ -104,7 +109,9 @@ pub fn assembly(kernel: &Kernel, block: [u32; 3], isa: Isa) -> Result<String, Er
 }
 
 fn generate(kernel: &Kernel, block: [u32; 3], isa: Isa, output: Output) -> Result<Vec<u8>, Error> {
-    let ir = llvm_ir(kernel, block, isa)?;
+    // Objects are loaded into this process, where no tool would read line tables.
+    let lines = if output == Output::Assembly { Lines::Directives } else { Lines::None };
+    let ir = lower(kernel, block, isa, lines)?;
     Ok(machine(isa)?.compile(ir, PASSES, output)?)
 }
 

@@ -52,6 +52,7 @@ fn code_can_be_looked_at_in_every_stage() {
         ("cpu", Stage::Llvm, "define void"),
         ("cpu", Stage::Asm, "kernelsmith_block"),
         ("sm_90a", Stage::Asm, ".target sm_90a"),
+        ("sm_90a", Stage::Sass, "STG"),
         ("gfx942", Stage::Llvm, "amdgpu_kernel"),
         ("gfx942", Stage::Asm, "s_endpgm"),
     ] {
@@ -64,4 +65,21 @@ fn code_can_be_looked_at_in_every_stage() {
     let kernel = (entry.ir)(&target).unwrap();
     let error = emit(&kernel, None, &target, Stage::Llvm).unwrap_err();
     assert!(error.to_string().contains("without LLVM"), "{error}");
+}
+
+/// Debuggers and profilers find the user's lines: NVIDIA's disassembler in the line table of the
+/// machine code, everyone else in the assembly.
+#[test]
+fn code_knows_its_lines() {
+    for (name, stage, comment) in [
+        ("sm_90a", Stage::Sass, "saxpy.rs\", line "),
+        ("sm_90a", Stage::Asm, ".loc"),
+        ("gfx942", Stage::Asm, ".loc"),
+        ("cpu", Stage::Asm, ".loc"),
+    ] {
+        let target: Target = name.parse().unwrap();
+        let kernel = (kernelsmith_kernels::catalog::find("saxpy").unwrap().ir)(&target).unwrap();
+        let text = emit(&kernel, None, &target, stage).unwrap();
+        assert!(text.contains("saxpy.rs") && text.contains(comment), "{name}\n{text}");
+    }
 }

@@ -59,6 +59,7 @@ impl Lowering<'_> {
             }
         }
         self.start(&join);
+        self.w.at(inst.loc);
         if from.is_empty() {
             self.w.line("unreachable");
             // What follows is never reached, but must be well-formed.
@@ -93,6 +94,7 @@ impl Lowering<'_> {
         }
         let target = self.targets.remove(&label).expect("inserted above");
         self.start(&exit);
+        self.w.at(inst.loc);
         if target.breaks.is_empty() {
             self.w.line("unreachable");
             let dead = self.w.label("dead");

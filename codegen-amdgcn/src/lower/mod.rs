@@ -14,7 +14,7 @@ use std::fmt::Write;
 
 use kernelsmith_ir::target::Gfx;
 use kernelsmith_ir::{Inst, Kernel, Label, Param, ParamKind, Space, Type, Value};
-use kernelsmith_llvm::emit::{Writer, llvm_type};
+use kernelsmith_llvm::emit::{Lines, Writer, llvm_type};
 
 use crate::Error;
 
@@ -60,7 +60,7 @@ fn memory_text(ty: Type) -> String {
 }
 
 /// The whole module.
-pub fn lower(kernel: &Kernel, gfx: Gfx) -> Result<String, Error> {
+pub fn lower(kernel: &Kernel, gfx: Gfx, lines: Lines) -> Result<String, Error> {
     let mut lowering = Lowering {
         kernel,
         gfx,
@@ -71,6 +71,7 @@ pub fn lower(kernel: &Kernel, gfx: Gfx) -> Result<String, Error> {
         checks: 0,
         record: "%record".to_owned(),
     };
+    lowering.w.number_lines(lines, &kernel.sources);
     lowering.entry();
     lowering.region(&kernel.body)?;
     Ok(lowering.module())
@@ -160,9 +161,10 @@ impl Lowering<'_> {
         });
         writeln!(
             out,
-            "\ndefine amdgpu_kernel void @{}({}) #0 {{\n{}}}\n",
+            "\ndefine amdgpu_kernel void @{}({}) #0{} {{\n{}}}\n",
             kernel.name,
             params.join(", "),
+            self.w.function_lines(),
             self.w.body
         )
         .expect("writing to a string");
@@ -170,12 +172,12 @@ impl Lowering<'_> {
         writeln!(
             out,
             "\nattributes #0 = {{ \"amdgpu-flat-work-group-size\"=\"{},{}\" \
-             \"uniform-work-group-size\"=\"true\" }}\n\
-             !llvm.module.flags = !{{!0}}\n\
-             !0 = !{{i32 1, !\"amdhsa_code_object_version\", i32 500}}",
+             \"uniform-work-group-size\"=\"true\" }}",
             threads.0, threads.1
         )
         .expect("writing to a string");
+        let version = "i32 1, !\"amdhsa_code_object_version\", i32 500";
+        out.push_str(&self.w.metadata(&kernel.name, &kernel.sources, &[version]));
         out
     }
 }

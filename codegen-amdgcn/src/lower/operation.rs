@@ -17,6 +17,7 @@ const GROUP_SIZES: u32 = 12;
 impl Lowering<'_> {
     pub(super) fn inst(&mut self, inst: &Inst) -> Result<(), Error> {
         use Opcode::*;
+        self.w.at(inst.loc);
         match inst.op {
             If => return self.branch(inst),
             For | Loop | Block => match inst.attr {

@@ -180,6 +180,7 @@ impl Lowering<'_> {
             return Ok(false);
         }
         self.w.begin_block(&join);
+        self.w.at(inst.loc);
         self.mask = match &mask_slot {
             Some(slot) => Some(self.load_mask(slot)),
             None => before,
@@ -223,6 +224,8 @@ impl Lowering<'_> {
                 self.w.line(format!("br label %{skip}"));
             }
             self.w.begin_block(&skip);
+            self.w.at(inst.loc);
+            self.w.at(inst.loc);
             self.idle = idle;
             sides.push((merges, end_mask));
         }
@@ -284,6 +287,7 @@ impl Lowering<'_> {
         self.idle = idle;
         self.targets.remove(&label);
         self.w.begin_block(&exit);
+        self.w.at(inst.loc);
         if !reached {
             self.w.line("unreachable");
             return Ok(false);
@@ -408,6 +412,7 @@ impl Lowering<'_> {
             self.w.line(format!("br label %{next}"));
         }
         self.w.begin_block(&next);
+        self.w.at(inst.loc);
         if let Some(counter) = &counter {
             let iv = self.values[&region.args[0]].clone();
             let stepped = self.step(&iv, counter);
@@ -470,6 +475,7 @@ impl Lowering<'_> {
         self.w.begin_block(&body);
         self.region(region)?;
         self.w.begin_block(&next);
+        self.w.at(inst.loc);
         let stepped = self.w.value(format!("add {text} {iv}, 1"));
         self.put(counter, &Lanes::Uniform(stepped));
         self.w.line(format!("br label %{head}"));

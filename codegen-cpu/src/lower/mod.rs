@@ -24,7 +24,7 @@ use std::fmt::Write;
 
 use kernelsmith_ir::passes::uniformity::{Level, Uniformity};
 use kernelsmith_ir::{Inst, Kernel, Label, Scalar, Target, Type, Value};
-use kernelsmith_llvm::emit::{Writer, llvm_type};
+use kernelsmith_llvm::emit::{Lines, Writer, llvm_type};
 
 use crate::Error;
 use plan::Plan;
@@ -87,6 +87,7 @@ pub(crate) fn lower(
     block: [u32; 3],
     symbol: &str,
     half: bool,
+    lines: Lines,
 ) -> Result<String, Error> {
     let uniformity = Uniformity::analyse(kernel, &Target::Cpu, true);
     let plan = Plan::new(kernel, &uniformity, block);
@@ -111,6 +112,7 @@ pub(crate) fn lower(
         split: segment::Split::default(),
         locals: HashMap::new(),
     };
+    lowering.w.number_lines(lines, &kernel.sources);
     lowering.params();
     lowering.block_body()?;
     Ok(lowering.module(symbol))
@@ -173,11 +175,13 @@ impl Lowering<'_> {
     fn module(&self, symbol: &str) -> String {
         format!(
             "define void @{symbol}(ptr noalias readonly %args, ptr noalias %shared, ptr %record, \
-             i32 %bx, i32 %by, i32 %bz, i32 %gx, i32 %gy, i32 %gz) #0 {{\nentry:\n{}{}}}\n\n{}\n\
-             attributes #0 = {{ nounwind \"prefer-vector-width\"=\"512\" }}\n",
+             i32 %bx, i32 %by, i32 %bz, i32 %gx, i32 %gy, i32 %gz) #0{} {{\nentry:\n{}{}}}\n\n{}\n\
+             attributes #0 = {{ nounwind \"prefer-vector-width\"=\"512\" }}\n{}",
+            self.w.function_lines(),
             self.slots,
             self.w.body,
-            self.w.declarations()
+            self.w.declarations(),
+            self.w.metadata(symbol, &self.kernel.sources, &[])
         )
     }
 

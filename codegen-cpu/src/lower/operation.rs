@@ -12,6 +12,7 @@ impl Lowering<'_> {
     /// Writes an instruction. Whether control goes on after it.
     pub(super) fn inst(&mut self, inst: &Inst) -> Result<bool, Error> {
         use Opcode as O;
+        self.w.at(inst.loc);
         match inst.op {
             O::If => return self.branch(inst),
             O::For | O::Loop | O::Block => match inst.attr {

@@ -172,7 +172,7 @@ impl Nvdisasm {
         Ok(Nvdisasm { program: find("nvdisasm")? })
     }
 
-    /// The machine instructions of an assembled kernel.
+    /// The machine instructions of an assembled kernel, with the source lines they come from.
     ///
     /// # Errors
     /// The disassembler rejects the file.
@@ -180,7 +180,8 @@ impl Nvdisasm {
         let folder = tempfile::tempdir().map_err(|e| io(&self.program, e))?;
         let object = folder.path().join("k.cubin");
         std::fs::write(&object, &assembled.cubin).map_err(|e| io(&self.program, e))?;
-        let output = run(&self.program, Command::new(&self.program).arg("-c").arg(&object))?;
+        let output =
+            run(&self.program, Command::new(&self.program).args(["-c", "-g"]).arg(&object))?;
         Ok(Sass::parse(String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 }

@@ -23,6 +23,11 @@ impl Sass {
         &self.text
     }
 
+    /// The source lines in the line table, as file and line, in the order of the code.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.text.lines().filter_map(source_line)
+    }
+
     /// How often each opcode occurs, modifiers included, as in `LDG.E.128`.
     pub fn opcodes(&self) -> &BTreeMap<String, usize> {
         &self.opcodes
@@ -36,6 +41,14 @@ impl Sass {
         };
         self.opcodes.iter().filter(|(name, _)| matches(name)).map(|(_, n)| n).sum()
     }
+}
+
+/// The place in a line like `//## File "src/user.rs", line 7`.
+fn source_line(line: &str) -> Option<(&str, u32)> {
+    let rest = line.trim_start().strip_prefix("//## File \"")?;
+    let (file, rest) = rest.split_once("\", line ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((file, digits.parse().ok()?))
 }
 
 /// The opcode of a line like `/*0050*/ @!P0 LDG.E R2, desc[UR4][R2.64] ;`.

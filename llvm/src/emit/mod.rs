@@ -9,6 +9,7 @@
 mod cast;
 mod constant;
 mod half;
+mod lines;
 mod pure;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use std::fmt::Write;
 use kernelsmith_ir::Scalar;
 
 pub use constant::{constant, splat};
+pub use lines::Lines;
 
 /// Writes the body of a function.
 #[derive(Default, Debug)]
@@ -26,6 +28,11 @@ pub struct Writer {
     declarations: BTreeSet<String>,
     temporaries: u32,
     labels: u32,
+    lines: Lines,
+    /// The metadata number of the kernel's first position.
+    first_position: usize,
+    /// The metadata number of the current line.
+    position: Option<usize>,
     soft_half: bool,
     plain_extremes: bool,
 }
@@ -88,7 +95,12 @@ impl Writer {
 
     /// Writes an instruction without a result.
     pub fn line(&mut self, text: impl AsRef<str>) {
-        writeln!(self.body, "  {}", text.as_ref()).expect("writing to a string");
+        let text = text.as_ref();
+        match self.position {
+            Some(position) => writeln!(self.body, "  {text}, !dbg !{position}"),
+            None => writeln!(self.body, "  {text}"),
+        }
+        .expect("writing to a string");
     }
 
     /// Writes an instruction and gives its result.

@@ -30,6 +30,8 @@ pub enum Stage {
     Llvm,
     /// The target's assembly: PTX, AMDGCN or the CPU's.
     Asm,
+    /// NVIDIA's machine code, which `ptxas` makes of PTX; elsewhere the assembly is that.
+    Sass,
 }
 
 /// The block size of code to look at, where nobody says another.
@@ -73,6 +75,12 @@ pub fn emit(
             Err(Error::invalid("stage", "llvm", "PTX is written without LLVM: ask for ir or asm"))
         }
         (Stage::Asm, Target::Ptx(ptx)) => Ok(ptx_module(kernel, *ptx)?.text),
+        (Stage::Sass, Target::Ptx(ptx)) => sass(kernel, *ptx),
+        (Stage::Sass, _) => Err(Error::invalid(
+            "stage",
+            "sass",
+            format!("{target} is no NVIDIA target: its machine code is the stage asm"),
+        )),
         (Stage::Llvm, Target::Amdgcn(gfx)) => {
             amdgcn::llvm_ir(kernel, *gfx).map_err(failed(kernel, target))
         }
@@ -88,6 +96,16 @@ pub fn emit(
             cpu::compile::assembly(kernel, cpu_block(kernel), isa).map_err(failed(kernel, target))
         }
     }
+}
+
+fn sass(kernel: &Kernel, target: Ptx) -> Result<String> {
+    let module = ptx_module(kernel, target)?;
+    let target = Target::Ptx(target);
+    let ptxas = ptx::ptxas::Ptxas::find().map_err(failed(kernel, &target))?;
+    let nvdisasm = ptx::ptxas::Nvdisasm::find().map_err(failed(kernel, &target))?;
+    let made = ptxas.assemble(&module).map_err(failed(kernel, &target))?;
+    let listing = nvdisasm.disassemble(&made).map_err(failed(kernel, &target))?;
+    Ok(listing.text().to_owned())
 }
 
 /// Compiles a kernel and says what it takes, with blocks as for [`emit`]. For NVIDIA that needs
