@@ -14,7 +14,7 @@ const BLOCK: Option<[u32; 3]> = Some([64, 1, 1]);
 fn every_target_has_every_stage_it_should() {
     for name in TARGETS {
         let target: Target = name.parse().unwrap();
-        for stage in [Stage::Staged, Stage::Ir, Stage::Llvm, Stage::Asm] {
+        for stage in [Stage::Staged, Stage::Ir, Stage::Llvm, Stage::Asm, Stage::Sass] {
             let text = emit(&fill("fill", false), BLOCK, &target, stage);
             match (&target, stage) {
                 (Target::Ptx(_), Stage::Llvm) => {
@@ -31,6 +31,11 @@ fn every_target_has_every_stage_it_should() {
                 }
                 (Target::Amdgcn(_), Stage::Asm) => assert!(text.unwrap().contains("s_endpgm")),
                 (Target::Cpu, Stage::Asm) => assert!(text.unwrap().contains("ret")),
+                (Target::Ptx(_), Stage::Sass) => assert!(text.unwrap().contains("EXIT")),
+                (_, Stage::Sass) => {
+                    let message = text.unwrap_err().to_string();
+                    assert!(message.contains("no NVIDIA target"), "{message}");
+                }
             }
         }
     }
