@@ -18,7 +18,7 @@ use kernels::{pipelined, tiles};
 /// The arguments of `ir`: only types count, no memory is read.
 fn staged<T: Num + Default, U: Num + Default>(
     target: &Target,
-    launch: impl FnOnce(&Buffer<T>, &mut Buffer<U>) -> Result<Kernel, kernelsmith::StagingError>,
+    launch: impl FnOnce(&Buffer<T>, &mut Buffer<U>) -> Result<Kernel, kernelsmith::Error>,
 ) -> Kernel {
     let device = Device::cpu();
     let input = Buffer::<T>::zeros(&device, 1).unwrap();

@@ -15,8 +15,8 @@ use std::hash::Hash;
 use kernelsmith_ir::Kernel;
 use kernelsmith_runtime::{Args, Device, Element, LaunchConfig, Stream};
 
+use crate::Target;
 use crate::lang::stage::stage;
-use crate::{StagingError, Target};
 use id::Key;
 
 /// Anything that gives up to three extents: `256`, `(32, 8)`, `[4, 4, 4]`.
@@ -165,10 +165,14 @@ impl<'a> Launch<'a> {
     /// Stages the kernel for a target and returns its IR, before any pass.
     ///
     /// # Errors
-    /// A [`StagingError`].
-    pub fn ir(self, target: &Target) -> Result<Kernel, StagingError> {
-        let staging = self.staging.expect("set by the launch function");
-        stage(self.name, target, staging)
+    /// An argument breaks a rule, or the kernel does not stage.
+    pub fn ir(self, target: &Target) -> Result<Kernel, Error> {
+        let Launch { name: kernel, staging, error, .. } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let staging = staging.expect("set by the launch function");
+        stage(kernel, target, staging).map_err(|error| Error::Staging { kernel, error })
     }
 
     /// Launches the kernel on a device's default stream and returns at once. The first launch
