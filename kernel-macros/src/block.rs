@@ -5,6 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Block, Expr, ExprBlock, Local, Pat, Stmt};
 
+use crate::cases::{Body, Tail};
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Rewriter};
@@ -12,46 +13,106 @@ use crate::scope::{Kind, Rewriter};
 impl Rewriter {
     /// A block whose end has a value (perhaps `()`), braces included.
     pub(crate) fn value_block(&mut self, block: &Block, wants: Wants) -> TokenStream {
-        self.scoped(|this| {
-            let statements = this.statements(&block.stmts, Some(wants));
-            quote_spanned!(block.span()=> { #statements })
-        })
+        self.block_with(block, Tail::Value(wants))
     }
 
     /// A block run for what it does.
     pub(crate) fn unit_block(&mut self, block: &Block) -> TokenStream {
+        self.block_with(block, Tail::Unit)
+    }
+
+    /// A block, of whose end becomes what `tail` says.
+    pub(crate) fn block_with(&mut self, block: &Block, tail: Tail<'_>) -> TokenStream {
         self.scoped(|this| {
-            let statements = this.statements(&block.stmts, None);
+            let statements = this.statements(&block.stmts, tail);
             quote_spanned!(block.span()=> { #statements })
         })
     }
 
-    /// The statements of a block; the last expression is its value if `tail` says so.
-    pub(crate) fn statements(&mut self, stmts: &[Stmt], tail: Option<Wants>) -> TokenStream {
+    /// The statements of a block; `tail` says what becomes of the last expression.
+    pub(crate) fn statements(&mut self, stmts: &[Stmt], tail: Tail<'_>) -> TokenStream {
         let mut out = TokenStream::new();
         for (i, stmt) in stmts.iter().enumerate() {
             let last = i + 1 == stmts.len();
-            out.extend(match stmt {
-                Stmt::Local(local) => self.local(local),
-                Stmt::Item(_) | Stmt::Macro(_) => quote!(#stmt),
-                Stmt::Expr(expr, None) if last => match tail {
-                    // A block that never reaches its end has no value to find a type for.
-                    Some(wants) if has_value(expr) && !expr_diverges(expr) => {
-                        self.expr(expr, wants)
+            match stmt {
+                Stmt::Local(local) => match self.diverging(local) {
+                    // What follows is a case of the pattern.
+                    Some((pat, value, otherwise)) => {
+                        out.extend(self.let_else(&pat, value, otherwise, &stmts[i + 1..], tail));
+                        return out;
                     }
-                    _ => self.statement(expr),
+                    None => out.extend(self.local(local)),
                 },
-                Stmt::Expr(expr, _) => self.statement(expr),
-            });
+                Stmt::Item(item) => out.extend(self.item(item)),
+                Stmt::Macro(stmt) if last && stmt.semi_token.is_none() => {
+                    let call = syn::ExprMacro { attrs: Vec::new(), mac: stmt.mac.clone() };
+                    out.extend(self.tail(&Expr::Macro(call), tail));
+                    return out;
+                }
+                Stmt::Macro(stmt) => {
+                    let call = self.macro_call(&stmt.mac);
+                    out.extend(quote_spanned!(stmt.span()=> #call;));
+                }
+                Stmt::Expr(expr, None) if last => out.extend(self.tail(expr, tail)),
+                Stmt::Expr(expr, _) => out.extend(self.statement(expr)),
+            }
+        }
+        // A block that never reaches its end has no value to find a type for.
+        let ends = match stmts.last() {
+            Some(Stmt::Expr(_, None)) => true,
+            Some(Stmt::Expr(e, Some(_))) => expr_diverges(e),
+            _ => false,
+        };
+        if let (Tail::Body(state), false) = (tail, ends) {
+            out.extend(quote!(#state.put(());));
         }
         out
+    }
+
+    /// The last expression of a block.
+    fn tail(&mut self, expr: &Expr, tail: Tail<'_>) -> TokenStream {
+        if expr_diverges(expr) {
+            return self.statement(expr);
+        }
+        match tail {
+            Tail::Value(wants) if has_value(expr) => self.expr(expr, wants),
+            Tail::Body(state) if has_value(expr) => {
+                self.branch(state, Body::Expr(expr), Wants::Value)
+            }
+            Tail::Body(state) => {
+                let tokens = self.statement(expr);
+                quote_spanned!(expr.span()=> #tokens #state.put(());)
+            }
+            _ => self.statement(expr),
+        }
+    }
+
+    /// The pattern, value and other branch of a `let else`.
+    fn diverging<'a>(&mut self, local: &'a Local) -> Option<(Pat, &'a Expr, &'a Expr)> {
+        let init = local.init.as_ref()?;
+        let (_, otherwise) = init.diverge.as_ref()?;
+        if let Pat::Type(typed) = &local.pat {
+            self.error(typed.ty.span(), "leave out the type of a `let else` in kernels");
+        }
+        Some((local.pat.clone(), &init.expr, otherwise))
+    }
+
+    /// An item within a function. Functions are device functions, unless they say what they are.
+    fn item(&mut self, item: &syn::Item) -> TokenStream {
+        match item {
+            syn::Item::Fn(f) if f.sig.constness.is_none() && f.attrs.is_empty() => {
+                crate::device::expand(Default::default(), quote!(#f))
+                    .unwrap_or_else(|error| self.note(error))
+            }
+            other => quote!(#other),
+        }
     }
 
     /// An expression run for what it does.
     fn statement(&mut self, expr: &Expr) -> TokenStream {
         match expr {
             Expr::If(e) => self.if_unit(e),
-            Expr::Match(e) => self.match_unit(e),
+            Expr::Match(e) => self.match_expr(e, Tail::Unit),
             Expr::While(e) => self.while_loop(e),
             Expr::ForLoop(e) => self.for_loop(e),
             Expr::Block(e) if e.label.is_none() => self.unit_block(&e.block),
@@ -70,9 +131,6 @@ impl Rewriter {
             return self
                 .error(span, "variables of kernels are initialised where they are declared");
         };
-        if init.diverge.is_some() {
-            return self.error(span, "`let else` is not supported in kernels: use `match`");
-        }
         let (mut pat, ty) = match &local.pat {
             Pat::Type(typed) => ((*typed.pat).clone(), Some((*typed.ty).clone())),
             pat => (pat.clone(), None),
@@ -95,10 +153,8 @@ impl Rewriter {
         let value = self.expr(&init.expr, wants);
         let mutable = self.bind(&mut pat);
         let ty = ty.map(|ty| self.types.staged(&ty));
-        for name in &mutable {
-            self.declare(name, Kind::Variable);
-        }
         if let (true, Some(name)) = (simple_mut, mutable.first()) {
+            self.declare(name, Kind::Variable);
             let text = name.to_string();
             return match ty {
                 Some(ty) => quote_spanned!(span=>
@@ -107,12 +163,8 @@ impl Rewriter {
             };
         }
         let ty = ty.map(|ty| quote!(: #ty));
-        let variables = mutable.iter().map(|name| {
-            let text = name.to_string();
-            quote_spanned!(name.span()=> let #name = #m::var(#text, #name);)
-        });
-        let variables: Vec<_> = variables.collect();
-        quote_spanned!(span=> let #pat #ty = #value; #(#variables)*)
+        let variables = self.variables(&mutable);
+        quote_spanned!(span=> let #pat #ty = #value; #variables)
     }
 
     /// A named closure. It is of the host and shares the variables it names, so that its `mut` only
@@ -154,16 +206,10 @@ impl Rewriter {
     pub(crate) fn block_expr(&mut self, e: &ExprBlock, wants: Wants) -> TokenStream {
         let Some(label) = &e.label else { return self.value_block(&e.block, wants) };
         let m = library(e.span());
-        let wants = wants.joined();
         let state = self.enter(Some(label), true);
-        let body = self.value_block(&e.block, wants);
+        let body = self.block_with(&e.block, Tail::Body(&state));
         self.targets.pop();
-        let end = if diverges(&e.block) {
-            quote!({ #body; #state.end() })
-        } else {
-            quote!({ let __ks_value = #body; #state.end_with(__ks_value) })
-        };
-        quote_spanned!(e.span()=> { let #state = #m::Body::begin(); #end })
+        quote_spanned!(e.span()=> { let #state = #m::Body::begin(); #body #state.end() })
     }
 }
 

@@ -13,26 +13,27 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Expr, Token};
 
+use crate::cases::{Body, Tail};
+use crate::device;
 use crate::library;
 use crate::literal::Wants;
-use crate::place::variable;
+use crate::place::{slice_range, variable};
 use crate::scope::{Kind, Return, Rewriter};
 
 impl Rewriter {
     pub(crate) fn closure(&mut self, e: &syn::ExprClosure) -> TokenStream {
         let moved = self.moved(e);
         let targets = std::mem::take(&mut self.targets);
-        let returns = std::mem::replace(&mut self.returns, Return::Closure);
+        let state = device::has_return(&e.body).then(|| self.fresh("body"));
+        let returns = self.returns.clone();
+        if let Some(state) = &state {
+            self.returns = Return::Device(state.clone());
+        }
         let tokens = self.scoped(|this| {
-            let mut params = Vec::new();
+            let (mut params, mut mutable) = (Vec::new(), Vec::new());
             for input in &e.inputs {
                 let mut input = input.clone();
-                if let Some(name) = this.bind(&mut input).first() {
-                    this.error(
-                        name.span(),
-                        "parameters of closures are immutable in kernels: bind a `let mut` inside",
-                    );
-                }
+                mutable.extend(this.bind(&mut input));
                 params.push(match &input {
                     syn::Pat::Type(typed) => {
                         let (pat, ty) = (&typed.pat, this.types.staged(&typed.ty));
@@ -48,10 +49,20 @@ impl Rewriter {
                     quote!(#arrow #ty)
                 }
             };
-            let mut body = this.expr(&e.body, Wants::Value);
-            if !output.is_empty() && !matches!(*e.body, Expr::Block(_)) {
-                body = quote!({ #body });
-            }
+            let variables = this.variables(&mutable);
+            let body = match &state {
+                None => this.expr(&e.body, Wants::Value),
+                Some(state) => {
+                    let m = library(e.body.span());
+                    let body = this.case_body(Body::Expr(&e.body), Tail::Body(state));
+                    quote!(let #state = #m::Body::begin(); #body #state.end())
+                }
+            };
+            let plain = matches!(*e.body, Expr::Block(_)) || output.is_empty();
+            let body = match state.is_none() && mutable.is_empty() && plain {
+                true => body,
+                false => quote!({ #variables #body }),
+            };
             let capture = &e.capture;
             quote_spanned!(e.span()=> #capture |#(#params),*| #output #body)
         });
@@ -80,6 +91,11 @@ impl Rewriter {
 
     /// `&x`, `&mut x` outside of arguments.
     pub(crate) fn reference(&mut self, e: &syn::ExprReference) -> TokenStream {
+        if let Expr::Index(index) = &*e.expr
+            && let Some(range) = slice_range(&index.index)
+        {
+            return self.slice(index, range);
+        }
         if e.mutability.is_some() && self.place(&e.expr).is_some() {
             return self.error(
                 e.span(),
@@ -88,9 +104,9 @@ impl Rewriter {
             );
         }
         if e.mutability.is_some()
-            && let Some(name) = self.comptime(&e.expr)
+            && let Some(place) = self.comptime(&e.expr)
         {
-            return quote_spanned!(e.span()=> #name.get_mut());
+            return quote_spanned!(e.span()=> &mut #place);
         }
         let (mutability, inner) = (&e.mutability, self.expr(&e.expr, Wants::Operand));
         quote_spanned!(e.span()=> &#mutability #inner)
@@ -102,7 +118,7 @@ impl Rewriter {
         match argument {
             Expr::Reference(e) if e.mutability.is_some() => match &*e.expr {
                 inner if let Some(place) = self.place(inner) => Some(place),
-                Expr::Index(index) => {
+                Expr::Index(index) if slice_range(&index.index).is_none() => {
                     let base = self.base(&index.expr);
                     let index = self.expr(&index.index, Wants::Operand);
                     Some(quote_spanned!(argument.span()=> #m::slot(&#base, #index)))

@@ -3,11 +3,13 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprIf, Ident, Label};
+use syn::{Block, Expr, ExprIf, Ident, Label};
 
-use crate::join::{Spelling, spelling};
+use crate::cases::{Body, Tail};
+use crate::join::{Spelling, spelling, stored_wants};
 use crate::library;
 use crate::literal::Wants;
+use crate::pattern::{is_refutable, is_testable, of_some};
 use crate::scope::{Kind, Return, Rewriter, Target};
 
 impl Rewriter {
@@ -16,7 +18,7 @@ impl Rewriter {
         let span = e.span();
         let m = library(e.cond.span());
         if let Expr::Let(condition) = &*e.cond {
-            return self.if_let(e, condition, None);
+            return self.if_let(e, condition, Tail::Unit);
         }
         let condition = self.expr(&e.cond, Wants::Operand);
         let flow = self.fresh("if");
@@ -45,12 +47,12 @@ impl Rewriter {
         let wants = wants.joined();
         let Some((_, otherwise)) = &e.else_branch else { return self.if_unit(e) };
         if let Expr::Let(condition) = &*e.cond {
-            return self.if_let(e, condition, Some(wants));
+            return self.if_let(e, condition, Tail::Value(wants));
         }
         let condition = self.expr(&e.cond, Wants::Operand);
         let (flow, merge) = (self.fresh("if"), self.fresh("merge"));
-        let then = self.branch_block(&merge, &e.then_branch, wants);
-        let otherwise = self.branch(&merge, otherwise, wants);
+        let then = self.branch(&merge, Body::Block(&e.then_branch), wants);
+        let otherwise = self.branch(&merge, Body::Expr(otherwise), wants);
         let begin = quote_spanned!(e.cond.span()=> #m::Condition::begin(#condition));
         quote_spanned!(e.span()=> {
             let #flow = #begin;
@@ -60,41 +62,6 @@ impl Rewriter {
             #flow.end();
             #merge.take()
         })
-    }
-
-    /// `if let`: decided while staging, so it stays Rust's.
-    fn if_let(&mut self, e: &ExprIf, condition: &syn::ExprLet, tail: Option<Wants>) -> TokenStream {
-        let scrutinee = self.expr(&condition.expr, Wants::Operand);
-        let mut pat = (*condition.pat).clone();
-        let then = self.scoped(|this| {
-            this.host_pattern(&mut pat);
-            match tail {
-                Some(wants) => this.value_block(&e.then_branch, wants),
-                None => this.unit_block(&e.then_branch),
-            }
-        });
-        let otherwise = e.else_branch.as_ref().map(|(_, other)| {
-            let tokens = match (tail, &**other) {
-                (Some(wants), other) => self.expr(other, wants),
-                (None, Expr::If(e)) => self.if_unit(e),
-                (None, Expr::Block(e)) => self.unit_block(&e.block),
-                (None, other) => self.expr(other, Wants::Operand),
-            };
-            quote!(else { #tokens })
-        });
-        quote_spanned!(e.span()=> if let #pat = #scrutinee #then #otherwise)
-    }
-
-    /// Binds a pattern that is matched while staging.
-    pub(crate) fn host_pattern(&mut self, pat: &mut syn::Pat) {
-        for name in self.bind(pat) {
-            self.error(
-                name.span(),
-                format!(
-                    "bindings of patterns are immutable in kernels: add `let mut {name} = {name};`"
-                ),
-            );
-        }
     }
 
     /// Opens a loop or labelled block; gives the name of its state.
@@ -112,26 +79,83 @@ impl Rewriter {
 
     pub(crate) fn while_loop(&mut self, e: &syn::ExprWhile) -> TokenStream {
         let m = library(e.span());
-        if let Expr::Let(_) = &*e.cond {
-            return self.error(
-                e.cond.span(),
-                "`while let` is not supported in kernels: use `for` over a host iterator, or `loop` \
-                 with a run-time condition",
-            );
-        }
         let state = self.enter(e.label.as_ref(), false);
-        let condition = self.expr(&e.cond, Wants::Operand);
-        let body = self.unit_block(&e.body);
+        let round = match &*e.cond {
+            Expr::Let(condition) => self.while_let(&state, condition, &e.body),
+            condition => {
+                let condition = self.expr(condition, Wants::Operand);
+                let test = quote_spanned!(e.cond.span()=> #state.test(#condition));
+                let body = self.unit_block(&e.body);
+                quote_spanned!(e.span()=> if !#test { break; } #body)
+            }
+        };
         self.targets.pop();
-        let test = quote_spanned!(e.cond.span()=> #state.test(#condition));
         quote_spanned!(e.span()=> {
             let mut #state = #m::While::begin();
             loop {
-                if !#test { break; }
-                #body
+                #round
                 if !#state.again() { break; }
             }
             #state.end();
+        })
+    }
+
+    /// One round of `while let`.
+    fn while_let(&mut self, state: &Ident, condition: &syn::ExprLet, body: &Block) -> TokenStream {
+        let span = condition.span();
+        let m = library(condition.expr.span());
+        let value = self.expr(&condition.expr, Wants::Operand);
+        let pat = &*condition.pat;
+        if let Some(inner) = of_some(pat).filter(|p| !is_refutable(p)) {
+            let mut inner = inner.clone();
+            return self.scoped(|this| {
+                let mutable = this.bind(&mut inner);
+                let variables = this.variables(&mutable);
+                let body = this.unit_block(body);
+                let next = quote_spanned!(condition.expr.span()=>
+                    #m::OptionLike::test(#value, &mut #state));
+                quote_spanned!(span=>
+                    let ::core::option::Option::Some(#inner) = #next else { break };
+                    #variables
+                    #body
+                )
+            });
+        }
+        let name = self.fresh("match");
+        let named = quote_spanned!(span=> #name);
+        if is_testable(pat)
+            && let Some(test) = self.test(&named, pat)
+        {
+            let mut bindings = Vec::new();
+            self.bindings(&named, pat, &mut bindings);
+            return self.scoped(|this| {
+                let binds = this.bind_parts(&bindings);
+                let variables = this.bind_variables(&bindings);
+                let body = this.unit_block(body);
+                quote_spanned!(span=>
+                    let #name = #value;
+                    if !#state.test(#test) { break; }
+                    #binds
+                    #variables
+                    #body
+                )
+            });
+        }
+        let mut pat = pat.clone();
+        self.scoped(|this| {
+            let mutable = this.bind(&mut pat);
+            let variables = this.variables(&mutable);
+            let body = this.unit_block(body);
+            quote_spanned!(span=>
+                if let #pat = #value {
+                    #state.test(true);
+                    #variables
+                    #body
+                } else {
+                    #state.test(false);
+                    break;
+                }
+            )
         })
     }
 
@@ -162,29 +186,22 @@ impl Rewriter {
             if let Some(element) = &element {
                 this.declare(element, Kind::Reference);
             }
-            for name in &mutable {
-                this.declare(name, Kind::Variable);
-            }
-            let variables: Vec<_> = mutable
-                .iter()
-                .map(|name| {
-                    let text = name.to_string();
-                    quote_spanned!(name.span()=> let #name = #m::var(#text, #name);)
-                })
-                .collect();
+            let variables = this.variables(&mutable);
             let body = this.unit_block(&e.body);
-            quote!(#(#variables)* #body)
+            quote!(#variables #body)
         });
         self.targets.pop();
         let begin = quote_spanned!(e.expr.span()=> #m::for_loop(#over));
-        quote_spanned!(e.span()=> {
+        // A `match`, since what the loop goes over may borrow from temporaries.
+        quote_spanned!(e.span()=> match #begin {
             #[allow(unused_mut)]
-            let mut #state = #begin;
-            while let ::core::option::Option::Some(#item) = #state.next_item() {
-                let #pat = #item;
-                #body
+            mut #state => {
+                while let ::core::option::Option::Some(#item) = #state.next_item() {
+                    let #pat = #item;
+                    #body
+                }
+                #state.end();
             }
-            #state.end();
         })
     }
 
@@ -218,7 +235,7 @@ impl Rewriter {
         let span = e.span();
         let m = library(span);
         let how = e.expr.as_ref().map(|v| spelling(v));
-        let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
+        let value = e.expr.as_ref().map(|v| self.expr(v, stored_wants(spelling(v))));
         let Some(target) = self.target(e.label.as_ref()) else {
             return self.error(span, "`break` leaves no loop of this kernel or closure");
         };
@@ -252,7 +269,7 @@ impl Rewriter {
         let span = e.span();
         let m = library(span);
         let how = e.expr.as_ref().map(|v| spelling(v));
-        let value = e.expr.as_ref().map(|v| self.expr(v, Wants::Value));
+        let value = e.expr.as_ref().map(|v| self.expr(v, stored_wants(spelling(v))));
         match (&self.returns, value) {
             (Return::Kernel, None) => quote_spanned!(span=> #m::ret()),
             (Return::Kernel, Some(_)) => {
@@ -266,10 +283,6 @@ impl Rewriter {
                 let value = value.unwrap_or_else(|| quote!(()));
                 quote_spanned!(span=> #body.brk_with(#value))
             }
-            (Return::Closure, _) => self.error(
-                span,
-                "`return` inside a closure is not supported in kernels: use a #[device] function",
-            ),
         }
     }
 }

@@ -3,18 +3,22 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Fields, Index};
+use syn::{Data, DataEnum, DeriveInput, Fields, Index};
 
 use crate::library;
 
 pub(crate) fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     let m = library(item.ident.span());
-    let Data::Struct(data) = &item.data else {
-        return Err(syn::Error::new(
-            item.ident.span(),
-            "KernelValue is derived for structs: the fields of an enum or union are not known to \
-             be there",
-        ));
+    let data = match &item.data {
+        Data::Struct(data) => data,
+        Data::Enum(data) => return of_enum(&item, data),
+        Data::Union(_) => {
+            return Err(syn::Error::new(
+                item.ident.span(),
+                "KernelValue is derived for structs and enums: which field of a union is there is \
+                 not known",
+            ));
+        }
     };
     let (name, vis) = (&item.ident, &item.vis);
     let (impl_generics, ty_generics, where_clause) = item.generics.split_for_impl();
@@ -52,6 +56,10 @@ pub(crate) fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
     Ok(quote! {
         #places_type
 
+        impl #impl_generics #m::InKernel for #name #ty_generics #where_clause {
+            type Type = Self;
+        }
+
         impl #impl_generics #m::Staged for #name #ty_generics #where_clause {
             const LEAVES: usize = 0 #(+ #leaves)*;
             type Fields = #places #ty_generics;
@@ -72,5 +80,91 @@ pub(crate) fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
                 #places { #(#members: _place.part(#offsets),)* }
             }
         }
+    })
+}
+
+/// An enum without payload: a scalar of kernels, known by its discriminant.
+fn of_enum(item: &DeriveInput, data: &DataEnum) -> syn::Result<TokenStream> {
+    for variant in &data.variants {
+        if !matches!(variant.fields, Fields::Unit) {
+            return Err(syn::Error::new(
+                variant.fields.span(),
+                "KernelValue is derived for enums without payload: which variant's fields are there \
+                 is known only when the kernel runs; keep them in a struct beside the enum",
+            ));
+        }
+    }
+    if let Some(param) = item.generics.params.first() {
+        return Err(syn::Error::new(param.span(), "enums of kernels have no parameters"));
+    }
+    if data.variants.is_empty() {
+        return Err(syn::Error::new(item.ident.span(), "enums of kernels have variants"));
+    }
+    let (name, m) = (&item.ident, library(item.ident.span()));
+    let variants: Vec<_> = data.variants.iter().map(|v| &v.ident).collect();
+    let comparisons =
+        [(quote!(#name), quote!(#m::Val<#name>)), (quote!(#m::Val<#name>), quote!(#name))];
+    let comparisons = comparisons.into_iter().map(|(left, right)| {
+        quote! {
+            impl #m::Compare<#right> for #left {
+                type Out = #m::Val<bool>;
+                #[track_caller]
+                fn compare(self, op: #m::Opcode, rhs: #right) -> #m::Val<bool> {
+                    let (left, right): (#m::Val<#name>, #m::Val<#name>) = (self.into(), rhs.into());
+                    #m::Compare::compare(left, op, right)
+                }
+            }
+        }
+    });
+    Ok(quote! {
+        const _: () = {
+            // Discriminants are i32 in kernels.
+            #(::core::assert!(
+                #name::#variants as i128 >= i32::MIN as i128
+                    && #name::#variants as i128 <= i32::MAX as i128
+            );)*
+        };
+
+        impl #m::Element for #name {
+            const TYPE: #m::Scalar = #m::Scalar::I32;
+            fn constant(self) -> #m::Const {
+                #m::Const::int(#m::Scalar::I32, self as i128)
+            }
+        }
+
+        impl #m::InKernel for #name {
+            type Type = #m::Val<#name>;
+        }
+
+        impl #m::IntoStaged for #name {
+            type Staged = #m::Val<#name>;
+            #[track_caller]
+            fn into_staged(self) -> #m::Val<#name> {
+                self.into()
+            }
+        }
+
+        impl #m::StoredAs<#m::Val<#name>> for #name {
+            #[track_caller]
+            fn stored(self) -> #m::Val<#name> {
+                self.into()
+            }
+        }
+
+        impl<T: #m::Num> #m::CastTo<#m::Val<T>> for #name {
+            #[track_caller]
+            fn cast_to(self) -> #m::Val<T> {
+                #m::cast(#m::Val::<#name>::from(self))
+            }
+        }
+
+        impl #m::Compare<#name> for #name {
+            type Out = bool;
+            fn compare(self, op: #m::Opcode, rhs: #name) -> bool {
+                #m::compare_host(op, &(self as i128), &(rhs as i128))
+            }
+        }
+
+        #(#comparisons)*
     })
 }

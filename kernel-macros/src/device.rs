@@ -5,9 +5,10 @@ use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{FnArg, Ident, ImplItem, ItemFn, ItemImpl, Pat, Signature, Type};
+use syn::{FnArg, Ident, ImplItem, ItemFn, ItemImpl, ItemTrait, Pat, Signature, TraitItem, Type};
 
 use crate::block::is_comptime;
+use crate::cases::Tail;
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Return, Rewriter};
@@ -48,16 +49,91 @@ pub(crate) fn expand(options: Options, item: TokenStream) -> syn::Result<TokenSt
     if let Ok(function) = syn::parse2::<ItemFn>(item.clone()) {
         return function_item(&options, &function);
     }
-    let block = syn::parse2::<ItemImpl>(item.clone()).map_err(|_| {
-        syn::Error::new_spanned(&item, "#[device] goes on a function or an `impl` block")
-    })?;
+    let other = syn::parse2::<syn::Item>(item.clone())?;
     if options.host.is_some() {
-        return Err(syn::Error::new(
-            block.impl_token.span,
-            "`host` goes on functions, not on `impl` blocks",
+        return Err(syn::Error::new_spanned(
+            first(&item),
+            "`host` goes on functions, not on `impl` blocks and traits",
         ));
     }
-    impl_block(block)
+    match other {
+        syn::Item::Impl(block) => impl_block(block),
+        syn::Item::Trait(definition) => trait_definition(definition),
+        _ => Err(syn::Error::new_spanned(
+            first(&item),
+            "#[device] goes on a function, an `impl` block or a trait",
+        )),
+    }
+}
+
+/// The first token, at which an error about the whole item is told.
+fn first(item: &TokenStream) -> Option<proc_macro2::TokenTree> {
+    item.clone().into_iter().next()
+}
+
+/// A trait whose methods are device functions.
+fn trait_definition(definition: ItemTrait) -> syn::Result<TokenStream> {
+    let ItemTrait { attrs, vis, ident, generics, supertraits, items, unsafety, .. } = &definition;
+    let mut types = Types::default();
+    types.add(generics);
+    let (params, where_clause) = types.generics(generics);
+    let params = if params.is_empty() { quote!() } else { quote!(<#(#params),*>) };
+    let colon = (!supertraits.is_empty()).then(|| quote!(:));
+    let mut out = Vec::new();
+    for item in items {
+        out.push(match item {
+            TraitItem::Fn(f) => {
+                let attrs = &f.attrs;
+                match &f.default {
+                    Some(block) => {
+                        let (staged, allow) = (staged_function(&types, &f.sig, block)?, allowed());
+                        quote!(#(#attrs)* #allow #staged)
+                    }
+                    None => {
+                        let signature = declaration(&types, &f.sig);
+                        quote!(#(#attrs)* #signature;)
+                    }
+                }
+            }
+            other => quote!(#other),
+        });
+    }
+    Ok(quote! {
+        #(#attrs)* #vis #unsafety trait #ident #params #colon #supertraits #where_clause { #(#out)* }
+    })
+}
+
+/// The signature of a function without a body.
+fn declaration(outer: &Types, sig: &Signature) -> TokenStream {
+    let mut types = outer.clone();
+    types.add(&sig.generics);
+    let inputs = sig.inputs.iter().map(|input| match input {
+        FnArg::Receiver(receiver) => quote!(#receiver),
+        FnArg::Typed(typed) => {
+            let pat = &typed.pat;
+            let ty = match (is_comptime(&typed.attrs), &typed.ty) {
+                (true, ty) => quote!(#ty),
+                (false, ty) => types.staged(ty),
+            };
+            quote_spanned!(typed.span()=> #pat: #ty)
+        }
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let output = output(&types, sig);
+    let (generics, where_clause) = types.generics(&sig.generics);
+    let generics = if generics.is_empty() { quote!() } else { quote!(<#(#generics),*>) };
+    let Signature { unsafety, ident, .. } = sig;
+    quote_spanned!(sig.span()=> #unsafety fn #ident #generics (#(#inputs),*) #output #where_clause)
+}
+
+fn output(types: &Types, sig: &Signature) -> TokenStream {
+    match &sig.output {
+        syn::ReturnType::Default => quote!(),
+        syn::ReturnType::Type(arrow, ty) => {
+            let ty = types.staged(ty);
+            quote!(#arrow #ty)
+        }
+    }
 }
 
 fn function_item(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
@@ -114,20 +190,29 @@ fn allowed() -> TokenStream {
 }
 
 /// Whether a body has a `return` of its own.
-fn has_return(block: &syn::Block) -> bool {
-    struct Finder(bool);
-    impl<'a> Visit<'a> for Finder {
-        fn visit_expr_return(&mut self, _: &'a syn::ExprReturn) {
-            self.0 = true;
-        }
-        fn visit_expr_closure(&mut self, _: &'a syn::ExprClosure) {}
-        fn visit_item(&mut self, _: &'a syn::Item) {}
-    }
-    let mut finder = Finder(false);
+pub(crate) fn has_return(body: &syn::Expr) -> bool {
+    let mut finder = Returns(false);
+    finder.visit_expr(body);
+    finder.0
+}
+
+/// Whether a block has a `return` of its own.
+fn block_returns(block: &syn::Block) -> bool {
+    let mut finder = Returns(false);
     finder.visit_block(block);
     finder.0
 }
 
+/// Looks for `return`.
+struct Returns(bool);
+
+impl<'a> Visit<'a> for Returns {
+    fn visit_expr_return(&mut self, _: &'a syn::ExprReturn) {
+        self.0 = true;
+    }
+    fn visit_expr_closure(&mut self, _: &'a syn::ExprClosure) {}
+    fn visit_item(&mut self, _: &'a syn::Item) {}
+}
 /// The signature and body of the staged function.
 fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::Result<TokenStream> {
     let m = library(Span::call_site());
@@ -136,7 +221,7 @@ fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::R
     }
     let mut types = outer.clone();
     types.add(&sig.generics);
-    let early = has_return(block);
+    let early = block_returns(block);
     let state = Ident::new("__ks_body", Span::mixed_site());
     let mut rewriter = Rewriter::new(types.clone(), Return::Device(state.clone()));
     let mut inputs = Vec::new();
@@ -145,26 +230,16 @@ fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::R
     for input in &sig.inputs {
         inputs.push(parameter(&mut rewriter, input, &mut entry, &mut exit));
     }
-    let output = match &sig.output {
-        syn::ReturnType::Default => quote!(),
-        syn::ReturnType::Type(arrow, ty) => {
-            let ty = types.staged(ty);
-            quote!(#arrow #ty)
-        }
-    };
-    let body = rewriter.value_block(block, Wants::Value);
+    let output = output(&types, sig);
+    let tail = if early { Tail::Body(&state) } else { Tail::Value(Wants::Value) };
+    let body = rewriter.block_with(block, tail);
     rewriter.finish()?;
     let body = match early {
         false => body,
-        true if crate::block::diverges(block) => quote!({
-            let #state = #m::Body::begin();
-            #body;
-            #state.end()
-        }),
         true => quote!({
             let #state = #m::Body::begin();
-            let __ks_value = #body;
-            #state.end_with(__ks_value)
+            #body
+            #state.end()
         }),
     };
     let body = if exit.is_empty() {

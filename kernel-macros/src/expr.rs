@@ -5,14 +5,15 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{BinOp, Expr};
 
+use crate::cases::Tail;
 use crate::library;
 use crate::literal::{self, Wants};
-use crate::place::variable;
+use crate::place::{slice_range, variable};
 use crate::scope::{Kind, Rewriter};
 
 /// Methods of the language's own numbers. They take run-time and host values alike, so that
 /// literals among their arguments stay.
-const LIBRARY_METHODS: [&str; 38] = [
+const LIBRARY_METHODS: &[&str] = &[
     "min",
     "max",
     "clamp",
@@ -26,6 +27,19 @@ const LIBRARY_METHODS: [&str; 38] = [
     "wrapping_mul",
     "wrapping_shl",
     "wrapping_shr",
+    "checked_add",
+    "checked_sub",
+    "checked_mul",
+    "checked_div",
+    "checked_rem",
+    "checked_shl",
+    "checked_shr",
+    "overflowing_add",
+    "overflowing_sub",
+    "overflowing_mul",
+    "is_multiple_of",
+    "skip",
+    "take",
     "saturating_add",
     "saturating_sub",
     "saturating_mul",
@@ -131,14 +145,15 @@ impl Rewriter {
             }
             Expr::Block(e) => self.block_expr(e, wants),
             Expr::If(e) => self.if_value(e, wants),
-            Expr::Match(e) => self.match_expr(e, wants),
+            Expr::Match(e) => self.match_expr(e, Tail::Value(wants.joined())),
             Expr::While(e) => self.while_loop(e),
             Expr::Loop(e) => self.loop_loop(e),
             Expr::ForLoop(e) => self.for_loop(e),
             Expr::Break(e) => self.break_expr(e),
             Expr::Continue(e) => self.continue_expr(e),
             Expr::Return(e) => self.return_expr(e),
-            Expr::Macro(_) | Expr::Lit(_) | Expr::Const(_) => quote!(#expr),
+            Expr::Macro(e) => self.macro_call(&e.mac),
+            Expr::Lit(_) | Expr::Const(_) => quote!(#expr),
             Expr::Try(_) => self.error(
                 span,
                 "`?` is not supported in kernels: a thread cannot return an error; use \
@@ -163,7 +178,7 @@ impl Rewriter {
             Kind::Plain => quote!(#path),
             Kind::Variable | Kind::Reference => quote_spanned!(ident.span()=> #name.get()),
             Kind::Comptime => {
-                quote_spanned!(ident.span()=> ::core::clone::Clone::clone(#name.get()))
+                quote_spanned!(ident.span()=> ::core::clone::Clone::clone(&*#name))
             }
         }
     }
@@ -209,11 +224,15 @@ impl Rewriter {
         if let Some(place) = self.place(expr) {
             return quote_spanned!(span=> #place.get());
         }
+        if let (Expr::Field(_), Some(place)) = (expr, self.comptime(expr)) {
+            return quote_spanned!(span=> ::core::clone::Clone::clone(&#place));
+        }
         match expr {
             Expr::Field(e) => {
                 let (base, member) = (self.expr(&e.base, Wants::Operand), &e.member);
                 quote_spanned!(span=> #base.#member)
             }
+            Expr::Index(e) if let Some(range) = slice_range(&e.index) => self.slice(e, range),
             Expr::Index(e) => {
                 let base = self.base(&e.expr);
                 let index = self.expr(&e.index, Wants::Operand);
@@ -224,13 +243,18 @@ impl Rewriter {
     }
 
     fn method(&mut self, e: &syn::ExprMethodCall) -> TokenStream {
-        if let Some(tokens) = self.method_on_place(e) {
+        if let Some(tokens) = self.method_on_place(e).or_else(|| self.contains(e)) {
             return tokens;
         }
-        let (method, turbofish) = (&e.method, &e.turbofish);
+        let method = &e.method;
+        let turbofish = e.turbofish.as_ref().map(|t| self.turbofish(method, t));
         let wants =
             if is_library_method(&method.to_string()) { Wants::Operand } else { Wants::Value };
-        let receiver = self.expr(&e.receiver, Wants::Operand);
+        // Rust finds out whether the method of a host variable changes it.
+        let receiver = match self.comptime(&e.receiver) {
+            Some(place) => place,
+            None => self.expr(&e.receiver, Wants::Operand),
+        };
         self.with_arguments(
             &e.args,
             wants,
@@ -297,17 +321,54 @@ impl Rewriter {
         let (Some(start), Some(end)) = (&e.start, &e.end) else {
             return self.error(e.span(), "ranges in kernels have both ends: `a..b`");
         };
-        if matches!(e.limits, syn::RangeLimits::Closed(_)) {
-            return self.error(e.span(), "write `a..b + 1`: `..=` is not supported in kernels");
-        }
+        let limits = &e.limits;
         let is_literal = |e: &Expr| matches!(e, Expr::Lit(_));
         if is_literal(start) && is_literal(end) {
             // Certainly of the host; rustc finds the type from the loop's body.
-            return quote_spanned!(e.span()=> (#start..#end));
+            return quote_spanned!(e.span()=> (#start #limits #end));
         }
+        let function = match limits {
+            syn::RangeLimits::HalfOpen(_) => quote_spanned!(e.span()=> range_to),
+            syn::RangeLimits::Closed(_) => quote_spanned!(e.span()=> range_through),
+        };
         let start = self.expr(start, Wants::Operand);
         let end = self.expr(end, Wants::Operand);
-        quote_spanned!(e.span()=> #m::range_to(#start, #end))
+        quote_spanned!(e.span()=> #m::#function(#start, #end))
+    }
+
+    /// `::<f32>` of a method: of `sum` and `product` a type of kernels.
+    fn turbofish(
+        &self,
+        method: &syn::Ident,
+        turbofish: &syn::AngleBracketedGenericArguments,
+    ) -> TokenStream {
+        match turbofish.args.first() {
+            Some(syn::GenericArgument::Type(ty)) if method == "sum" || method == "product" => {
+                let ty = self.types.staged(ty);
+                quote_spanned!(turbofish.span()=> ::<#ty>)
+            }
+            _ => quote!(#turbofish),
+        }
+    }
+
+    /// `(a..b).contains(&x)`: two comparisons.
+    fn contains(&mut self, e: &syn::ExprMethodCall) -> Option<TokenStream> {
+        let Expr::Range(range) = unwrapped(&e.receiver) else { return None };
+        let (Some(start), Some(end)) = (&range.start, &range.end) else { return None };
+        let (true, Some(Expr::Reference(x))) = (e.method == "contains", e.args.first()) else {
+            return None;
+        };
+        let m = library(e.span());
+        let [start, end, x] = [&**start, &**end, &*x.expr].map(|e| self.expr(e, Wants::Operand));
+        let below = match range.limits {
+            syn::RangeLimits::HalfOpen(_) => quote_spanned!(e.span()=> lt),
+            syn::RangeLimits::Closed(_) => quote_spanned!(e.span()=> le),
+        };
+        Some(quote_spanned!(e.span()=> {
+            let (__ks_start, __ks_end) = (#start, #end);
+            let __ks_value = #x;
+            #m::ge(__ks_value, __ks_start) & #m::#below(__ks_value, __ks_end)
+        }))
     }
 
     fn structure(&mut self, e: &syn::ExprStruct) -> TokenStream {
@@ -325,6 +386,15 @@ impl Rewriter {
             quote!(..#rest)
         });
         quote_spanned!(e.span()=> #path { #(#fields,)* #rest })
+    }
+}
+
+/// An expression without the parentheses around it.
+fn unwrapped(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(e) => unwrapped(&e.expr),
+        Expr::Group(e) => unwrapped(&e.expr),
+        other => other,
     }
 }
 

@@ -6,9 +6,9 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{BinOp, Block, Expr, Ident, Lit, Stmt, UnOp};
+use syn::{BinOp, Expr, Ident, Lit, Stmt, UnOp};
 
-use crate::block::{diverges, expr_diverges};
+use crate::cases::{Body, Tail};
 use crate::literal::{Wants, is_constant};
 use crate::scope::Rewriter;
 
@@ -33,14 +33,18 @@ pub(crate) fn spelling(expr: &Expr) -> Spelling {
         Expr::Unary(e) if matches!(e.op, UnOp::Deref(_)) || !literal(&e.expr) => Spelling::Typed,
         Expr::Paren(e) => spelling(&e.expr),
         Expr::Group(e) => spelling(&e.expr),
-        Expr::Block(e) if e.label.is_none() => of_block(&e.block),
-        Expr::Unsafe(e) => of_block(&e.block),
+        Expr::Block(e) if e.label.is_none() => block_spelling(&e.block.stmts),
+        Expr::Unsafe(e) => block_spelling(&e.block.stmts),
         _ => Spelling::Open,
     }
 }
 
-fn of_block(block: &Block) -> Spelling {
-    match block.stmts.last() {
+/// How the value of a block is written.
+pub(crate) fn block_spelling(stmts: &[Stmt]) -> Spelling {
+    // The value of what follows a `let else` comes out of a join.
+    let splits = |s: &Stmt| matches!(s, Stmt::Local(l) if l.init.as_ref().is_some_and(|i| i.diverge.is_some()));
+    match stmts.last() {
+        _ if stmts.iter().any(splits) => Spelling::Open,
         Some(Stmt::Expr(expr, None)) => spelling(expr),
         _ => Spelling::Open,
     }
@@ -52,30 +56,25 @@ fn literal(expr: &Expr) -> bool {
 
 impl Rewriter {
     /// A branch, put where it joins the others.
-    pub(crate) fn branch(&mut self, merge: &Ident, expr: &Expr, wants: Wants) -> TokenStream {
-        let how = spelling(expr);
-        let value = self.expr(expr, branch_wants(how, wants));
-        put(merge, how, value, wants, expr_diverges(expr))
-    }
-
-    /// A branch that is a block.
-    pub(crate) fn branch_block(
-        &mut self,
-        merge: &Ident,
-        block: &Block,
-        wants: Wants,
-    ) -> TokenStream {
-        let how = of_block(block);
-        let value = self.value_block(block, branch_wants(how, wants));
-        put(merge, how, value, wants, diverges(block))
+    pub(crate) fn branch(&mut self, merge: &Ident, body: Body<'_>, wants: Wants) -> TokenStream {
+        let how = body.spelling();
+        let value = self.case_body(body, Tail::Value(branch_wants(how, wants)));
+        put(merge, how, value, wants, body.diverges())
     }
 }
 
-fn branch_wants(how: Spelling, wants: Wants) -> Wants {
+/// What a branch wants, by how it is written: what has a type of its own is converted where it is put.
+pub(crate) fn branch_wants(how: Spelling, wants: Wants) -> Wants {
     match (how, wants) {
-        (Spelling::Constant, Wants::Value) => Wants::Operand,
+        (Spelling::Constant | Spelling::Typed, Wants::Value) => Wants::Operand,
         _ => wants,
     }
+}
+
+/// What a value wants that is stored in a place of a known type: with a type of its own, it is
+/// converted there.
+pub(crate) fn stored_wants(how: Spelling) -> Wants {
+    if how == Spelling::Typed { Wants::Operand } else { Wants::Value }
 }
 
 /// Puts a branch's value where the branches join, unless the branch never gets there.

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 mod block;
+mod cases;
 mod closure;
 mod control;
 mod derive;
@@ -19,7 +20,9 @@ mod expr;
 mod join;
 mod kernel;
 mod literal;
+mod macros;
 mod matching;
+mod pattern;
 mod place;
 mod scope;
 mod types;

@@ -8,7 +8,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprPath, Lit, UnOp};
+use syn::{Expr, ExprPath, Ident, Lit, UnOp};
 
 use crate::library;
 use crate::types::is_scalar;
@@ -47,17 +47,27 @@ pub(crate) fn is_constant(path: &ExprPath) -> bool {
             || segments[segments.len() - 2].ident.to_string().starts_with(char::is_lowercase))
 }
 
+/// Whether a path is a variant or associated constant: `Mode::Fast`, `T::LIMIT`.
+fn is_associated(path: &ExprPath) -> bool {
+    let upper = |s: &syn::PathSegment| s.ident.to_string().starts_with(|c: char| c.is_uppercase());
+    let segments = &path.path.segments;
+    segments.len() > 1 && segments.iter().rev().take(2).all(upper)
+}
+
 /// A literal or constant in its context; `None` if the expression is neither.
 pub(crate) fn rewrite(expr: &Expr, wants: Wants) -> Option<TokenStream> {
     let span = expr.span();
     let m = library(span);
     let (int, float, host) = match wants {
         Wants::Operand => (None, None, None),
-        Wants::Value => (Some(quote!(lit_int)), Some(quote!(lit_float)), Some(quote!(host))),
-        Wants::Variable => (Some(quote!(val_int)), Some(quote!(val_float)), Some(quote!(val_host))),
+        Wants::Value => (Some("lit_int"), Some("lit_float"), Some("host")),
+        Wants::Variable => (Some("val_int"), Some("val_float"), Some("val_host")),
     };
-    let call = |name: Option<TokenStream>, expr: &Expr| match name {
-        Some(name) => quote_spanned!(span=> #m::#name(#expr)),
+    let call = |name: Option<&str>, expr: &Expr| match name {
+        Some(name) => {
+            let name = Ident::new(name, span);
+            quote_spanned!(span=> #m::#name(#expr))
+        }
         None => quote!(#expr),
     };
     match expr {
@@ -77,6 +87,8 @@ pub(crate) fn rewrite(expr: &Expr, wants: Wants) -> Option<TokenStream> {
             _ => None,
         },
         Expr::Path(path) if is_constant(path) => Some(call(host, expr)),
+        // Of the host too; a variant or an associated constant.
+        Expr::Path(path) if is_associated(path) => Some(call(host, expr)),
         _ => None,
     }
 }

@@ -6,14 +6,31 @@ use syn::spanned::Spanned;
 use syn::{BinOp, Expr, ExprMethodCall, Ident};
 
 use crate::expr::is_library_method;
-use crate::join::{Spelling, spelling};
+use crate::join::{Spelling, spelling, stored_wants};
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Rewriter};
 
 /// Methods that borrow what they are called on, or only ask: called on a copy of the variable.
-const READING_METHODS: [&str; 9] =
-    ["iter", "len", "is_empty", "clone", "as_slice", "into_iter", "first", "last", "map"];
+const READING_METHODS: [&str; 17] = [
+    "iter",
+    "len",
+    "is_empty",
+    "clone",
+    "as_slice",
+    "into_iter",
+    "first",
+    "last",
+    "map",
+    "windows",
+    "chunks",
+    "chunks_exact",
+    "split_at",
+    "split_first",
+    "split_last",
+    "is_some",
+    "is_none",
+];
 
 /// Methods whose result borrows what it will change.
 const EXCLUSIVE_BORROWS: [&str; 7] =
@@ -38,6 +55,7 @@ impl Rewriter {
                 let (base, member) = (self.place(&field.base)?, &field.member);
                 Some(quote_spanned!(span=> #base.fields().#member))
             }
+            Expr::Index(index) if slice_range(&index.index).is_some() => None,
             Expr::Index(index) => {
                 let base = self.place(&index.expr)?;
                 let index = self.expr(&index.index, Wants::Operand);
@@ -58,16 +76,17 @@ impl Rewriter {
         if let Expr::Tuple(tuple) = left {
             return self.assign_tuple(tuple, right, span);
         }
-        if let Some(name) = self.comptime(left) {
+        if let Some(place) = self.comptime(left) {
             let right = self.expr(right, Wants::Operand);
-            return quote_spanned!(span=> { let __ks_value = #right; *#name.get_mut() = __ks_value; });
+            return quote_spanned!(span=> { let __ks_value = #right; #place = __ks_value; });
         }
         // A host value becomes one of the variable's type.
-        let set = match spelling(right) {
+        let how = spelling(right);
+        let set = match how {
             Spelling::Typed => quote_spanned!(span=> set_typed),
             _ => quote_spanned!(span=> set),
         };
-        let right = self.expr(right, Wants::Value);
+        let right = self.expr(right, stored_wants(how));
         // Rust evaluates the right side first.
         if let Some(place) = self.place(left) {
             return quote_spanned!(span=> { let __ks_value = #right; #place.#set(__ks_value); });
@@ -106,8 +125,8 @@ impl Rewriter {
     ) -> TokenStream {
         let m = library(span);
         let right = self.expr(right, Wants::Operand);
-        if let Some(name) = self.comptime(left) {
-            return quote_spanned!(span=> { let __ks_value = #right; *#name.get_mut() #op __ks_value; });
+        if let Some(place) = self.comptime(left) {
+            return quote_spanned!(span=> { let __ks_value = #right; #place #op __ks_value; });
         }
         let plain = plain_operator(op);
         let place = match self.place(left) {
@@ -171,15 +190,53 @@ impl Rewriter {
         }))
     }
 
-    /// The name of a host variable, if that is what an expression is.
-    pub(crate) fn comptime(&self, expr: &Expr) -> Option<Ident> {
-        let Expr::Path(path) = expr else { return None };
-        let ident = path.path.get_ident()?;
-        (self.kind(&ident.to_string()) == Kind::Comptime).then(|| ident.clone())
+    /// The place an expression names, if it is rooted in a host variable.
+    pub(crate) fn comptime(&mut self, expr: &Expr) -> Option<TokenStream> {
+        let span = expr.span();
+        match expr {
+            Expr::Path(path) => {
+                let ident = path.path.get_ident()?;
+                (self.kind(&ident.to_string()) == Kind::Comptime)
+                    .then(|| quote_spanned!(span=> (*#ident)))
+            }
+            Expr::Paren(e) => self.comptime(&e.expr),
+            Expr::Field(e) => {
+                let (base, member) = (self.comptime(&e.base)?, &e.member);
+                Some(quote_spanned!(span=> #base.#member))
+            }
+            Expr::Index(e) => {
+                let base = self.comptime(&e.expr)?;
+                let index = self.expr(&e.index, Wants::Operand);
+                Some(quote_spanned!(span=> #base[#index]))
+            }
+            _ => None,
+        }
+    }
+
+    /// `x[a..b]`: a part of memory or of an array, borrowed.
+    pub(crate) fn slice(&mut self, e: &syn::ExprIndex, range: &syn::ExprRange) -> TokenStream {
+        let m = library(e.span());
+        let base = match self.place(&e.expr) {
+            Some(place) => place,
+            None => self.base(&e.expr),
+        };
+        let range = match (&range.start, &range.end) {
+            (Some(_), Some(_)) => self.expr(&e.index, Wants::Operand),
+            (start, end) => {
+                let limits = &range.limits;
+                let [start, end] =
+                    [start, end].map(|end| end.as_ref().map(|end| self.expr(end, Wants::Operand)));
+                quote_spanned!(range.span()=> (#start #limits #end))
+            }
+        };
+        quote_spanned!(e.span()=> #m::sliced(&#base, #range))
     }
 
     /// What is indexed, when it is no variable.
     pub(crate) fn base(&mut self, expr: &Expr) -> TokenStream {
+        if let Some(place) = self.comptime(expr) {
+            return place;
+        }
         let tokens = self.expr(expr, Wants::Operand);
         quote_spanned!(expr.span()=> (#tokens))
     }
@@ -214,5 +271,15 @@ fn plain_operator(op: &BinOp) -> TokenStream {
         BinOp::BitXorAssign(_) => quote_spanned!(span=> ^),
         BinOp::ShlAssign(_) => quote_spanned!(span=> <<),
         _ => quote_spanned!(span=> >>),
+    }
+}
+
+/// The range in `x[a..b]`.
+pub(crate) fn slice_range(index: &Expr) -> Option<&syn::ExprRange> {
+    match index {
+        Expr::Range(range) => Some(range),
+        Expr::Paren(e) => slice_range(&e.expr),
+        Expr::Group(e) => slice_range(&e.expr),
+        _ => None,
     }
 }

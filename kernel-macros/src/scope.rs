@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::{Ident, Pat};
 
 use crate::types::Types;
@@ -39,10 +40,8 @@ pub(crate) struct Target {
 pub(crate) enum Return {
     /// Ends the thread.
     Kernel,
-    /// Leaves the inlined body whose state this is.
+    /// Leaves the inlined body, or closure, whose state this is.
     Device(Ident),
-    /// Not allowed.
-    Closure,
 }
 
 /// Rewrites one function.
@@ -77,7 +76,11 @@ impl Rewriter {
 
     /// Notes an error and goes on, so that the user sees all of them at once.
     pub(crate) fn error(&mut self, span: Span, message: impl std::fmt::Display) -> TokenStream {
-        let error = syn::Error::new(span, message);
+        self.note(syn::Error::new(span, message))
+    }
+
+    /// Notes an error of a part.
+    pub(crate) fn note(&mut self, error: syn::Error) -> TokenStream {
         let tokens = error.to_compile_error();
         self.errors.push(error);
         tokens
@@ -120,14 +123,25 @@ impl Rewriter {
         mutable
     }
 
+    /// Declares names that a pattern has bound as run-time variables, and makes them such.
+    pub(crate) fn variables(&mut self, names: &[Ident]) -> TokenStream {
+        let mut out = TokenStream::new();
+        for name in names {
+            self.declare(name, Kind::Variable);
+            let (m, text) = (crate::library(name.span()), name.to_string());
+            out.extend(quote_spanned!(name.span()=> let #name = #m::var(#text, #name);));
+        }
+        out
+    }
+
     fn bind_into(&mut self, pat: &mut Pat, mutable: &mut Vec<Ident>) {
         match pat {
             Pat::Ident(pat) => {
-                // A pattern of one upper-case name is a constant or variant, not a binding.
-                if crate::literal::is_constant_name(&pat.ident.to_string()) {
+                if !crate::pattern::is_binding(&pat.ident) {
                     return;
                 }
-                if pat.mutability.take().is_some() {
+                // Alternatives `a | b` bind the same names.
+                if pat.mutability.take().is_some() && !mutable.contains(&pat.ident) {
                     mutable.push(pat.ident.clone());
                 }
                 self.declare(&pat.ident, Kind::Plain);

@@ -23,9 +23,10 @@ pub(crate) fn is_scalar(name: &str) -> bool {
     SCALARS.contains(&name)
 }
 
-/// Which type parameters are scalars.
+/// What is known of type parameters.
 #[derive(Clone, Default)]
 pub(crate) struct Types {
+    params: HashSet<String>,
     scalars: HashSet<String>,
 }
 
@@ -39,9 +40,9 @@ impl Types {
     /// Learns from a function's or impl's generics.
     pub(crate) fn add(&mut self, generics: &Generics) {
         for param in &generics.params {
-            if let GenericParam::Type(param) = param
-                && param.bounds.iter().any(is_scalar_bound)
-            {
+            let GenericParam::Type(param) = param else { continue };
+            self.params.insert(param.ident.to_string());
+            if param.bounds.iter().any(is_scalar_bound) {
                 self.scalars.insert(param.ident.to_string());
             }
         }
@@ -114,6 +115,14 @@ impl Types {
         }
     }
 
+    /// Whether a type is an associated type of a parameter: `A::Output`.
+    fn is_associated(&self, path: &syn::TypePath) -> bool {
+        let first = path.path.segments.first().map(|s| s.ident.to_string());
+        path.qself.is_some()
+            || path.path.segments.len() == 2
+                && first.is_some_and(|name| name == "Self" || self.params.contains(&name))
+    }
+
     /// `Option<&[T]>` holds what `&[T]` becomes; other types keep their arguments.
     fn path(&self, path: &syn::TypePath) -> TokenStream {
         let last = path.path.segments.last();
@@ -125,6 +134,10 @@ impl Types {
         {
             let inner = self.staged(inner);
             return quote_spanned!(path.span()=> ::core::option::Option<#inner>);
+        }
+        if self.is_associated(path) {
+            let m = library(path.span());
+            return quote_spanned!(path.span()=> <#path as #m::InKernel>::Type);
         }
         quote!(#path)
     }

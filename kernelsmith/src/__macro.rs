@@ -1,17 +1,24 @@
 //! What the macros' expansions name. No part of the public interface.
 
-pub use kernelsmith_ir::{Kernel, Target, Type, Value};
+pub use kernelsmith_ir::attr::Const;
+pub use kernelsmith_ir::{Kernel, Opcode, Scalar, Target, Type, Value};
 pub use kernelsmith_runtime::Buffer;
 
-pub use crate::lang::cast::cast;
-pub use crate::lang::compare::{and, eq, ge, gt, le, lt, ne, or};
-pub use crate::lang::control::{Body, Comptime, Condition, Jump, Loop, While, ret};
+pub use crate::lang::cast::{CastTo, cast};
+pub use crate::lang::compare::{Compare, and, compare_host, eq, ge, gt, le, lt, ne, or};
+pub use crate::lang::control::{
+    Body, Comptime, Condition, HostMerge, HostSubject, Jump, Loop, Subject, While, ret,
+};
+pub use crate::lang::element::{Element, InKernel, Num};
 pub use crate::lang::index::{index, slot};
 pub use crate::lang::memory::{Param, Slice, SliceMut, ViewMut, ViewRef};
+pub use crate::lang::option::OptionLike;
 pub use crate::lang::place::{
     Place, fix_block, host, lit_float, lit_int, val_float, val_host, val_int, var,
 };
-pub use crate::lang::ranges::{for_loop, range_to};
+pub use crate::lang::ranges::{for_loop, range_through, range_to};
+pub use crate::lang::slicing::sliced;
 pub use crate::lang::stage::stage;
+pub use crate::lang::val::{IntoStaged, StoredAs};
 pub use crate::lang::{Staged, StagingError, Val};
 pub use crate::launch::{Launch, SliceArg, SliceMutArg, StageId, ViewArg, ViewMutArg};

@@ -9,6 +9,6 @@ pub use crate::lang::matrix::{
 pub use crate::lang::memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
 pub use crate::lang::ranges::{array, range, unroll};
 pub use crate::lang::thread::*;
-pub use crate::lang::{Staged, Val};
+pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, View};
 pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, f16, kernel};

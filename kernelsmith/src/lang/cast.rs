@@ -113,3 +113,23 @@ macro_rules! bits {
 }
 
 bits!(half::f16 as u16, half::bf16 as u16, f32 as u32, f64 as u64);
+
+macro_rules! halves {
+    ($($half:ty),*) => {$(
+        impl Val<$half> {
+            /// The nearest value of the type.
+            #[track_caller]
+            pub fn from_f32(x: Val<f32>) -> Val<$half> {
+                x.cast()
+            }
+
+            /// The nearest value of the type.
+            #[track_caller]
+            pub fn from_f64(x: Val<f64>) -> Val<$half> {
+                x.cast()
+            }
+        }
+    )*};
+}
+
+halves!(half::f16, half::bf16);

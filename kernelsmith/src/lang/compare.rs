@@ -38,6 +38,18 @@ impl<A: Compare<B> + Copy, B: Copy> Compare<&B> for &A {
     }
 }
 
+/// A comparison of host values.
+pub fn compare_host<T: PartialOrd>(op: Opcode, a: &T, b: &T) -> bool {
+    match op {
+        Opcode::Eq => a == b,
+        Opcode::Ne => a != b,
+        Opcode::Lt => a < b,
+        Opcode::Le => a <= b,
+        Opcode::Gt => a > b,
+        _ => a >= b,
+    }
+}
+
 macro_rules! host {
     ($($ty:ty),*) => {$(
         impl Compare<$ty> for Val<$ty> {
@@ -59,14 +71,7 @@ macro_rules! host {
         impl Compare<$ty> for $ty {
             type Out = bool;
             fn compare(self, op: Opcode, rhs: $ty) -> bool {
-                match op {
-                    Opcode::Eq => self == rhs,
-                    Opcode::Ne => self != rhs,
-                    Opcode::Lt => self < rhs,
-                    Opcode::Le => self <= rhs,
-                    Opcode::Gt => self > rhs,
-                    _ => self >= rhs,
-                }
+                compare_host(op, &self, &rhs)
             }
         }
     )*};

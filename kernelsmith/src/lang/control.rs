@@ -8,9 +8,10 @@ use std::cell::RefCell;
 
 use kernelsmith_ir::{Label, Value};
 
+use super::element::Element;
 use super::place::Place;
 use super::stage::{build, fail};
-use super::staged::{Staged, leaf_types, leaves};
+use super::staged::{Staged, leaves, zeros};
 use super::val::{FromHost, StoredAs, Val};
 
 /// What an `if` or `while` can decide on.
@@ -25,6 +26,8 @@ pub trait Condition {
     fn begin(self) -> Self::If;
     /// The head of a `while` on it: whether to stage the body (again).
     fn test(self, state: &mut While) -> bool;
+    /// `assert!`: checked by every thread that gets here; of the host, while staging.
+    fn assert(self, message: &str);
 }
 
 /// An `if` decided while staging.
@@ -44,6 +47,13 @@ impl Condition for bool {
     fn test(self, state: &mut While) -> bool {
         state.test_host(self)
     }
+
+    #[track_caller]
+    fn assert(self, message: &str) {
+        if !self {
+            fail(message);
+        }
+    }
 }
 
 impl Condition for Val<bool> {
@@ -56,6 +66,11 @@ impl Condition for Val<bool> {
     #[track_caller]
     fn test(self, state: &mut While) -> bool {
         state.test_run(self)
+    }
+
+    #[track_caller]
+    fn assert(self, message: &str) {
+        super::thread::device_assert(self, message);
     }
 }
 
@@ -106,8 +121,14 @@ impl RunIf {
     }
 }
 
-/// The value of an `if` decided while staging.
+/// The value of an `if` or `match` decided while staging.
 pub struct HostMerge<R>(RefCell<Option<R>>);
+
+impl<R> Default for HostMerge<R> {
+    fn default() -> Self {
+        HostMerge(RefCell::new(None))
+    }
+}
 
 impl<R> HostMerge<R> {
     /// Sets the value of the branch.
@@ -176,28 +197,7 @@ impl<R: Staged> RunMerge<R> {
         match self.0.into_inner() {
             Some(place) => place.get(),
             // No path gets here: any value will do.
-            None => {
-                let zeros: Vec<Value> = leaf_types::<R>()
-                    .into_iter()
-                    .map(|ty| match ty {
-                        kernelsmith_ir::Type::Ptr(..) => {
-                            fail("no path of this expression gives a value")
-                        }
-                        ty => {
-                            let zero = kernelsmith_ir::attr::Const::new(ty.elem(), 0);
-                            build(|b| match (b.constant(zero), ty) {
-                                (zero, kernelsmith_ir::Type::Vector(_, lanes)) => {
-                                    let lanes = vec![zero; lanes.into()];
-                                    let make = kernelsmith_ir::Opcode::VecMake;
-                                    b.emit1(make, kernelsmith_ir::Attr::None, &lanes, ty)
-                                }
-                                (zero, _) => zero,
-                            })
-                        }
-                    })
-                    .collect();
-                R::unflatten(&mut zeros.into_iter())
-            }
+            None => zeros(),
         }
     }
 }
@@ -418,14 +418,25 @@ impl<R: Staged> Body<R> {
         self.brk_with(value.stored());
     }
 
-    /// Ends the body with the value of its end.
+    /// Sets the value at the end.
     #[track_caller]
-    pub fn end_with(self, value: R) -> R {
+    pub fn put(&self, value: R) {
         self.value.put(value);
-        self.end()
     }
 
-    /// Ends a body whose end is not reached.
+    /// Sets the value at the end to one that has a type of its own.
+    #[track_caller]
+    pub fn put_typed<V: StoredAs<R>>(&self, value: V) {
+        self.value.put_typed(value);
+    }
+
+    /// Sets the value at the end to a constant.
+    #[track_caller]
+    pub fn put_constant<V: StoredAs<R>>(&self, value: V) {
+        self.value.put_constant(value);
+    }
+
+    /// Ends the body.
     #[track_caller]
     pub fn end(self) -> R {
         build(|b| b.end_block());
@@ -454,15 +465,18 @@ impl<T> Comptime<T> {
         let location = std::panic::Location::caller();
         Comptime { value, depth: build(|b| b.run_time_depth()), location }
     }
+}
 
-    /// The value.
-    pub fn get(&self) -> &T {
+impl<T> std::ops::Deref for Comptime<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
         &self.value
     }
+}
 
-    /// The value, to be changed.
+impl<T> std::ops::DerefMut for Comptime<T> {
     #[track_caller]
-    pub fn get_mut(&mut self) -> &mut T {
+    fn deref_mut(&mut self) -> &mut T {
         if build(|b| b.run_time_depth()) != self.depth {
             fail(format!(
                 "a host variable (declared at {}) is changed under control flow that is decided \
@@ -472,4 +486,34 @@ impl<T> Comptime<T> {
         }
         &mut self.value
     }
+}
+
+/// What a `match` with variants and constants looks at.
+pub struct Subject<'a, S>(pub &'a S);
+
+/// A subject of the host.
+pub trait HostSubject<S> {
+    /// Whether it is what a pattern says.
+    fn is(&self, pattern: impl FnOnce(&S) -> bool, value: impl FnOnce() -> S) -> bool;
+    /// Takes a function that has a case for every value, so that rustc finds those forgotten.
+    fn all(&self, cases: impl FnOnce(&S));
+}
+
+impl<S> HostSubject<S> for Subject<'_, S> {
+    fn is(&self, pattern: impl FnOnce(&S) -> bool, _: impl FnOnce() -> S) -> bool {
+        pattern(self.0)
+    }
+    fn all(&self, _: impl FnOnce(&S)) {}
+}
+
+/// A run-time subject: these methods come before those of the trait.
+impl<T: Element> Subject<'_, Val<T>> {
+    /// Whether it is the value that a pattern names.
+    #[track_caller]
+    pub fn is(&self, _: impl FnOnce(&T) -> bool, value: impl FnOnce() -> T) -> Val<bool> {
+        super::compare::eq(*self.0, Val::from(value()))
+    }
+
+    /// Takes a function that has a case for every value, so that rustc finds those forgotten.
+    pub fn all(&self, _: impl FnOnce(&T)) {}
 }

@@ -4,12 +4,49 @@ use half::{bf16, f16};
 use kernelsmith_ir::Scalar;
 use kernelsmith_ir::attr::Const;
 
+/// What a type is in kernels: `f32` is a `Val<f32>`, structs of run-time values are themselves.
+/// Associated types of traits (`A::Output`) go through it.
+pub trait InKernel {
+    /// The type in kernels.
+    type Type;
+}
+
+impl<T: Element> InKernel for super::Val<T> {
+    type Type = Self;
+}
+
+macro_rules! in_kernel {
+    ($($ty:ty),*) => {
+        $(impl InKernel for $ty {
+            type Type = super::Val<$ty>;
+        })*
+    };
+}
+
+in_kernel!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f16, bf16, f32, f64);
+
+impl<S: InKernel, const N: usize> InKernel for [S; N] {
+    type Type = [S::Type; N];
+}
+
+macro_rules! tuples_in_kernel {
+    ($($($name:ident)*;)*) => {
+        $(impl<$($name: InKernel),*> InKernel for ($($name,)*) {
+            type Type = ($($name::Type,)*);
+        })*
+    };
+}
+
+tuples_in_kernel!(; A; A B; A B C; A B C D; A B C D E; A B C D E F;);
+
 /// A type that a [`Val`](super::Val) can hold.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a scalar type of kernels",
     note = "kernels compute with bool, i8..i64, u8..u64, usize, isize, f16, bf16, f32 and f64"
 )]
-pub trait Element: Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+pub trait Element:
+    InKernel<Type = super::Val<Self>> + Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static
+{
     /// The type in the IR.
     const TYPE: Scalar;
 
@@ -26,7 +63,7 @@ pub trait Num: Element + kernelsmith_runtime::Element + PartialOrd {}
 
 /// An integer.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an integer that kernels compute with")]
-pub trait Int: Num {}
+pub trait Int: Num + Bits {}
 
 /// A signed integer or a float: a type with negation.
 #[diagnostic::on_unimplemented(message = "`{Self}` has no negative values in kernels")]

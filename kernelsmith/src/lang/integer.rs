@@ -6,7 +6,7 @@ use kernelsmith_ir::{Attr, Opcode, Scalar, Type};
 use super::cast::cast;
 use super::compare::{eq, gt, lt, ne};
 use super::element::{Int, Signed};
-use super::stage::{build, fail};
+use super::stage::build;
 use super::val::{IntoVal, Val};
 
 macro_rules! count_methods {
@@ -69,6 +69,28 @@ impl<T: Int> Val<T> {
     #[track_caller]
     pub fn wrapping_shr(self, amount: impl IntoVal<u32>) -> Val<T> {
         self >> amount.into_val()
+    }
+
+    /// The number of leading one bits.
+    #[track_caller]
+    pub fn leading_ones(self) -> Val<u32> {
+        (!self).leading_zeros()
+    }
+
+    /// The number of trailing one bits.
+    #[track_caller]
+    pub fn trailing_ones(self) -> Val<u32> {
+        (!self).trailing_zeros()
+    }
+
+    /// The logarithm to base 2, rounded down, of a positive number: checked.
+    #[track_caller]
+    pub fn ilog2(self) -> Val<u32> {
+        super::thread::device_assert(
+            gt(self, zero()),
+            "argument of integer logarithm must be positive",
+        );
+        T::TYPE.bits() - 1 - self.leading_zeros()
     }
 
     /// The number of zero bits.
@@ -180,17 +202,17 @@ fn by_u32(x: u32) -> kernelsmith_ir::attr::Const {
 }
 
 #[track_caller]
-fn int<T: Int>(x: i128) -> Val<T> {
+pub(super) fn int<T: Int>(x: i128) -> Val<T> {
     Val::from_id(build(|b| b.constant(kernelsmith_ir::attr::Const::int(T::TYPE, x))))
 }
 
 #[track_caller]
-fn zero<T: Int>() -> Val<T> {
+pub(super) fn zero<T: Int>() -> Val<T> {
     int(0)
 }
 
 #[track_caller]
-fn one<T: Int>() -> Val<T> {
+pub(super) fn one<T: Int>() -> Val<T> {
     int(1)
 }
 
@@ -204,89 +226,7 @@ fn unsigned(scalar: Scalar) -> Scalar {
     }
 }
 
-/// The type of twice the width in which products of this one are exact, if the IR has it.
-fn wider(scalar: Scalar) -> Option<Scalar> {
-    match (scalar.bits(), scalar.is_signed()) {
-        (8, true) => Some(Scalar::I16),
-        (16, true) => Some(Scalar::I32),
-        (32, true) => Some(Scalar::I64),
-        (8, false) => Some(Scalar::U16),
-        (16, false) => Some(Scalar::U32),
-        (32, false) => Some(Scalar::U64),
-        _ => None,
-    }
-}
-
-/// The largest and smallest value of an integer type.
-fn limits(scalar: Scalar) -> (i128, i128) {
-    let bits = scalar.bits();
-    match scalar.is_signed() {
-        true => ((1 << (bits - 1)) - 1, -(1 << (bits - 1))),
-        false => ((1 << bits) - 1, 0),
-    }
-}
-
 impl<T: Int> Val<T> {
-    /// `self + other`, or the nearest value that the type has.
-    #[track_caller]
-    pub fn saturating_add(self, other: impl IntoVal<T>) -> Val<T> {
-        let other = other.into_val();
-        let sum = self + other;
-        let (max, min) = limits(T::TYPE);
-        if !T::TYPE.is_signed() {
-            return super::control::select(lt(sum, self), int(max), sum);
-        }
-        // Both operands have the sign that the sum lacks.
-        let lost = Val::<T>::from_id(build(|b| {
-            let (x, y) =
-                (b.same(Opcode::Xor, &[self.id, sum.id]), b.same(Opcode::Xor, &[other.id, sum.id]));
-            b.same(Opcode::And, &[x, y])
-        }));
-        let limit = super::control::select(lt(self, zero()), int(min), int(max));
-        super::control::select(lt(lost, zero()), limit, sum)
-    }
-
-    /// `self - other`, or the nearest value that the type has.
-    #[track_caller]
-    pub fn saturating_sub(self, other: impl IntoVal<T>) -> Val<T> {
-        let other = other.into_val();
-        let (max, min) = limits(T::TYPE);
-        if !T::TYPE.is_signed() {
-            return self.max(other) - other;
-        }
-        let difference = self - other;
-        // The operands' signs differ, and the difference has not the sign of `self`.
-        let lost = Val::<T>::from_id(build(|b| {
-            let x = b.same(Opcode::Xor, &[self.id, other.id]);
-            let y = b.same(Opcode::Xor, &[self.id, difference.id]);
-            b.same(Opcode::And, &[x, y])
-        }));
-        let limit = super::control::select(lt(self, zero()), int(min), int(max));
-        super::control::select(lt(lost, zero()), limit, difference)
-    }
-
-    /// `self * other`, or the nearest value that the type has. Of 32 bits or fewer.
-    #[track_caller]
-    pub fn saturating_mul(self, other: impl IntoVal<T>) -> Val<T> {
-        let other = other.into_val();
-        let Some(wide) = wider(T::TYPE) else {
-            fail(format!(
-                "saturating_mul of {}: it has no exact product; integers of at most 32 bits have",
-                T::TYPE
-            ));
-        };
-        let (max, min) = limits(T::TYPE);
-        let int = |x| kernelsmith_ir::attr::Const::int(wide, x);
-        Val::from_id(build(|b| {
-            let (x, y) = (b.cast(self.id, wide), b.cast(other.id, wide));
-            let product = b.same(Opcode::Mul, &[x, y]);
-            let (max, min) = (b.constant(int(max)), b.constant(int(min)));
-            let product = b.same(Opcode::Min, &[product, max]);
-            let product = b.same(Opcode::Max, &[product, min]);
-            b.cast(product, T::TYPE)
-        }))
-    }
-
     /// The quotient of which [`rem_euclid`](Val::rem_euclid) is the rest. A zero divisor and
     /// `MIN / -1` are errors, as of `/`.
     #[track_caller]
@@ -339,6 +279,30 @@ macro_rules! unsigned {
             pub fn abs_diff(self, other: impl IntoVal<$ty>) -> Val<$ty> {
                 let other = other.into_val();
                 self.max(other) - self.min(other)
+            }
+
+            /// Whether this is a multiple of another number; of 0 only 0 is.
+            #[track_caller]
+            pub fn is_multiple_of(self, other: impl IntoVal<$ty>) -> Val<bool> {
+                let other = other.into_val();
+                let some = super::control::select(eq(other, 0), Val::from(1 as $ty), other);
+                let rest = super::control::select(eq(other, 0), self, self % some);
+                eq(rest, 0)
+            }
+
+            /// The smallest power of two that is no less: 0 (wrapping) if the type has none.
+            #[track_caller]
+            pub fn next_power_of_two(self) -> Val<$ty> {
+                // All bits below the highest of `self - 1`, and one more.
+                let bits = <$ty>::BITS;
+                let below = self - cast::<Val<$ty>, _>(ne(self, 0));
+                let empty = below.leading_zeros();
+                let mask = super::control::select(
+                    eq(empty, bits),
+                    Val::from(0 as $ty),
+                    Val::from(<$ty>::MAX) >> empty,
+                );
+                mask + 1 as $ty
             }
 
             /// Whether exactly one bit is set.

@@ -20,10 +20,16 @@ impl<T: Num> Val<T> {
         self.with(Opcode::Max, other)
     }
 
-    /// Between `min` and `max`, which must be in order.
+    /// Between `min` and `max`, which must be in order; NaN stays NaN.
     #[track_caller]
     pub fn clamp(self, min: impl IntoVal<T>, max: impl IntoVal<T>) -> Val<T> {
-        self.max(min).min(max)
+        let (min, max) = (min.into_val(), max.into_val());
+        if T::TYPE.is_int() {
+            return self.max(min).min(max);
+        }
+        // `min` and `max` of floats would lose NaN.
+        let above = super::control::select(lt(self, min), min, self);
+        super::control::select(super::compare::gt(above, max), max, above)
     }
 
     #[track_caller]
@@ -198,6 +204,48 @@ impl<T: Float> Val<T> {
     pub fn is_sign_positive(self) -> Val<bool> {
         !self.is_sign_negative()
     }
+}
+
+macro_rules! by_type {
+    ($($ty:ident: $degrees:expr;)*) => {$(
+        impl Val<$ty> {
+            /// The rest of [`div_euclid`](Self::div_euclid), which is not negative.
+            #[track_caller]
+            pub fn rem_euclid(self, divisor: impl IntoVal<$ty>) -> Val<$ty> {
+                let divisor = divisor.into_val();
+                let rest = self % divisor;
+                super::control::select(lt(rest, 0.0), rest + divisor.abs(), rest)
+            }
+
+            /// The whole number of times that a divisor goes into this.
+            #[track_caller]
+            pub fn div_euclid(self, divisor: impl IntoVal<$ty>) -> Val<$ty> {
+                let divisor = divisor.into_val();
+                let times = (self / divisor).trunc();
+                let positive = super::compare::gt(divisor, 0.0);
+                let other = super::control::select(positive, times - 1.0, times + 1.0);
+                super::control::select(lt(self % divisor, 0.0), other, times)
+            }
+
+            /// Radians as degrees.
+            #[track_caller]
+            pub fn to_degrees(self) -> Val<$ty> {
+                self * $degrees
+            }
+
+            /// Degrees as radians.
+            #[track_caller]
+            pub fn to_radians(self) -> Val<$ty> {
+                self * (std::$ty::consts::PI / 180.0)
+            }
+        }
+    )*};
+}
+
+by_type! {
+    // The nearest float to 180 / pi; the quotient of the rounded numbers is another.
+    f32: 57.295_78_f32;
+    f64: 180.0 / std::f64::consts::PI;
 }
 
 impl Val<f32> {

@@ -7,6 +7,7 @@ use kernelsmith_ir::{Opcode, ParamKind, Scalar, Space, Type, Value};
 
 use super::element::{Element, Num};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
+use super::iter::{Elements, RunIter, elements};
 use super::place::Place;
 use super::stage::{build, fail, target};
 use super::staged::{Staged, next};
@@ -76,6 +77,26 @@ macro_rules! slices {
             #[track_caller]
             pub fn is_empty(&self) -> Val<bool> {
                 super::compare::eq(self.len(), 0)
+            }
+
+            /// The elements from `start` to before `end`: `&x[start..end]`, checked.
+            #[track_caller]
+            pub(crate) fn part(&self, start: Val<usize>, end: Val<usize>) -> Self {
+                build(|b| {
+                    let in_order = b.compare(Opcode::Le, start.id, end.id);
+                    let inside = b.compare(Opcode::Le, end.id, self.len);
+                    let good = b.same(Opcode::And, &[in_order, inside]);
+                    let message = Some("the range of a slice is in order and within the slice");
+                    b.check(good, kernelsmith_ir::attr::CheckKind::Assert, message);
+                    let base = b.ptr_add(self.base, start.id);
+                    let len = b.same(Opcode::Sub, &[end.id, start.id]);
+                    $name { base, len, ty: PhantomData }
+                })
+            }
+
+            /// The elements, in order.
+            pub fn iter(&self) -> RunIter<Elements<Self, T>> {
+                elements(*self)
             }
 
             /// Reads an element without a check.

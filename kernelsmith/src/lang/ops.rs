@@ -217,3 +217,34 @@ impl<T: Bits> Not for Val<T> {
         Val::from_id(build(|b| b.same(Opcode::Not, &[self.id])))
     }
 }
+
+macro_rules! reductions {
+    ($($trait:ident $method:ident $op:ident $start:literal;)*) => {$(
+        /// Of an iterator that is run through while staging: an array's, say.
+        impl<T: Num> std::iter::$trait for Val<T> {
+            #[track_caller]
+            fn $method<I: Iterator<Item = Val<T>>>(mut items: I) -> Val<T> {
+                let start = || {
+                    Val::from_id(build(|b| {
+                        let start = b.constant(Const::int(kernelsmith_ir::Scalar::I8, $start));
+                        b.cast(start, T::TYPE)
+                    }))
+                };
+                let first = items.next().unwrap_or_else(start);
+                items.fold(first, |all, x| all.$op(x))
+            }
+        }
+
+        impl<'a, T: Num> std::iter::$trait<&'a Val<T>> for Val<T> {
+            #[track_caller]
+            fn $method<I: Iterator<Item = &'a Val<T>>>(items: I) -> Val<T> {
+                items.copied().$method()
+            }
+        }
+    )*};
+}
+
+reductions! {
+    Sum sum add 0;
+    Product product mul 1;
+}

@@ -1,12 +1,13 @@
 //! `for`: over ranges when the kernel runs, over anything iterable while staging.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use kernelsmith_ir::attr::Const;
 use kernelsmith_ir::{Label, Opcode, Scalar, Value};
 
 use super::control::{HostLabels, Jump};
 use super::element::Int;
+use super::iter::{Enumerated, Mapped, RunIter, Sequence, Zipped};
 use super::stage::{build, fail};
 use super::val::{IntoVal, Val};
 
@@ -17,6 +18,16 @@ pub struct RunRange<T: Int> {
     hi: Val<T>,
     step: Option<Val<usize>>,
     reversed: bool,
+    /// The first element is the last of `lo..hi`, and steps go down.
+    down: bool,
+    /// `hi` is in the range.
+    through: bool,
+}
+
+impl<T: Int> RunRange<T> {
+    fn new(lo: Val<T>, hi: Val<T>, through: bool) -> RunRange<T> {
+        RunRange { lo, hi, step: None, reversed: false, down: false, through }
+    }
 }
 
 impl<T: Int> RunRange<T> {
@@ -24,16 +35,88 @@ impl<T: Int> RunRange<T> {
     #[track_caller]
     #[must_use]
     pub fn step_by(self, step: impl IntoVal<usize>) -> RunRange<T> {
-        if self.step.is_some() || self.reversed {
-            fail("`step_by` comes once, before `rev`");
+        if self.step.is_some() {
+            fail("a range has one `step_by`: multiply the steps");
         }
-        RunRange { step: Some(step.into_val()), ..self }
+        let (step, down) = (Some(step.into_val()), self.reversed);
+        RunRange { step, down, reversed: false, ..self }
+    }
+
+    /// Whether the loop counts its rounds, rather than run over the range itself.
+    fn counts(self) -> bool {
+        self.step.is_some() || self.through
+    }
+
+    /// The number of elements.
+    #[track_caller]
+    pub(crate) fn length(self) -> Val<usize> {
+        Val::from_id(steps(self))
+    }
+
+    /// The element of a round, less than the number of elements.
+    #[track_caller]
+    pub(crate) fn element(self, round: Val<usize>) -> Val<T> {
+        self.counted(round, self.length())
+    }
+
+    #[track_caller]
+    fn counted(self, round: Val<usize>, count: Val<usize>) -> Val<T> {
+        let round = if self.reversed { count - 1 - round } else { round };
+        let offset = match self.step {
+            Some(step) => round * step,
+            None => round,
+        };
+        let offset: Val<T> = offset.cast();
+        if !self.down {
+            return self.lo + offset;
+        }
+        let last = if self.through { self.hi } else { self.hi - super::integer::int::<T>(1) };
+        last - offset
+    }
+
+    /// The first element, and the one after the last, of a range without a step.
+    #[track_caller]
+    pub(crate) fn ends(self) -> (Val<T>, Val<T>) {
+        if self.step.is_some() || self.reversed {
+            fail("a range of indices has neither step nor `rev`");
+        }
+        let one: Val<T> = super::integer::int(1);
+        (self.lo, if self.through { self.hi + one } else { self.hi })
+    }
+
+    /// Whether a number is in the range.
+    #[track_caller]
+    pub fn contains(&self, x: &Val<T>) -> Val<bool> {
+        let above = super::compare::ge(*x, self.lo);
+        let below = if self.through {
+            super::compare::le(*x, self.hi)
+        } else {
+            super::compare::lt(*x, self.hi)
+        };
+        above & below
     }
 
     /// From the last element to the first.
     #[must_use]
     pub fn rev(self) -> RunRange<T> {
         RunRange { reversed: !self.reversed, ..self }
+    }
+}
+
+impl RunRange<usize> {
+    /// Elements with their indices.
+    pub fn enumerate(self) -> RunIter<Enumerated<Self>> {
+        RunIter(self).enumerate()
+    }
+
+    /// Elements together with the items of an iterator, as long as both have some.
+    pub fn zip<R: Sequence>(self, other: RunIter<R>) -> RunIter<Zipped<Self, R>> {
+        RunIter(self).zip(other)
+    }
+
+    /// What a function makes of the elements.
+    pub fn map<T, F: Fn(Val<usize>) -> T>(self, make: F) -> RunIter<Mapped<Self, F>> {
+        RunIter(self).map(make)
     }
 }
 
@@ -45,15 +128,24 @@ impl<T: Int> RunRange<T> {
 pub trait RangeTo<Hi> {
     /// `Range` or `RunRange`.
     type Out;
-    /// The range.
+    /// `RangeInclusive` or `RunRange`.
+    type Through;
+    /// `lo..hi`.
     fn range_to(self, hi: Hi) -> Self::Out;
+    /// `lo..=hi`.
+    fn range_through(self, hi: Hi) -> Self::Through;
 }
 
 impl<T: Int, H: IntoVal<T>> RangeTo<H> for Val<T> {
     type Out = RunRange<T>;
+    type Through = RunRange<T>;
+    #[track_caller]
+    fn range_through(self, hi: H) -> RunRange<T> {
+        RunRange::new(self, hi.into_val(), true)
+    }
     #[track_caller]
     fn range_to(self, hi: H) -> RunRange<T> {
-        RunRange { lo: self, hi: hi.into_val(), step: None, reversed: false }
+        RunRange::new(self, hi.into_val(), false)
     }
 }
 
@@ -61,6 +153,11 @@ macro_rules! host_ranges {
     ($($ty:ty),*) => {$(
         impl RangeTo<Val<$ty>> for $ty {
             type Out = RunRange<$ty>;
+            type Through = RunRange<$ty>;
+            #[track_caller]
+            fn range_through(self, hi: Val<$ty>) -> RunRange<$ty> {
+                Val::from(self).range_through(hi)
+            }
             #[track_caller]
             fn range_to(self, hi: Val<$ty>) -> RunRange<$ty> {
                 Val::from(self).range_to(hi)
@@ -68,6 +165,10 @@ macro_rules! host_ranges {
         }
         impl RangeTo<$ty> for $ty {
             type Out = Range<$ty>;
+            type Through = RangeInclusive<$ty>;
+            fn range_through(self, hi: $ty) -> RangeInclusive<$ty> {
+                self..=hi
+            }
             fn range_to(self, hi: $ty) -> Range<$ty> {
                 self..hi
             }
@@ -83,11 +184,17 @@ pub fn range_to<L: RangeTo<H>, H>(lo: L, hi: H) -> L::Out {
     lo.range_to(hi)
 }
 
+/// `lo..=hi` as the macro writes it.
+#[track_caller]
+pub fn range_through<L: RangeTo<H>, H>(lo: L, hi: H) -> L::Through {
+    lo.range_through(hi)
+}
+
 /// A loop that runs on the device although its ends are known while staging: `for i in
 /// range(0, N)`. (`for i in 0..N` with host ends unrolls.)
 #[track_caller]
 pub fn range<L: IntoVal<usize>, H: IntoVal<usize>>(lo: L, hi: H) -> RunRange<usize> {
-    RunRange { lo: lo.into_val(), hi: hi.into_val(), step: None, reversed: false }
+    RunRange::new(lo.into_val(), hi.into_val(), false)
 }
 
 /// Says that a loop over a host range is meant to be unrolled; the same as the range itself.
@@ -173,37 +280,47 @@ impl<T: Int> IntoLoop for RunRange<T> {
 
     #[track_caller]
     fn into_loop(self) -> RunLoop<T> {
-        let (label, counter) = match self.step {
-            None => build(|b| b.begin_for(self.lo.id, self.hi.id)),
-            Some(step) => {
-                let count = steps(self, step);
-                build(|b| {
-                    let zero = b.constant(Const::int(Scalar::U64, 0));
-                    b.begin_for(zero, count)
-                })
-            }
+        let (label, counter) = if self.counts() {
+            let count = steps(self);
+            build(|b| {
+                let zero = b.constant(Const::int(Scalar::U64, 0));
+                b.begin_for(zero, count)
+            })
+        } else {
+            build(|b| b.begin_for(self.lo.id, self.hi.id))
         };
         RunLoop { range: self, label, counter, staged: false }
     }
 }
 
-/// The number of elements of a stepped range: `ceil((hi - lo) / step)`, 0 if `hi <= lo`.
+/// The number of elements: `ceil((hi - lo) / step)`, 0 if `hi <= lo`; one more if `hi` is in the
+/// range and a multiple of the step away.
 #[track_caller]
-fn steps<T: Int>(range: RunRange<T>, step: Val<usize>) -> Value {
+fn steps<T: Int>(range: RunRange<T>) -> Value {
     build(|b| {
         let one = b.constant(Const::int(Scalar::U64, 1));
         let zero = b.constant(Const::int(Scalar::U64, 0));
-        let some = b.compare(Opcode::Lt, range.lo.id, range.hi.id);
+        let not_empty = if range.through { Opcode::Le } else { Opcode::Lt };
+        let some = b.compare(not_empty, range.lo.id, range.hi.id);
         // Sign-extended differences are right modulo 2^64, and a non-empty range's fits.
         let lo = b.cast(range.lo.id, Scalar::U64);
         let hi = b.cast(range.hi.id, Scalar::U64);
-        let len = b.same(Opcode::Sub, &[hi, lo]);
-        let last = b.same(Opcode::Sub, &[len, one]);
-        let nonzero = b.compare(Opcode::Ne, step.id, zero);
-        let message = Some("the step of a range is not 0");
-        b.check(nonzero, kernelsmith_ir::attr::CheckKind::Assert, message);
-        let full = b.same(Opcode::Div, &[last, step.id]);
-        let count = b.same(Opcode::Add, &[full, one]);
+        let mut last = b.same(Opcode::Sub, &[hi, lo]);
+        if !range.through {
+            last = b.same(Opcode::Sub, &[last, one]);
+        }
+        if let Some(step) = range.step {
+            let nonzero = b.compare(Opcode::Ne, step.id, zero);
+            let message = Some("the step of a range is not 0");
+            b.check(nonzero, kernelsmith_ir::attr::CheckKind::Assert, message);
+            last = b.same(Opcode::Div, &[last, step.id]);
+        }
+        // `0..=u64::MAX` has one element too many to count; nobody gets to the last of them.
+        let most = b.constant(Const::int(Scalar::U64, i128::from(u64::MAX - 1)));
+        if range.through && T::TYPE.bits() == 64 {
+            last = b.same(Opcode::Min, &[last, most]);
+        }
+        let count = b.same(Opcode::Add, &[last, one]);
         b.select(some, count, zero)
     })
 }
@@ -215,33 +332,22 @@ impl<T: Int> RunLoop<T> {
         if std::mem::replace(&mut self.staged, true) {
             return None;
         }
-        let RunRange { lo, hi, step, reversed } = self.range;
-        let id = build(|b| match (step, reversed) {
-            (None, false) => self.counter,
+        let range = self.range;
+        if range.counts() {
+            // The loop's own bound is the number of rounds.
+            let count = build(|b| b.for_bound(self.label));
+            return Some(range.counted(Val::from_id(self.counter), Val::from_id(count)));
+        }
+        let id = match range.reversed {
+            false => self.counter,
             // lo + hi - 1 - i, modulo the width.
-            (None, true) => {
+            true => build(|b| {
                 let one = b.constant(Const::int(T::TYPE, 1));
-                let sum = b.same(Opcode::Add, &[lo.id, hi.id]);
+                let sum = b.same(Opcode::Add, &[range.lo.id, range.hi.id]);
                 let last = b.same(Opcode::Sub, &[sum, one]);
                 b.same(Opcode::Sub, &[last, self.counter])
-            }
-            (Some(step), _) => {
-                let mut counter = self.counter;
-                if reversed {
-                    let one = b.constant(Const::int(Scalar::U64, 1));
-                    // The loop's own bound is the number of steps.
-                    let count = b.for_bound(self.label);
-                    let last = b.same(Opcode::Sub, &[count, one]);
-                    counter = b.same(Opcode::Sub, &[last, counter]);
-                }
-                let offset = b.same(Opcode::Mul, &[counter, step.id]);
-                let offset = match T::TYPE {
-                    Scalar::U64 => offset,
-                    scalar => b.cast(offset, scalar),
-                };
-                b.same(Opcode::Add, &[lo.id, offset])
-            }
-        });
+            }),
+        };
         Some(Val::from_id(id))
     }
 

@@ -4,6 +4,7 @@ use kernelsmith_ir::{Type, Value};
 
 use super::element::Element;
 use super::place::Place;
+use super::stage::{build, fail};
 use super::val::Val;
 
 /// A type that flattens to run-time scalars ("leaves"): `Val`, tuples, arrays, and structs that
@@ -11,6 +12,7 @@ use super::val::Val;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a run-time variable or branch",
     note = "values of kernels are scalars, arrays, tuples, and structs with `#[derive(KernelValue)]`",
+    note = "an option that only the running kernel knows is a `RunOption`",
     note = "a variable of the host is marked with `#[comptime] let mut`"
 )]
 pub trait Staged: Clone {
@@ -124,6 +126,30 @@ tuples! {
     A B C D E F;
     A B C D E F G;
     A B C D E F G H;
+}
+
+/// A value for where no path gets to.
+#[track_caller]
+pub(crate) fn zeros<S: Staged>() -> S {
+    let zeros: Vec<Value> = leaf_types::<S>().into_iter().map(zero).collect();
+    S::unflatten(&mut zeros.into_iter())
+}
+
+#[track_caller]
+fn zero(ty: Type) -> Value {
+    if let Type::Ptr(..) = ty {
+        fail("no path of this expression gives a value, and a slice has no other");
+    }
+    build(|b| {
+        let zero = b.constant(kernelsmith_ir::attr::Const::new(ty.elem(), 0));
+        match ty {
+            Type::Vector(_, lanes) => {
+                let lanes = vec![zero; lanes.into()];
+                b.emit1(kernelsmith_ir::Opcode::VecMake, kernelsmith_ir::Attr::None, &lanes, ty)
+            }
+            _ => zero,
+        }
+    })
 }
 
 /// The types of the leaves of `S`.

@@ -143,6 +143,12 @@ impl<S: super::Staged> StoredAs<S> for S {
 }
 
 /// What the variable that a host value initialises holds: host numbers become run-time values.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a run-time variable",
+    note = "`let mut` declares a run-time variable: of scalars, arrays, tuples, and structs and enums \
+            with `#[derive(KernelValue)]`",
+    note = "mark a variable of the host with `#[comptime] let mut`"
+)]
 pub trait IntoStaged {
     /// What the variable holds.
     type Staged: super::Staged;
@@ -158,6 +164,26 @@ impl<S: super::Staged> IntoStaged for S {
     }
 }
 
+/// Arrays of host numbers: tables.
+macro_rules! host_arrays {
+    ($([$($n:ident),*]: $from:ty => $to:ty;)*) => {$(
+        impl<$(const $n: usize),*> IntoStaged for $from {
+            type Staged = $to;
+            #[track_caller]
+            fn into_staged(self) -> $to {
+                std::array::from_fn(|i| self[i].into_staged())
+            }
+        }
+
+        impl<$(const $n: usize),*> StoredAs<$to> for $from {
+            #[track_caller]
+            fn stored(self) -> $to {
+                self.into_staged()
+            }
+        }
+    )*};
+}
+
 macro_rules! host_initialisers {
     ($($ty:ty),*) => {$(
         impl IntoStaged for $ty {
@@ -166,6 +192,12 @@ macro_rules! host_initialisers {
             fn into_staged(self) -> Val<$ty> {
                 self.into()
             }
+        }
+
+        host_arrays! {
+            [N]: [$ty; N] => [Val<$ty>; N];
+            [N, M]: [[$ty; M]; N] => [[Val<$ty>; M]; N];
+            [N, M, L]: [[[$ty; L]; M]; N] => [[[Val<$ty>; L]; M]; N];
         }
 
         impl StoredAs<Val<$ty>> for $ty {

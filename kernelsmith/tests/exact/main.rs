@@ -1,21 +1,29 @@
 //! A kernel means what the same Rust function means: each function here runs as plain Rust on the
 //! host and as a kernel on the CPU, on the same random inputs, and must give the same bits.
 #![allow(
+    clippy::let_and_return,
     clippy::let_unit_value,
+    clippy::manual_clamp,
     clippy::manual_is_multiple_of,
     clippy::manual_range_contains,
     clippy::manual_range_patterns,
     clippy::manual_swap,
+    clippy::manual_unwrap_or,
     clippy::needless_range_loop,
     clippy::neg_cmp_op_on_partial_ord,
+    clippy::unnecessary_lazy_evaluations,
     reason = "the functions try ways of writing, not only the best one"
 )]
 
+mod enums;
+mod everyday;
+mod floats;
 mod flow;
 mod functions;
 mod iteration;
 mod matching;
 mod numbers;
+mod options;
 mod variables;
 
 use kernelsmith::prelude::*;

@@ -1,0 +1,131 @@
+//! Macros of `std` within kernels: those that mean the same on a device, and those that cannot.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Expr, Lit, Macro, Pat, Token};
+
+use crate::library;
+use crate::literal::Wants;
+use crate::pattern::is_testable;
+use crate::scope::Rewriter;
+
+/// The arguments of `matches!`.
+struct Matches {
+    value: Expr,
+    pat: Pat,
+    guard: Option<Expr>,
+}
+
+impl Parse for Matches {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Matches> {
+        let value = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let pat = Pat::parse_multi_with_leading_vert(input)?;
+        let guard = match input.parse::<Option<Token![if]>>()? {
+            Some(_) => Some(input.parse()?),
+            None => None,
+        };
+        input.parse::<Option<Token![,]>>()?;
+        Ok(Matches { value, pat, guard })
+    }
+}
+
+impl Rewriter {
+    /// A macro call. What the kernel does not know stays as it is written.
+    pub(crate) fn macro_call(&mut self, mac: &Macro) -> TokenStream {
+        let name = mac.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
+        match name.as_str() {
+            "assert" | "debug_assert" => self.assertion(mac, None),
+            "assert_eq" | "debug_assert_eq" => self.assertion(mac, Some(quote!(==))),
+            "assert_ne" | "debug_assert_ne" => self.assertion(mac, Some(quote!(!=))),
+            "matches" => self.matches(mac),
+            "print" | "println" | "eprint" | "eprintln" | "dbg" => self.error(
+                mac.path.span(),
+                format!(
+                    "`{name}!` would print once, while the kernel is staged, and not what the \
+                     threads compute: write values to a `&mut` parameter to look at them"
+                ),
+            ),
+            _ => quote!(#mac),
+        }
+    }
+
+    /// `assert!(condition)`, `assert_eq!(a, b)`: a check of every thread that gets here.
+    fn assertion(&mut self, mac: &Macro, compare: Option<TokenStream>) -> TokenStream {
+        let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
+        let args = match mac.parse_body_with(parser) {
+            Ok(args) => args,
+            Err(error) => return self.note(error),
+        };
+        let mut args = args.into_iter();
+        let (Some(first), second) = (args.next(), compare.as_ref().and_then(|_| args.next()))
+        else {
+            return self.error(mac.path.span(), "an assertion has a condition");
+        };
+        let message = match (args.next(), args.next()) {
+            (None, _) => None,
+            (Some(Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. })), None) => Some(text.value()),
+            (Some(other), _) => {
+                return self.error(
+                    other.span(),
+                    "the message of an assertion is one literal in kernels: threads format nothing",
+                );
+            }
+        };
+        let (span, condition) = match (compare, second) {
+            (Some(op), Some(second)) => {
+                let op: syn::BinOp = syn::parse2(op).expect("an operator");
+                let span = first.span();
+                let e: Expr = syn::parse_quote_spanned!(span=> (#first) #op (#second));
+                (span, e)
+            }
+            (Some(_), None) => {
+                return self.error(mac.path.span(), "an assertion of equality has two values");
+            }
+            (None, _) => (first.span(), first),
+        };
+        let text =
+            message.unwrap_or_else(|| format!("assertion failed: {}", condition.to_token_stream()));
+        let m = library(span);
+        let condition = self.expr(&condition, Wants::Operand);
+        quote_spanned!(span=> #m::Condition::assert(#condition, #text))
+    }
+
+    /// `matches!(value, pattern)`.
+    fn matches(&mut self, mac: &Macro) -> TokenStream {
+        let Matches { value, pat, guard } = match mac.parse_body() {
+            Ok(matches) => matches,
+            Err(error) => return self.note(error),
+        };
+        let span = pat.span();
+        let m = library(span);
+        let scrutinee = self.expr(&value, Wants::Operand);
+        let name = self.fresh("match");
+        let named = quote_spanned!(span=> (*#name));
+        if is_testable(&pat)
+            && let Some(test) = self.test(&named, &pat)
+        {
+            let mut bindings = Vec::new();
+            self.bindings(&named, &pat, &mut bindings);
+            let test = self.scoped(|this| {
+                let binds = this.bind_parts(&bindings);
+                let guard = guard.as_ref().map(|g| this.expr(g, Wants::Operand));
+                match guard {
+                    Some(guard) => quote_spanned!(span=> #m::and(#test, || { #binds #guard })),
+                    None => test,
+                }
+            });
+            return quote_spanned!(span=> { let #name = &#scrutinee; #test });
+        }
+        let mut pat = pat;
+        self.scoped(|this| {
+            this.bind(&mut pat);
+            let guard = guard.as_ref().map(|g| this.expr(g, Wants::Operand));
+            let guard = guard.map(|g| quote_spanned!(span=> if #g));
+            quote_spanned!(span=> ::core::matches!(#scrutinee, #pat #guard))
+        })
+    }
+}
