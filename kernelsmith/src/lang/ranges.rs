@@ -316,8 +316,8 @@ fn steps<T: Int>(range: RunRange<T>) -> Value {
             last = b.same(Opcode::Div, &[last, step.id]);
         }
         // `0..=u64::MAX` has one element too many to count; nobody gets to the last of them.
-        let most = b.constant(Const::int(Scalar::U64, i128::from(u64::MAX - 1)));
         if range.through && T::TYPE.bits() == 64 {
+            let most = b.constant(Const::int(Scalar::U64, i128::from(u64::MAX - 1)));
             last = b.same(Opcode::Min, &[last, most]);
         }
         let count = b.same(Opcode::Add, &[last, one]);
