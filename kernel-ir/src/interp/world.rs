@@ -62,8 +62,11 @@ pub(super) struct World<'m> {
     pub rng: Rng,
     /// Nothing that comes after would mean anything.
     pub stopped: bool,
-    seen: HashSet<(FindingKind, Loc, Option<Loc>)>,
+    seen: HashSet<(FindingKind, Line, Option<Line>)>,
 }
+
+/// A file's number and a line, where they are known.
+type Line = Option<(u32, u32)>;
 
 /// What is to be reported.
 pub(super) struct Report {
@@ -156,13 +159,41 @@ impl<'m> World<'m> {
         }
     }
 
+    /// Whether nothing like this was found before. Once a kind at a line is enough, a race is the
+    /// same from both sides, and who races reads what is not yet written, too.
+    fn is_new(&mut self, kind: FindingKind, loc: Loc, other: Option<Loc>) -> bool {
+        use FindingKind::{CopyInFlight, Race, Uninitialized};
+        let (line, other) = (self.line(loc), other.map(|loc| self.line(loc)));
+        if let (Race | CopyInFlight, Some(other)) = (kind, other) {
+            for side in [line, other] {
+                self.seen.insert((Uninitialized, side, None));
+            }
+            let kept = std::mem::take(&mut self.outcome.findings).into_iter();
+            let is_symptom = |f: &Finding| {
+                let place = f.location.as_ref().map(|(file, line, _)| (file.as_str(), *line));
+                f.kind == Uninitialized && [line, other].iter().any(|&l| self.shows(l) == place)
+            };
+            let kept: Vec<Finding> = kept.filter(|f| !is_symptom(f)).collect();
+            self.outcome.findings = kept;
+            return self.seen.insert((Race, line.min(other), Some(line.max(other))));
+        }
+        self.seen.insert((kind, line, other))
+    }
+
+    fn line(&self, loc: Loc) -> Line {
+        let position = self.program.kernel().sources.positions.get(loc.0 as usize);
+        position.map(|position| (position.file, position.line))
+    }
+
+    fn shows(&self, line: Line) -> Option<(&str, u32)> {
+        let (file, line) = line?;
+        Some((&self.program.kernel().sources.files[file as usize], line))
+    }
+
     /// Notes a finding unless the same was found before.
     pub(super) fn report(&mut self, report: Report) {
         let Report { kind, loc, who, what, other } = report;
-        let key = (kind, loc, other.as_ref().map(|(_, loc, _)| *loc));
-        // A race is the same from both sides.
-        let mirrored = key.2.map(|other| (kind, other, Some(loc)));
-        if mirrored.is_some_and(|m| self.seen.contains(&m)) || !self.seen.insert(key) {
+        if !self.is_new(kind, loc, other.as_ref().map(|(_, loc, _)| *loc)) {
             return;
         }
         let sources = &self.program.kernel().sources;

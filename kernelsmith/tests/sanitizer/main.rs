@@ -4,4 +4,8 @@
 //! `//~ name other` the line of the other side of a race or divergence.
 
 mod bounds;
+mod copies;
+mod divergence;
 mod harness;
+mod races;
+mod unwritten;

@@ -14,7 +14,7 @@ use crate::launch::LaunchConfig;
 use crate::sync::lock;
 
 /// Replays the schedule of a finding: the seed of every launch. Without it, the launches of a
-/// device are numbered, and a launch's number is its seed.
+/// stream are numbered, and a launch's number is its seed.
 const SEED: &str = "KERNELSMITH_SEED";
 
 #[derive(Default)]
@@ -24,7 +24,8 @@ struct State {
     records: HashMap<u64, ErrorRecord>,
     /// What was found, by stream.
     findings: HashMap<usize, Vec<Finding>>,
-    launches: u64,
+    /// How many launches there were, by stream.
+    launches: HashMap<usize, u64>,
     streams: usize,
 }
 
@@ -61,7 +62,9 @@ impl Driver for InterpreterDriver {
     }
 
     unsafe fn destroy_stream(&self, stream: Handle) {
-        lock(&self.state).findings.remove(&stream.0.addr());
+        let mut state = lock(&self.state);
+        state.findings.remove(&stream.0.addr());
+        state.launches.remove(&stream.0.addr());
     }
 
     fn synchronize(&self, _: Handle) -> Result<()> {
@@ -161,7 +164,9 @@ impl Driver for InterpreterDriver {
         };
         let asked = seed()?;
         let mut state = lock(&self.state);
-        state.launches += 1;
+        let State { memory, records, findings, launches, .. } = &mut *state;
+        let number = launches.entry(stream.0.addr()).or_default();
+        *number += 1;
         let launch = interp::Launch {
             grid: config.grid,
             block: config.block,
@@ -169,14 +174,14 @@ impl Driver for InterpreterDriver {
             args: args.visible(),
             extents: args.extents,
             warp_size: *warp_size,
-            seed: asked.unwrap_or(state.launches),
+            seed: asked.unwrap_or(*number),
             fuel: interp::Launch::FUEL,
         };
-        let outcome = interp::run(program, &launch, &mut state.memory);
+        let outcome = interp::run(program, &launch, memory);
         if outcome.record.state != 0 {
-            state.records.entry(args.record).or_insert(outcome.record);
+            records.entry(args.record).or_insert(outcome.record);
         }
-        state.findings.entry(stream.0.addr()).or_default().extend(outcome.findings);
+        findings.entry(stream.0.addr()).or_default().extend(outcome.findings);
         Ok(())
     }
 
