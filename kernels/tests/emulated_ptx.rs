@@ -3,7 +3,7 @@
 
 use kernelsmith::ir::check::ErrorRecord;
 use kernelsmith::ir::target::Ptx;
-use kernelsmith::ir::{Kernel, passes};
+use kernelsmith::ir::{Kernel, interp, passes};
 use kernelsmith::{Target, bf16};
 use kernelsmith_codegen_ptx::compile;
 use kernelsmith_codegen_ptx::emulator::{Launch, Memory, run};
@@ -45,11 +45,8 @@ impl Case {
         passes::prepare(&staged, &target).unwrap()
     }
 
-    /// Runs the kernel; the floats of its last slice afterwards, and the error record.
-    fn run(&self, target: Ptx, order: u64) -> (Vec<f64>, ErrorRecord) {
-        let kernel = self.prepared(target);
-        let module = compile(&kernel, target).unwrap();
-        let mut memory = Memory::new();
+    /// The packed arguments for memory of some sort, and the address of the last slice.
+    fn pack(&self, kernel: &Kernel, mut alloc: impl FnMut(&[u8]) -> u64) -> (Vec<u8>, u64) {
         let (offsets, size) = kernel.param_layout();
         let mut packed = vec![0; size as usize];
         let mut last = 0;
@@ -67,16 +64,52 @@ impl Case {
                 Argument::Float(x) => put(&x.to_le_bytes()),
                 Argument::Slice(_, len) if length => put(&(*len as u64).to_le_bytes()),
                 Argument::Slice(bytes, _) => {
-                    last = memory.alloc(bytes);
+                    last = alloc(bytes);
                     put(&last.to_le_bytes());
                 }
             }
         }
+        (packed, last)
+    }
+
+    /// Runs the kernel; the floats of its last slice afterwards, and the error record.
+    fn run(&self, target: Ptx, order: u64) -> (Vec<f64>, ErrorRecord) {
+        let kernel = self.prepared(target);
+        let module = compile(&kernel, target).unwrap();
+        let mut memory = Memory::new();
+        let (packed, last) = self.pack(&kernel, |bytes| memory.alloc(bytes));
         let launch = Launch { grid: self.grid, block: self.block, dynamic_shared: 0, order };
         let record = run(&module, &kernel, launch, &packed, &mut memory)
             .unwrap_or_else(|fault| panic!("{}: {fault}\n{}", self.name, module.text));
-        let floats = memory.bytes(last).chunks(4);
-        (floats.map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(), record)
+        (wide(memory.bytes(last)), record)
+    }
+
+    /// The same by the interpreter, which finds nothing wrong in what the passes made.
+    fn interpret(&self, target: Ptx, seed: u64) -> Vec<f64> {
+        let kernel = self.prepared(target);
+        let mut memory = interp::Memory::new();
+        let mut len = 0;
+        let (packed, last) = self.pack(&kernel, |bytes| {
+            let address = memory.allocate(bytes.len());
+            memory.write(address, bytes).unwrap();
+            len = bytes.len();
+            address
+        });
+        let launch = interp::Launch {
+            grid: self.grid,
+            block: self.block,
+            dynamic_shared: 0,
+            args: &packed,
+            extents: &[],
+            warp_size: 32,
+            seed,
+            fuel: interp::Launch::FUEL,
+        };
+        let outcome = interp::run(&interp::Program::new(&kernel), &launch, &mut memory);
+        assert_eq!(outcome, interp::Outcome::default(), "{}", self.name);
+        let mut bytes = vec![0; len];
+        memory.read(last, &mut bytes).unwrap();
+        wide(&bytes)
     }
 
     /// Runs the kernel on old and new architectures, in two orders.
@@ -85,6 +118,12 @@ impl Case {
             let (found, record) = self.run(target, order);
             assert_eq!(record.state, 0, "{} on {target:?}: {record:?}", self.name);
             assert_eq!(found.len(), expected.len());
+            let interpreted = self.interpret(target, order);
+            for (i, (emulated, interpreted)) in found.iter().zip(&interpreted).enumerate() {
+                let error = (emulated - interpreted).abs();
+                let context = format!("{} on {target:?}, element {i}", self.name);
+                assert!(error <= tolerance, "{context}: {interpreted} interpreted, not {emulated}");
+            }
             for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
                 let error = (found - expected).abs();
                 let context = format!("{} on {target:?}, element {i}", self.name);
@@ -92,6 +131,10 @@ impl Case {
             }
         }
     }
+}
+
+fn wide(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
 }
 
 const fn sm(sm: u32, specific: bool) -> Ptx {

@@ -2,6 +2,7 @@
 //! compile for every target with the instructions, and what NVIDIA's hardware is given is run by
 //! the PTX emulator against an f64 reference.
 
+mod interpreted;
 mod kernels;
 
 use kernelsmith::Target;

@@ -1,0 +1,115 @@
+//! Every kernel of the library through the interpreter: right results, and nothing found wrong, with
+//! the tiles of each kind of target.
+
+use kernelsmith::{Buffer, Device, Target, bf16};
+use kernelsmith_kernels::attention::{Attention, flash_attention};
+use kernelsmith_kernels::elementwise::saxpy;
+use kernelsmith_kernels::matmul::matmul;
+use kernelsmith_kernels::norm::softmax;
+use kernelsmith_kernels::{catalog, reference};
+
+/// Small numbers that `bf16` holds exactly.
+fn numbers(len: usize, seed: usize) -> Vec<f64> {
+    (0..len).map(|i| ((i * 37 + seed * 101) % 29) as f64 * 0.125 - 1.75).collect()
+}
+
+fn floats(device: &Device, x: &[f64]) -> Buffer<f32> {
+    Buffer::from_slice(device, &x.iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap()
+}
+
+/// A buffer nobody wrote: a kernel that reads of it, or leaves some of it out, is found.
+fn output(device: &Device, len: usize) -> Buffer<f32> {
+    // SAFETY: the kernels write every element, and the interpreter tells if they read one before.
+    unsafe { Buffer::uninit(device, len).unwrap() }
+}
+
+/// Waits, and compares.
+fn close(name: &str, found: &Buffer<f32>, expected: &[f64], tolerance: f64) {
+    found.device().synchronize().unwrap_or_else(|finding| panic!("{name}: {finding}"));
+    let found = found.to_vec().unwrap();
+    assert_eq!(found.len(), expected.len());
+    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(found) - expected).abs();
+        assert!(error <= tolerance, "{name}, element {i}: {found}, not {expected}");
+    }
+}
+
+fn run_saxpy(device: &Device) {
+    let (x, y) = (numbers(300, 1), numbers(300, 2));
+    let mut out = floats(device, &y);
+    saxpy(1.5, &floats(device, &x), &mut out).unwrap();
+    close("saxpy", &out, &reference::saxpy(1.5, &x, &y), 0.0);
+}
+
+fn run_softmax(device: &Device) {
+    for columns in [1, 31, 100] {
+        let x = numbers(3 * columns, 3);
+        let mut y = output(device, x.len());
+        softmax(columns, &floats(device, &x), &mut y).unwrap();
+        close("softmax", &y, &reference::softmax(columns, &x), 1e-6);
+    }
+}
+
+const SHAPE: (usize, usize, usize) = (70, 40, 19);
+
+fn factors() -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let (m, n, k) = SHAPE;
+    let (a, b) = (numbers(m * k, 4), numbers(k * n, 5));
+    let product = reference::matmul(m, n, k, &a, &b);
+    (a, b, product)
+}
+
+fn run_matmul_f32(device: &Device) {
+    let (a, b, expected) = factors();
+    let mut c = output(device, expected.len());
+    matmul(SHAPE, &floats(device, &a), &floats(device, &b), &mut c).unwrap();
+    // Sums of multiples of 2^-6 below 2^10 are exact.
+    close("matmul_f32", &c, &expected, 0.0);
+}
+
+fn run_matmul_bf16(device: &Device) {
+    let (a, b, expected) = factors();
+    let [a, b] = [a, b].map(|x| {
+        let x: Vec<bf16> = x.into_iter().map(bf16::from_f64).collect();
+        Buffer::from_slice(device, &x).unwrap()
+    });
+    let mut c = output(device, expected.len());
+    matmul(SHAPE, &a, &b, &mut c).unwrap();
+    close("matmul_bf16", &c, &expected, 0.0);
+}
+
+fn run_flash_attention(device: &Device) {
+    let (m, n, d) = (20, 37, 32);
+    let [q, k, v] = [(m, 6), (n, 7), (n, 8)].map(|(rows, seed)| numbers(rows * d, seed));
+    let scale = 0.125;
+    for causal in [false, true] {
+        let mut out = output(device, m * d);
+        let attention = Attention { queries: m, keys: n, causal, scale };
+        let [q, k, v] = [&q, &k, &v].map(|x| floats(device, x));
+        flash_attention(attention, d, &q, &k, &v, &mut out).unwrap();
+        let [q, k, v] = [(m, 6), (n, 7), (n, 8)].map(|(rows, seed)| numbers(rows * d, seed));
+        let expected = reference::attention((m, n, d), &q, &k, &v, scale.into(), causal);
+        close("flash_attention", &out, &expected, 1e-5);
+    }
+}
+
+/// How each kernel of the catalog is run. A new one has no entry, and the test says so.
+const RUNS: &[(&str, fn(&Device))] = &[
+    ("saxpy", run_saxpy),
+    ("softmax", run_softmax),
+    ("matmul_f32", run_matmul_f32),
+    ("matmul_bf16", run_matmul_bf16),
+    ("flash_attention", run_flash_attention),
+];
+
+#[test]
+fn nothing_is_wrong_in_the_library() {
+    for entry in catalog::KERNELS {
+        let run = RUNS.iter().find(|(name, _)| *name == entry.name);
+        let (_, run) = run.unwrap_or_else(|| panic!("`{}` is not interpreted", entry.name));
+        for target in ["sm_90a", "gfx942", "cpu"] {
+            let target: Target = target.parse().unwrap();
+            run(&Device::interpreter_for(target));
+        }
+    }
+}
