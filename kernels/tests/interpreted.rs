@@ -93,8 +93,10 @@ fn run_flash_attention(device: &Device) {
     }
 }
 
+type Run = fn(&Device);
+
 /// How each kernel of the catalog is run. A new one has no entry, and the test says so.
-const RUNS: &[(&str, fn(&Device))] = &[
+const RUNS: &[(&str, Run)] = &[
     ("saxpy", run_saxpy),
     ("softmax", run_softmax),
     ("matmul_f32", run_matmul_f32),

@@ -45,7 +45,11 @@ impl Stream {
     ///
     /// # Errors
     /// [`Error::CheckFailed`] if a check failed in a kernel of this stream: the first failure of
-    /// each kernel, one a call, each once; on the interpreter [`Error::Finding`] in the same way. Else the driver's error.
+    /// each kernel, one a call, each once. On the interpreter, [`Error::Finding`] in the same way.
+    /// Else the driver's error.
+    ///
+    /// [`Error::CheckFailed`]: crate::Error::CheckFailed
+    /// [`Error::Finding`]: crate::Error::Finding
     pub fn synchronize(&self) -> Result<()> {
         self.core.finish()?;
         self.core.take_failure()
