@@ -14,7 +14,7 @@ mod memory;
 mod operations;
 mod random;
 #[allow(dead_code)]
-#[path = "../../../kernel-ir/tests/differential/random.rs"]
+#[path = "../../../kernel-ir/tests/differential/random_kernel.rs"]
 mod random_kernel;
 mod snapshots;
 mod warp;

@@ -1,23 +1,19 @@
 //! Random kernels, each lane with arguments of its own: every lane does what a thread alone would.
 //!
-//! The kernels and the machine that runs them a thread at a time are those that test the passes
+//! The kernels, and how the interpreter runs them a thread at a time, are those that test the passes
 //! (`kernel-ir/tests/differential`). Here their arguments come from arrays, some the same for all
 //! lanes, some not, so that one kernel shows both uniform and divergent control flow.
 
-use kernelsmith_ir::attr::{Attr, CacheHint, CheckKind, Const, Dim};
+use kernelsmith_ir::attr::{Attr, CacheHint, Const, Dim};
 use kernelsmith_ir::check::ErrorRecord;
-use kernelsmith_ir::{
-    Inst, Kernel, Loc, Opcode, Param, ParamKind, Region, Scalar, Space, Type, Value,
-};
+use kernelsmith_ir::{Inst, Kernel, Loc, Opcode, Param, ParamKind, Scalar, Space, Type, Value};
 
 use crate::harness::{Array, Compiled, Rng, build, isas, prepare};
-use crate::machine::{Event, observe};
+use crate::machine::{Done, Failure, fresh, observe};
+use crate::random_kernel::LEN;
 
-/// Elements of the input array, and of each thread's part of the output.
-const LEN: u64 = 64;
-
-/// Instructions after which a thread counts as endless.
-const FUEL: u32 = 4_000;
+/// Steps after which a thread counts as endless.
+const FUEL: u64 = 4_000;
 
 /// The values that lanes choose their arguments from.
 const ARGUMENTS: [[u64; 6]; 4] = [
@@ -30,30 +26,6 @@ const ARGUMENTS: [[u64; 6]; 4] = [
 fn inst(op: Opcode, attr: Attr, operands: &[Value], results: &[Value]) -> Inst {
     let (operands, results) = (operands.to_vec(), results.to_vec());
     Inst { op, attr, operands, results, regions: Vec::new(), loc: Loc::NONE }
-}
-
-/// Keeps every index into global memory below [`LEN`]: memory has an end here.
-fn bound(kernel: &mut Kernel, region: &mut Region) {
-    for mut i in std::mem::take(&mut region.insts) {
-        i.regions.iter_mut().for_each(|r| bound(kernel, r));
-        if i.op == Opcode::PtrAdd && matches!(kernel.ty(i.operands[0]), Type::Ptr(Space::Global, _))
-        {
-            let [mask, index] = [(); 2].map(|()| kernel.new_value(Type::U64));
-            let below = Attr::Const(Const::new(Scalar::U64, LEN - 1));
-            region.insts.push(inst(Opcode::Const, below, &[], &[mask]));
-            region.insts.push(inst(Opcode::And, Attr::None, &[i.operands[1], mask], &[index]));
-            i.operands[1] = index;
-        }
-        region.insts.push(i);
-    }
-}
-
-fn bounded(seed: u64) -> Kernel {
-    let mut kernel = crate::random_kernel::kernel(seed);
-    let mut body = std::mem::take(&mut kernel.body);
-    bound(&mut kernel, &mut body);
-    kernel.body = body;
-    kernel
 }
 
 /// The same kernel for many threads: each writes its own part of the output, and scalar arguments
@@ -102,20 +74,11 @@ fn for_threads(mut kernel: Kernel, varying: u64) -> Kernel {
     kernel
 }
 
-/// What the machine finds at an address nobody wrote.
-fn fresh(param: u64) -> impl Iterator<Item = u64> {
-    (0..LEN).map(move |i| i.wrapping_mul(0x9e37_79b9) ^ param)
-}
-
 /// A thread's arguments and what it does with them.
 struct Thread {
     arguments: [u64; 4],
-    output: Vec<u64>,
-    failure: Option<Failure>,
+    does: Done,
 }
-
-#[derive(Clone, PartialEq, Debug)]
-struct Failure(CheckKind, Vec<u64>);
 
 /// Runs the kernel with random arguments until there are enough threads that end.
 fn threads(kernel: &Kernel, varying: u64, rng: &mut Rng) -> Vec<Thread> {
@@ -125,39 +88,11 @@ fn threads(kernel: &Kernel, varying: u64, rng: &mut Rng) -> Vec<Thread> {
     for _ in 0..12 {
         let own = choose(rng);
         let arguments = [0, 1, 2, 3].map(|k| if varying >> k & 1 == 1 { own[k] } else { same[k] });
-        let events = observe(kernel, &arguments, FUEL);
-        if events == [Event::Endless] {
-            continue;
+        if let Some(does) = observe(kernel, &arguments, FUEL) {
+            found.push(Thread { arguments, does });
         }
-        let mut thread = Thread { arguments, output: fresh(1).collect(), failure: None };
-        for event in events {
-            match event {
-                Event::Store { offset, bits } => thread.output[offset as usize] = bits,
-                Event::Failed(what) => thread.failure = Some(failure(&what)),
-                Event::Endless => unreachable!("left out above"),
-            }
-        }
-        found.push(thread);
     }
     found
-}
-
-/// Reads the machine's words on a failing check.
-fn failure(what: &str) -> Failure {
-    let kind = CheckKind::ALL.iter().copied().find(|k| what.contains(&format!("{k:?}")));
-    let (_, numbers) = what.rsplit_once('[').expect("the operands in brackets");
-    let numbers = numbers.trim_end_matches(']').split(", ").filter(|n| !n.is_empty());
-    let numbers = numbers.map(|n| n.parse().expect("a number")).collect();
-    Failure(kind.expect("a kind of check"), numbers)
-}
-
-fn reported(kernel: &Kernel, record: &ErrorRecord) -> Failure {
-    let kind = kernel.checks()[record.check as usize].kind;
-    let numbers = match kind {
-        CheckKind::Bounds => vec![record.index, record.len],
-        _ => vec![],
-    };
-    Failure(kind, numbers)
 }
 
 /// One launch of one block; the output, and the record of a failing check.
@@ -177,10 +112,10 @@ fn try_kernel(seed: u64, count: &mut [u32; 2]) {
     let mut rng = Rng(seed);
     // Each argument varies half of the time; never none, which one thread tests as well.
     let varying = [15, 1 + rng.next() % 15][(seed % 2) as usize];
-    let kernel = bounded(seed);
+    let kernel = crate::random_kernel::kernel(seed);
     let found = threads(&kernel, varying, &mut rng);
     let (failing, good): (Vec<&Thread>, Vec<&Thread>) =
-        found.iter().partition(|t| t.failure.is_some());
+        found.iter().partition(|t| t.does.failure.is_some());
     if good.is_empty() {
         return;
     }
@@ -198,7 +133,7 @@ fn try_kernel(seed: u64, count: &mut [u32; 2]) {
     assert_eq!(record, ErrorRecord::default(), "{}", context());
     for (i, thread) in lanes.iter().enumerate() {
         let part: Vec<u64> = (0..LEN as usize).map(|k| output.get(i * 64 + k).bits).collect();
-        assert_eq!(part, thread.output, "lane {i}, {:?}: {}", thread.arguments, context());
+        assert_eq!(part, thread.does.output, "lane {i}, {:?}: {}", thread.arguments, context());
     }
     count[0] += 1;
     // One that fails among those that do not is found, whichever lane it is.
@@ -208,8 +143,8 @@ fn try_kernel(seed: u64, count: &mut [u32; 2]) {
         let (_, record) = launch(&compiled, &lanes);
         assert_eq!((record.state, record.block), (1, [0; 3]), "{}", context());
         assert_eq!(record.thread, [at as u32, 0, 0], "{}", context());
-        let found = reported(&prepared, &record);
-        assert_eq!(Some(&found), thread.failure.as_ref(), "{}", context());
+        let found = Failure::of(&prepared, &record);
+        assert_eq!(found.as_ref(), thread.does.failure.as_ref(), "{}", context());
         count[1] += 1;
     }
 }

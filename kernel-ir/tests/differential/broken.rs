@@ -4,7 +4,7 @@ use kernelsmith_ir::kernel::Value;
 use kernelsmith_ir::op::TABLE;
 use kernelsmith_ir::{Attr, Inst, Kernel, Region, Scalar, Space, Type};
 
-use crate::random::Rng;
+use crate::random_kernel::Rng;
 
 /// Changes one thing somewhere, to something that may or may not be right there.
 pub(crate) fn damage(kernel: &mut Kernel, rng: &mut Rng) {

@@ -1,296 +1,95 @@
-//! Runs one thread of a kernel without collectives, and notes what it does to the outside.
+//! Runs one thread of a random kernel by the interpreter, and tells what can be seen from outside.
 
-use std::collections::HashMap;
+use kernelsmith_ir::attr::CheckKind;
+use kernelsmith_ir::check::ErrorRecord;
+use kernelsmith_ir::interp::{FindingKind, Launch, Memory, Program, run};
+use kernelsmith_ir::{Kernel, Type};
 
-use kernelsmith_ir::attr::{Attr, Const};
-use kernelsmith_ir::eval::eval;
-use kernelsmith_ir::kernel::LocalId;
-use kernelsmith_ir::{Inst, Kernel, Label, Opcode, Region, Scalar, Type, Value};
+use crate::random_kernel::LEN;
 
-/// Something that can be seen from outside.
+/// What a thread did.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Event {
-    /// A store to the output array.
-    Store { offset: i128, bits: u64 },
-    /// A check failed; the rest is not run.
-    Failed(String),
-    /// The kernel ran longer than anybody waits.
-    Endless,
+pub(crate) struct Done {
+    /// The output array afterwards.
+    pub(crate) output: Vec<u64>,
+    /// The check that failed; the rest was not run.
+    pub(crate) failure: Option<Failure>,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Datum {
-    Scalar(Const),
-    /// An address: the parameter or local array it points into, and the element.
-    Pointer(Base, i128),
+/// A check that failed, with its index and length if it is one of bounds.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Failure(pub(crate) CheckKind, pub(crate) Vec<u64>);
+
+impl Failure {
+    /// What a record says.
+    pub(crate) fn of(kernel: &Kernel, record: &ErrorRecord) -> Option<Failure> {
+        if record.state == 0 {
+            return None;
+        }
+        let kind = kernel.checks()[record.check as usize].kind;
+        let numbers = match kind {
+            CheckKind::Bounds => vec![record.index, record.len],
+            _ => vec![],
+        };
+        Some(Failure(kind, numbers))
+    }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Base {
-    Param(usize),
-    Local(LocalId),
+/// What the array of a parameter holds before.
+pub(crate) fn fresh(param: u64) -> Vec<u64> {
+    (0..LEN).map(|i| i.wrapping_mul(0x9e37_79b9) ^ param).collect()
 }
 
-/// How a region was left.
-enum Way {
-    Yield(Vec<Datum>),
-    Break(Label, Vec<Datum>),
-    Continue(Label, Vec<Datum>),
-    End,
+fn bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_le_bytes()).collect()
 }
 
-struct Machine<'k> {
-    kernel: &'k Kernel,
-    values: HashMap<Value, Datum>,
-    slots: Vec<Option<Datum>>,
-    locals: HashMap<(LocalId, i128), Datum>,
-    output: HashMap<i128, u64>,
-    events: Vec<Event>,
-    fuel: u32,
+/// Pointers, then scalars, as the kernel's parameters take them.
+pub(crate) fn packed(kernel: &Kernel, pointers: [u64; 2], scalars: &[u64; 4]) -> Vec<u8> {
+    let (offsets, size) = kernel.param_layout();
+    let mut args = vec![0; size as usize];
+    let values = pointers.iter().chain(scalars);
+    for ((param, offset), &value) in kernel.params.iter().zip(offsets).zip(values) {
+        let (at, size) = (offset as usize, kernel.ty(param.value).size() as usize);
+        let value = if kernel.ty(param.value) == Type::BOOL { value & 1 } else { value };
+        args[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
+    }
+    args
 }
 
-/// What a thread does. Scalar parameters are the arguments in order; loads from memory not yet
-/// written give a number made of the address. After `fuel` instructions a thread counts as endless.
-pub(crate) fn observe(kernel: &Kernel, arguments: &[u64], fuel: u32) -> Vec<Event> {
-    let mut machine = Machine {
-        kernel,
-        values: HashMap::new(),
-        slots: vec![None; kernel.vars.len()],
-        locals: HashMap::new(),
-        output: HashMap::new(),
-        events: Vec::new(),
+/// Runs a kernel; nothing if it takes more steps than `fuel`. How far it came then says nothing:
+/// passes change how many steps an iteration takes.
+///
+/// # Panics
+/// If the interpreter finds anything: the kernels check their divisors and stay inside their arrays,
+/// so a pass that brings an operation before its check is found as well.
+pub(crate) fn observe(kernel: &Kernel, arguments: &[u64; 4], fuel: u64) -> Option<Done> {
+    let mut memory = Memory::new();
+    let pointers = [0, 1].map(|param| {
+        let words = bytes(&fresh(param));
+        let address = memory.allocate(words.len());
+        memory.write(address, &words).expect("just allocated");
+        address
+    });
+    let args = packed(kernel, pointers, arguments);
+    let launch = Launch {
+        grid: [1; 3],
+        block: [1; 3],
+        dynamic_shared: 0,
+        args: &args,
+        extents: &[],
+        warp_size: 32,
+        seed: 0,
         fuel,
     };
-    let mut scalars = arguments.iter();
-    for (i, param) in kernel.params.iter().enumerate() {
-        let datum = match kernel.ty(param.value) {
-            Type::Scalar(s) => Datum::Scalar(Const::new(s, *scalars.next().unwrap_or(&0))),
-            _ => Datum::Pointer(Base::Param(i), 0),
-        };
-        machine.values.insert(param.value, datum);
+    let outcome = run(&Program::new(kernel), &launch, &mut memory);
+    match outcome.findings.first() {
+        Some(finding) if finding.kind == FindingKind::Endless => return None,
+        Some(finding) => panic!("{finding}\n{kernel}"),
+        None => {}
     }
-    machine.region(&kernel.body);
-    // How far an endless loop has come says nothing: passes change how long an iteration takes.
-    if machine.events.last() == Some(&Event::Endless) {
-        return vec![Event::Endless];
-    }
-    machine.events
-}
-
-impl Machine<'_> {
-    fn get(&self, value: Value) -> Datum {
-        *self.values.get(&value).unwrap_or_else(|| panic!("%{} has no value", value.0))
-    }
-
-    fn scalar(&self, value: Value) -> Const {
-        match self.get(value) {
-            Datum::Scalar(c) => c,
-            Datum::Pointer(..) => panic!("%{} is a pointer", value.0),
-        }
-    }
-
-    fn all(&self, values: &[Value]) -> Vec<Datum> {
-        values.iter().map(|&v| self.get(v)).collect()
-    }
-
-    fn bind(&mut self, values: &[Value], data: &[Datum]) {
-        assert_eq!(values.len(), data.len());
-        for (&value, &datum) in values.iter().zip(data) {
-            if let Datum::Scalar(c) = datum {
-                assert_eq!(Type::Scalar(c.ty), self.kernel.ty(value), "%{}", value.0);
-            }
-            self.values.insert(value, datum);
-        }
-    }
-
-    fn region(&mut self, region: &Region) -> Way {
-        for inst in &region.insts {
-            if self.fuel == 0 {
-                self.events.push(Event::Endless);
-                return Way::End;
-            }
-            self.fuel -= 1;
-            match (inst.op, &inst.attr) {
-                (Opcode::Yield, _) => return Way::Yield(self.all(&inst.operands)),
-                (Opcode::Break, &Attr::Label(l)) => return Way::Break(l, self.all(&inst.operands)),
-                (Opcode::Continue, &Attr::Label(l)) => {
-                    return Way::Continue(l, self.all(&inst.operands));
-                }
-                (Opcode::Return, _) => return Way::End,
-                _ => {}
-            }
-            if let Some(way) = self.inst(inst) {
-                return way;
-            }
-        }
-        panic!("a region without terminator");
-    }
-
-    /// Runs an instruction; how it leaves the region around, if it does.
-    fn inst(&mut self, inst: &Inst) -> Option<Way> {
-        match inst.op {
-            Opcode::If => {
-                let taken = usize::from(self.scalar(inst.operands[0]).bits == 0);
-                let way = self.region(&inst.regions[taken]);
-                self.leave(inst, None, way)
-            }
-            Opcode::Block => {
-                let way = self.region(&inst.regions[0]);
-                self.leave(inst, label(inst), way)
-            }
-            Opcode::Loop => self.repeat(inst, None),
-            Opcode::For => {
-                let bound = |i: usize| self.scalar(inst.operands[i]).as_int();
-                self.repeat(inst, Some((bound(0), bound(1))))
-            }
-            Opcode::Check => {
-                if self.scalar(inst.operands[0]).bits != 0 {
-                    return None;
-                }
-                let values: Vec<u64> =
-                    inst.operands[1..].iter().map(|&v| self.scalar(v).bits).collect();
-                self.events.push(Event::Failed(format!("{:?} {values:?}", inst.attr)));
-                Some(Way::End)
-            }
-            _ => {
-                if let Some(datum) = self.plain(inst) {
-                    self.bind(&inst.results, &[datum]);
-                }
-                None
-            }
-        }
-    }
-
-    fn leave(&mut self, inst: &Inst, label: Option<Label>, way: Way) -> Option<Way> {
-        match way {
-            Way::Yield(data) => self.bind(&inst.results, &data),
-            Way::Break(l, data) if Some(l) == label => self.bind(&inst.results, &data),
-            other => return Some(other),
-        }
-        None
-    }
-
-    fn repeat(&mut self, inst: &Inst, bounds: Option<(i128, i128)>) -> Option<Way> {
-        let fixed = if bounds.is_some() { 2 } else { 0 };
-        let mut carried = self.all(&inst.operands[fixed..]);
-        let (mut i, hi) = bounds.unwrap_or((0, i128::MAX));
-        let region = &inst.regions[0];
-        while i < hi {
-            let mut args = Vec::new();
-            if bounds.is_some() {
-                let Type::Scalar(ty) = self.kernel.ty(region.args[0]) else { panic!() };
-                args.push(Datum::Scalar(Const::int(ty, i)));
-            }
-            args.append(&mut carried);
-            self.bind(&region.args, &args);
-            let way = self.region(region);
-            match way {
-                Way::Continue(l, data) if Some(l) == label(inst) => carried = data,
-                Way::Yield(_) => panic!("a loop's region yields"),
-                other => return self.leave(inst, label(inst), other),
-            }
-            i += 1;
-        }
-        self.bind(&inst.results, &carried);
-        None
-    }
-
-    /// An instruction without control; its result.
-    fn plain(&mut self, inst: &Inst) -> Option<Datum> {
-        match (inst.op, &inst.attr) {
-            (_, Attr::Const(c)) => Some(Datum::Scalar(*c)),
-            (Opcode::VarLoad | Opcode::VarLoadAt, &Attr::Var { var, stride, .. }) => {
-                let slot = var.0 + stride * self.index(inst, inst.op == Opcode::VarLoadAt);
-                let ty = self.kernel.vars[slot as usize].ty;
-                Some(self.slots[slot as usize].unwrap_or_else(|| {
-                    let Type::Scalar(s) = ty else { panic!("a pointer slot never written") };
-                    Datum::Scalar(Const::new(s, 0))
-                }))
-            }
-            (Opcode::VarStore | Opcode::VarStoreAt, &Attr::Var { var, stride, .. }) => {
-                let slot = var.0 + stride * self.index(inst, inst.op == Opcode::VarStoreAt);
-                self.slots[slot as usize] = Some(self.get(*inst.operands.last().unwrap()));
-                None
-            }
-            (Opcode::LocalAddr, &Attr::Local(id)) => Some(Datum::Pointer(Base::Local(id), 0)),
-            (Opcode::PtrAdd, _) => {
-                let Datum::Pointer(base, at) = self.get(inst.operands[0]) else { panic!() };
-                // Addresses wrap.
-                let by = self.scalar(inst.operands[1]).as_int() as i64;
-                Some(Datum::Pointer(base, i128::from((at as i64).wrapping_add(by))))
-            }
-            (Opcode::Load, _) => Some(self.load(inst)),
-            (Opcode::Store, _) => {
-                self.store(inst);
-                None
-            }
-            (Opcode::Select, _) if self.kernel.ty(inst.operands[1]).is_ptr() => {
-                let first = self.scalar(inst.operands[0]).bits != 0;
-                Some(self.get(inst.operands[if first { 1 } else { 2 }]))
-            }
-            (Opcode::BlockDim | Opcode::GridDim, _) => {
-                Some(Datum::Scalar(Const::new(Scalar::U32, 1)))
-            }
-            (Opcode::ThreadIdx | Opcode::BlockIdx, _) => {
-                Some(Datum::Scalar(Const::new(Scalar::U32, 0)))
-            }
-            _ => Some(self.pure(inst)),
-        }
-    }
-
-    fn index(&self, inst: &Inst, indexed: bool) -> u32 {
-        if indexed { self.scalar(inst.operands[0]).bits as u32 } else { 0 }
-    }
-
-    fn pure(&self, inst: &Inst) -> Datum {
-        let operands: Vec<Const> = inst.operands.iter().map(|&v| self.scalar(v)).collect();
-        let Type::Scalar(ty) = self.kernel.ty(inst.results[0]) else { panic!("{inst:?}") };
-        match eval(inst.op, &operands, ty) {
-            Some(c) => Datum::Scalar(c),
-            // The kernels check every divisor, so no pass may bring a division before its check.
-            None => panic!("{} of {operands:?} has no result", inst.op.name()),
-        }
-    }
-
-    fn load(&self, inst: &Inst) -> Datum {
-        let Datum::Pointer(base, at) = self.get(inst.operands[0]) else { panic!() };
-        let ty = self.kernel.ty(inst.results[0]).elem();
-        match base {
-            Base::Local(id) => {
-                *self.locals.get(&(id, at)).unwrap_or(&Datum::Scalar(Const::new(ty, 0)))
-            }
-            Base::Param(i) => {
-                let fresh = (at as u64).wrapping_mul(0x9e37_79b9) ^ i as u64;
-                let bits = self.output.get(&at).filter(|_| i == OUTPUT).copied();
-                Datum::Scalar(Const::new(ty, bits.unwrap_or(fresh)))
-            }
-        }
-    }
-
-    fn store(&mut self, inst: &Inst) {
-        let Datum::Pointer(base, offset) = self.get(inst.operands[0]) else { panic!() };
-        let datum = self.get(inst.operands[1]);
-        match (base, datum) {
-            (Base::Local(id), datum) => {
-                let len = self.kernel.locals[id.index()].len;
-                assert!((0..i128::from(len)).contains(&offset), "local array overrun");
-                self.locals.insert((id, offset), datum);
-            }
-            (Base::Param(_), Datum::Scalar(c)) => {
-                self.output.insert(offset, c.bits);
-                self.events.push(Event::Store { offset, bits: c.bits });
-            }
-            _ => panic!("a pointer stored"),
-        }
-    }
-}
-
-/// The parameter that is written.
-const OUTPUT: usize = 1;
-
-fn label(inst: &Inst) -> Option<Label> {
-    match inst.attr {
-        Attr::Label(l) => Some(l),
-        _ => None,
-    }
+    let mut words = vec![0; 8 * LEN as usize];
+    memory.read(pointers[1], &mut words).expect("still there");
+    let words = words.chunks(8).map(|w| u64::from_le_bytes(w.try_into().expect("8 bytes")));
+    Some(Done { output: words.collect(), failure: Failure::of(kernel, &outcome.record) })
 }

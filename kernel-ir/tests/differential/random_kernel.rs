@@ -33,6 +33,9 @@ impl Rng {
     }
 }
 
+/// Elements of the input and of the output array: a power of two.
+pub(crate) const LEN: u64 = 64;
+
 /// Slots in an array.
 const ARRAY: u32 = 3;
 
@@ -257,6 +260,8 @@ impl Maker {
 
     fn address(&mut self, base: Value) -> Value {
         let index = self.of_type(Scalar::U64);
+        let last = self.b.constant(Const::int(Scalar::U64, LEN as i128 - 1));
+        let index = self.b.same(Opcode::And, &[index, last]);
         self.b.ptr_add(base, index)
     }
 
