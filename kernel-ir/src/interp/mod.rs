@@ -67,8 +67,8 @@ pub struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// Steps that no thread of a sound kernel needs.
-    pub const FUEL: u64 = 1 << 32;
+    /// Steps after which one would have given up waiting: some ten seconds of one thread.
+    pub const FUEL: u64 = 1 << 28;
 }
 
 /// What a launch did besides writing memory.

@@ -6,6 +6,7 @@
 mod bounds;
 mod copies;
 mod divergence;
+mod environment;
 mod harness;
 mod races;
 mod unwritten;
