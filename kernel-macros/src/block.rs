@@ -116,6 +116,8 @@ impl Rewriter {
             Expr::While(e) => self.while_loop(e),
             Expr::ForLoop(e) => self.for_loop(e),
             Expr::Block(e) if e.label.is_none() => self.unit_block(&e.block),
+            // A semicolon by itself.
+            Expr::Verbatim(tokens) if tokens.is_empty() => quote!(),
             other => {
                 let tokens = self.expr(other, Wants::Operand);
                 quote_spanned!(expr.span()=> #tokens;)

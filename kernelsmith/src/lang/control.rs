@@ -153,12 +153,14 @@ impl<R> HostMerge<R> {
     /// The value.
     #[track_caller]
     pub fn take(self) -> R {
-        self.0.into_inner().unwrap_or_else(|| {
-            fail(
+        // No closure: the error is at the caller's line.
+        match self.0.into_inner() {
+            Some(value) => value,
+            None => fail(
                 "the branch taken while staging leaves by return, break or continue, so this `if` \
                  has no value; move what follows into the other branch",
-            )
-        })
+            ),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod enums;
 mod everyday;
 mod floats;
 mod flow;
+mod found;
 mod functions;
 mod iteration;
 mod matching;

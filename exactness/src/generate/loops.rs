@@ -1,0 +1,184 @@
+//! Loops as statements. All end after a few iterations.
+
+use super::{Generator, Kind, Stage, Target, Want};
+use crate::program::{Block, Code, code};
+use crate::types::{Scalar, Type};
+
+impl Generator {
+    pub(super) fn loop_statement(&mut self) -> Code {
+        match self.random.below(10) {
+            0..3 => self.counted(),
+            3..7 => self.for_range(),
+            7 | 8 => self.for_host(),
+            _ => self.for_array().unwrap_or_else(|| code(";")),
+        }
+    }
+
+    fn label(&mut self) -> (Option<String>, String) {
+        let label = self.random.chance(40).then(|| self.name("'l"));
+        let text = label.as_ref().map_or(String::new(), |label| format!("{label}: "));
+        (label, text)
+    }
+
+    /// The body of a loop.
+    fn body(
+        &mut self,
+        label: Option<String>,
+        repeats: u64,
+        copies: u64,
+        declare: impl FnOnce(&mut Generator),
+    ) -> Block {
+        self.targets.push(Target { label, is_loop: true, value: None });
+        let block = self.repeating(repeats, copies, |g| {
+            g.scoped(|g| {
+                declare(g);
+                let n = g.random.within(1, 4);
+                let mut statements = g.statements(n);
+                if g.random.chance(35) {
+                    statements.push(g.leave_sometimes());
+                }
+                Block { statements, ..Block::default() }
+            })
+        });
+        self.targets.pop();
+        block
+    }
+
+    /// `while` or `loop` with a count.
+    fn counted(&mut self) -> Code {
+        let (count, most) = (self.name("n"), self.random.within(1, 6));
+        let (label, text) = self.label();
+        let is_while = self.random.chance(65);
+        let start = code(format!("let mut {count} = 0u32; {text}"));
+        self.declare(&count, Scalar::U32, Kind::Count);
+        let start = match is_while {
+            true => {
+                // In the condition `break` stands for nothing.
+                let targets = std::mem::take(&mut self.targets);
+                let condition =
+                    self.repeating(most as u64, 1, |g| g.scalar(Scalar::Bool, Want::Run, 2).code);
+                self.targets = targets;
+                let (first, second) = (format!("({count} < {most})"), condition);
+                match self.random.chance(70) {
+                    true => start.text(format!("while {first} && ")).code(second).text(" "),
+                    false => start.text("while ").code(second).text(format!(" && {first} ")),
+                }
+            }
+            false => start.text("loop "),
+        };
+        let body = self.body(label, most as u64, 1, |_| {});
+        let head = match is_while {
+            true => format!("{count} += 1;"),
+            false => format!("{count} += 1; if {count} > {most} {{ break; }}"),
+        };
+        start.block(Block { head, ..body })
+    }
+
+    /// `for` over a range known when the kernel runs.
+    fn for_range(&mut self) -> Code {
+        let ty = self.int();
+        let low = match self.random.chance(40) {
+            true => code(self.value_literal(ty)),
+            false => self.scalar(ty, Want::Run, 2).code,
+        };
+        let length = self.scalar(ty, Want::Run, 2).code;
+        let most = *self.random.pick(&[1u64, 3, 3, 7]);
+        let (start, end) = (self.name("lo"), self.name("hi"));
+        let (label, text) = self.label();
+        let mut range = format!("({start}..{end})");
+        let small = ty.bits() <= 32 || matches!(ty, Scalar::Usize | Scalar::Isize);
+        let stepped = self.random.chance(30);
+        if stepped {
+            range += &match self.random.chance(50) {
+                true => format!(".step_by({})", self.random.within(1, 4)),
+                false => format!(".step_by(({start} as usize) % 3 + 1)"),
+            };
+        }
+        if self.random.chance(30) && (!stepped || small) {
+            range += ".rev()";
+        }
+        let index = self.name("i");
+        let mutable = self.random.chance(12);
+        let (pattern, kind) = match mutable {
+            true => (format!("mut {index}"), Kind::Variable),
+            false => (index.clone(), Kind::Let(Stage::Run)),
+        };
+        let body = self.body(label, most, 1, |g| g.declare(index, ty, kind));
+        // The range's end may wrap around, and the range be empty.
+        let open = code(format!("{{ let {start}: {ty} = "))
+            .code(low)
+            .text(format!("; let {end} = {start} + ("));
+        let open = open.code(length).text(format!(" & {most}); {text}for {pattern} in {range} "));
+        open.block(body).text(" }")
+    }
+
+    /// `for` over a range of the host, which is unrolled.
+    fn for_host(&mut self) -> Code {
+        let ty = self.int();
+        let (low, n) = (self.random.below(5), self.random.within(1, 4));
+        let (label, text) = self.label();
+        let index = self.name("i");
+        let range = match self.random.below(4) {
+            0 => format!("({low}..{}{ty}).rev()", low + n),
+            1 => format!("({low}..{}{ty}).step_by(2)", low + n),
+            2 => format!("unroll({low}..{}{ty})", low + n),
+            _ => format!("{low}..{}{ty}", low + n),
+        };
+        let n = n as u64;
+        let named = index.clone();
+        let body = self.body(label, n, n, |g| g.declare(named, ty, Kind::Let(Stage::Host)));
+        code(format!("{text}for {index} in {range} ")).block(body)
+    }
+
+    /// `for` over an array.
+    fn for_array(&mut self) -> Option<Code> {
+        let found: Vec<(String, Type, usize, bool)> = self
+            .names
+            .iter()
+            .enumerate()
+            .filter_map(|(i, name)| match (&name.ty, &name.kind) {
+                (Type::Array(element, len), Kind::Let(_) | Kind::Variable)
+                    if !name.hidden
+                        && !self.names[i + 1..].iter().any(|later| later.name == name.name) =>
+                {
+                    let mutable = name.kind == Kind::Variable && self.pure == 0;
+                    Some((name.name.clone(), (**element).clone(), *len, mutable))
+                }
+                _ => None,
+            })
+            .collect();
+        if found.is_empty() {
+            return None;
+        }
+        let (array, element, len, mutable) = self.random.pick(&found).clone();
+        let (label, text) = self.label();
+        let (item, index) = (self.name("e"), self.name("i"));
+        let n = len as u64;
+        let hide = array.clone();
+        let how = self.random.below(if mutable { 5 } else { 3 });
+        let (over, kind, numbered) = match how {
+            0 => (array.clone(), Kind::Let(Stage::Run), false),
+            1 => (format!("{array}.iter()"), Kind::Shared, false),
+            2 => (format!("{array}.iter().enumerate()"), Kind::Shared, true),
+            3 => (format!("{array}.iter_mut()"), Kind::Reference, false),
+            _ => (format!("{array}.iter_mut().enumerate()"), Kind::Reference, true),
+        };
+        let over = match over.ends_with("iter()") && self.random.chance(40) {
+            true => over + ".rev()",
+            false => over,
+        };
+        let pattern = if numbered { format!("({index}, {item})") } else { item.clone() };
+        let body = self.hiding(
+            |name| how > 0 && name.name == hide,
+            |g| {
+                g.body(label, n, n, |g| {
+                    g.declare(item, element, kind);
+                    if numbered {
+                        g.declare(index, Scalar::Usize, Kind::Let(Stage::Host));
+                    }
+                })
+            },
+        );
+        Some(code(format!("{text}for {pattern} in {over} ")).block(body))
+    }
+}

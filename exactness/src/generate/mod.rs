@@ -1,0 +1,295 @@
+//! Random programs, well typed by construction, that end and cannot panic.
+//!
+//! Types are chosen first and expressions made for them. Loops count, and the counts of nested loops
+//! and calls multiply to a bounded number of steps; indices are reduced to the array's length,
+//! divisors made neither 0 nor -1. Within these bounds the grammar seeks what a translation may get
+//! wrong: expressions with effects anywhere, jumps out of anything, shadowed names, host values
+//! among run-time ones.
+//!
+//! In the staged form of a function some values are of the host (literals, constants, indices of
+//! unrolled loops) and the rest are run-time values. Rust sees no difference; the generator knows
+//! which is which, to keep to what the language takes ([`Want`]).
+
+mod bools;
+mod closures;
+mod control;
+mod functions;
+mod loops;
+mod matches;
+mod numbers;
+mod places;
+mod statements;
+
+use std::collections::BTreeSet;
+
+use crate::program::{Code, Program};
+use crate::random::Random;
+use crate::types::{Scalar, Type};
+
+/// Makes the program of a seed and a number.
+pub fn program(seed: u64, number: u64) -> Program {
+    Generator::new(Random::new(seed, number), format!("p{number}")).program()
+}
+
+/// What an expression's context takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Want {
+    /// A host value or a run-time value.
+    Any,
+    /// A run-time value.
+    Run,
+    /// A run-time value, or a literal, which becomes one: its type is known from the context.
+    Value,
+}
+
+/// Whether a value is known while staging.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Host,
+    Run,
+}
+
+impl Stage {
+    fn join(self, other: Stage) -> Stage {
+        if self == Stage::Host { other } else { self }
+    }
+}
+
+/// An expression.
+struct Ex {
+    code: Code,
+    stage: Stage,
+}
+
+impl Ex {
+    fn run(code: Code) -> Ex {
+        Ex { code, stage: Stage::Run }
+    }
+
+    fn host(code: Code) -> Ex {
+        Ex { code, stage: Stage::Host }
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, PartialEq, Debug)]
+enum Kind {
+    /// `let`.
+    Let(Stage),
+    /// `let mut`.
+    Variable,
+    /// A `let mut` that only its loop may change.
+    Count,
+    /// `&mut T`: a parameter or an element that a loop goes over.
+    Reference,
+    /// `&T`: an element that a loop goes over.
+    Shared,
+    /// A closure. Whether it changes what it owns.
+    Closure { params: Vec<Type>, changes: bool },
+}
+
+#[derive(Clone, Debug)]
+struct Name {
+    name: String,
+    ty: Type,
+    kind: Kind,
+    /// Not to be used where the borrow checker objects.
+    hidden: bool,
+}
+
+/// What `break` and `continue` can leave.
+#[derive(Clone, Debug)]
+struct Target {
+    label: Option<String>,
+    /// Whether it is a loop; else a labelled block.
+    is_loop: bool,
+    /// What `break` takes along.
+    value: Option<Type>,
+}
+
+/// A function that later ones can call.
+#[derive(Clone, Debug)]
+struct Signature {
+    name: String,
+    /// Types, and whether they are `&mut`.
+    params: Vec<(Type, bool)>,
+    result: Type,
+    /// Steps of a call, at most.
+    steps: u64,
+    /// Expressions that a call is made of.
+    size: u64,
+}
+
+/// Steps of a whole program on one row of input, at most.
+const MAX_STEPS: u64 = 30_000;
+/// Expressions of a whole program, with calls and unrolled loops written out, at most.
+const MAX_SIZE: u64 = 2_500;
+
+struct Generator {
+    random: Random,
+    program: String,
+    names: Vec<Name>,
+    targets: Vec<Target>,
+    functions: Vec<Signature>,
+    called: BTreeSet<String>,
+    /// What `return` takes, where there may be one.
+    returns: Option<Type>,
+    /// For new names.
+    next: usize,
+    /// Nesting of contexts in which nothing may be changed.
+    pure: usize,
+    /// Nesting of blocks and loops.
+    depth: usize,
+    /// How often what is generated now may run, per call.
+    repeats: u64,
+    /// How often it is staged, per call.
+    copies: u64,
+    /// Steps and size so far, of the function.
+    steps: u64,
+    size: u64,
+}
+
+impl Generator {
+    fn new(random: Random, program: String) -> Generator {
+        Generator {
+            random,
+            program,
+            names: Vec::new(),
+            targets: Vec::new(),
+            functions: Vec::new(),
+            called: BTreeSet::new(),
+            returns: None,
+            next: 0,
+            pure: 0,
+            depth: 0,
+            repeats: 1,
+            copies: 1,
+            steps: 0,
+            size: 0,
+        }
+    }
+
+    /// A new name. Sometimes one that is there already, which it shadows.
+    fn name(&mut self, stem: &str) -> String {
+        self.next += 1;
+        format!("{stem}{}", self.next)
+    }
+
+    /// Makes a name known.
+    fn declare(&mut self, name: impl Into<String>, ty: impl Into<Type>, kind: Kind) {
+        self.names.push(Name { name: name.into(), ty: ty.into(), kind, hidden: false });
+    }
+
+    /// Runs `f` in a scope of its own.
+    fn scoped<R>(&mut self, f: impl FnOnce(&mut Generator) -> R) -> R {
+        let names = self.names.len();
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        self.names.truncate(names);
+        result
+    }
+
+    /// Runs `f` while some names cannot be used.
+    fn hiding<R>(
+        &mut self,
+        which: impl Fn(&Name) -> bool,
+        f: impl FnOnce(&mut Generator) -> R,
+    ) -> R {
+        let hidden: Vec<usize> = (0..self.names.len())
+            .filter(|&i| !self.names[i].hidden && which(&self.names[i]))
+            .collect();
+        hidden.iter().for_each(|&i| self.names[i].hidden = true);
+        let result = f(self);
+        hidden.iter().for_each(|&i| self.names[i].hidden = false);
+        result
+    }
+
+    /// Runs `f`, which may change nothing.
+    fn purely<R>(&mut self, f: impl FnOnce(&mut Generator) -> R) -> R {
+        self.pure += 1;
+        let result = f(self);
+        self.pure -= 1;
+        result
+    }
+
+    /// Runs `f`, whose code runs up to `repeats` times and is staged `copies` times.
+    fn repeating<R>(
+        &mut self,
+        repeats: u64,
+        copies: u64,
+        f: impl FnOnce(&mut Generator) -> R,
+    ) -> R {
+        let before = (self.repeats, self.copies);
+        self.repeats *= repeats;
+        self.copies *= copies;
+        let result = f(self);
+        (self.repeats, self.copies) = before;
+        result
+    }
+
+    /// Counts an expression.
+    fn count(&mut self) {
+        self.steps += self.repeats;
+        self.size += self.copies;
+    }
+
+    /// Whether expressions should be small from now on.
+    fn is_full(&self) -> bool {
+        self.steps > MAX_STEPS / 2 || self.size > MAX_SIZE / 2
+    }
+
+    /// An integer type.
+    fn int(&mut self) -> Scalar {
+        *self.random.pick(&Scalar::INTS)
+    }
+
+    /// A type of numbers; integers of 32 and 64 bits and `f32` most often.
+    fn number(&mut self) -> Scalar {
+        match self.random.below(20) {
+            0..4 => Scalar::U32,
+            4..6 => Scalar::I32,
+            6 => Scalar::Usize,
+            7..12 => self.int(),
+            12..15 => Scalar::F32,
+            15..17 => Scalar::F64,
+            17 => *self.random.pick(&Scalar::HALVES),
+            18 => Scalar::U64,
+            _ => Scalar::I64,
+        }
+    }
+
+    /// Any scalar type.
+    fn any_scalar(&mut self) -> Scalar {
+        if self.random.chance(12) { Scalar::Bool } else { self.number() }
+    }
+
+    /// Any type: mostly scalars.
+    fn any_type(&mut self) -> Type {
+        match self.random.below(10) {
+            0 => self.tuple_type(),
+            1 | 2 => self.array_type(),
+            _ => self.any_scalar().into(),
+        }
+    }
+
+    fn tuple_type(&mut self) -> Type {
+        let len = self.random.within(2, 3);
+        let parts = (0..len).map(|_| match self.random.below(8) {
+            0 => self.array_type(),
+            _ => self.any_scalar().into(),
+        });
+        Type::Tuple(parts.collect())
+    }
+
+    fn array_type(&mut self) -> Type {
+        let len = self.random.within(1, 4);
+        let element = match self.random.below(12) {
+            0 => Type::Array(Box::new(self.number().into()), 2),
+            1 => Type::Tuple(vec![self.number().into(), self.number().into()]),
+            2 => Scalar::Bool.into(),
+            _ => self.number().into(),
+        };
+        Type::Array(Box::new(element), len)
+    }
+}

@@ -1,0 +1,44 @@
+//! What the generator of random programs found (docs/exactness.md).
+
+use kernelsmith::prelude::*;
+
+#[device(host)]
+fn clamp_keeps_nan(a: u32, _b: u32, _c: u32) -> u32 {
+    let x = f32::from_bits(a);
+    let y = x.clamp(-1.5, 100.0);
+    if y.is_nan() { 1 } else { y.to_bits() }
+}
+
+#[device(host)]
+fn references_to_elements_of_variables(a: u32, b: u32, c: u32) -> u32 {
+    let mut values = [a, b, c];
+    values[1] ^= 5;
+    let mut sum = 0u32;
+    for v in values.iter() {
+        sum = sum.wrapping_mul(3).wrapping_add(*v);
+    }
+    for (i, v) in values.iter().enumerate() {
+        sum = sum.wrapping_add((i as u32).wrapping_mul(*v));
+    }
+    sum
+}
+
+#[device(host)]
+#[allow(redundant_semicolons)]
+fn empty_statements(a: u32, _b: u32, _c: u32) -> u32 {
+    let mut x = a;
+    x ^= 1;
+    x
+}
+
+#[device(host)]
+fn half_floats_of_floats(a: u32, b: u32, c: u32) -> u32 {
+    let x = f16::from_f32(f32::from_bits(a)) * f16::from_f64(b as f64);
+    let y = bf16::from_f32(f32::from_bits(a)) + bf16::from_f64(c as f64);
+    let bits = |v: f32| if v.is_nan() { 1 } else { v.to_bits() };
+    bits(x.to_f32()) ^ bits(y.to_f32()).rotate_left(9)
+}
+
+crate::agreement!(agree_wide:
+    clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
+);
