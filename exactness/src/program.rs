@@ -190,6 +190,6 @@ impl Program {
 
 impl Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.functions.iter().try_for_each(|function| write!(f, "{function}\n"))
+        self.functions.iter().try_for_each(|function| writeln!(f, "{function}"))
     }
 }

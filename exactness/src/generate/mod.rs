@@ -8,7 +8,7 @@
 //!
 //! In the staged form of a function some values are of the host (literals, constants, indices of
 //! unrolled loops) and the rest are run-time values. Rust sees no difference; the generator knows
-//! which is which, to keep to what the language takes ([`Want`]).
+//! which is which (`Want`), to keep to what the language takes.
 
 mod bools;
 mod closures;
@@ -19,6 +19,8 @@ mod matches;
 mod numbers;
 mod places;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

@@ -293,7 +293,7 @@ impl Generator {
     fn cast(&mut self, ty: Scalar, want: Want, depth: usize) -> Ex {
         let from = loop {
             let from = self.any_scalar();
-            if !from.is_half() && !(from == Scalar::Bool && ty.is_float()) {
+            if !(from.is_half() || from == Scalar::Bool && ty.is_float()) {
                 break from;
             }
         };

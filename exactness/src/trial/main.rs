@@ -36,7 +36,9 @@ fn places(names: &[String], number: usize) -> Result<Vec<Place>, String> {
                 other => return Err(format!("{other} is no NVIDIA GPU")),
             },
             "amdgcn" => Place::Amdgcn(Gfx::ALL[number % Gfx::ALL.len()]),
-            other => return Err(format!("`{other}` is no place: cpu, interpreter, cuda, ptx, amdgcn")),
+            other => {
+                return Err(format!("`{other}` is no place: cpu, interpreter, cuda, ptx, amdgcn"));
+            }
         });
     }
     Ok(places)

@@ -4,6 +4,8 @@ mod column;
 mod main;
 mod place;
 mod ptx;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
