@@ -190,6 +190,8 @@ named_enum! {
         DivOverflow = "div_overflow",
         /// A condition the kernel's author asserted.
         Assert = "assert",
+        /// A condition that the front end knows to hold. Passes learn from it; no code is made.
+        Assumption = "assumption",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::attr::Attr;
 use crate::check::CheckInfo;
+use crate::contract::Requirement;
 use crate::loc::{Loc, SourceMap};
 use crate::op::Opcode;
 use crate::types::{Scalar, Space, Type};
@@ -180,6 +181,8 @@ pub struct Kernel {
     pub labels: u32,
     /// The block size every launch must have, where the kernel fixes it.
     pub block_dim: Option<[u32; 3]>,
+    /// What every launch's arguments must keep.
+    pub requires: Vec<Requirement>,
     /// The body; its terminator is `return`.
     pub body: Region,
     /// Where the [`Loc`]s point.
@@ -198,6 +201,7 @@ impl Kernel {
             locals: Vec::new(),
             labels: 0,
             block_dim: None,
+            requires: Vec::new(),
             body: Region::default(),
             sources: SourceMap::default(),
         }

@@ -18,6 +18,7 @@
 pub mod attr;
 pub mod builder;
 pub mod check;
+pub mod contract;
 pub mod eval;
 pub mod interp;
 pub mod kernel;

@@ -4,12 +4,13 @@
 //! kernels print equally:
 //!
 //! ```text
-//! kernel @axpy(%0 "a": f32 scalar, %1 "x": ptr<global, f32> readonly) {
+//! kernel @axpy(%0 "a": f32 scalar, %1 "x": ptr<global, f32> readonly, %2 "x.len": u64 scalar) {
 //!   file f0 "src/axpy.rs"
 //!   shared s0 "tile": f32 x 256 align 16
-//!   %2: u32 = thread_idx[x] at f0:3:5
-//!   if %5 {
-//!     %6: f32 = load[align 4] %4 at f0:4:9
+//!   requires "x.len() >= 100": 1 * %2 + -100 >= 0 at f0:1:10
+//!   %3: u32 = thread_idx[x] at f0:3:5
+//!   if %6 {
+//!     %7: f32 = load[align 4] %5 at f0:4:9
 //!     yield
 //!   } {
 //!     yield
@@ -22,6 +23,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Display, Write};
 
 use crate::attr::{Attr, CacheHint};
+use crate::contract::{Requirement, Term};
 use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
 use crate::loc::Loc;
 use crate::types::Scalar;
@@ -99,9 +101,24 @@ impl<'k> Printer<'k> {
         for (i, v) in k.vars.iter().enumerate() {
             self.line(1, &format!("var v{i} {:?}: {}", v.name, v.ty));
         }
+        for requirement in &k.requires {
+            let text = self.requirement(requirement);
+            self.line(1, &text);
+        }
         self.insts(1, &k.body);
         self.line(0, "}");
         self.out
+    }
+
+    fn requirement(&self, requirement: &Requirement) -> String {
+        let term = |term: &Term| {
+            let params: Vec<String> =
+                term.params.iter().map(|&p| format!(" * {}", self.name(p))).collect();
+            format!("{}{}", term.factor, params.concat())
+        };
+        let terms: Vec<String> = requirement.terms.iter().map(term).collect();
+        let at = self.location(requirement.loc);
+        format!("requires {:?}: {} >= 0{at}", requirement.text, terms.join(" + "))
     }
 
     fn line(&mut self, depth: usize, text: &str) {

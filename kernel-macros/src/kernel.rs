@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, FnArg, GenericParam, Ident, ItemFn, Pat, Type};
 
 use crate::block::is_comptime;
+use crate::contract;
 use crate::library;
 use crate::scope::{Kind, Return, Rewriter};
 use crate::types::Types;
@@ -16,6 +17,8 @@ use crate::types::Types;
 pub(crate) struct Options {
     /// `block = [x, y, z]`: the block size of every launch.
     block: Option<Expr>,
+    /// `requires = (x.len() >= n, ..)`: the launch contract.
+    requires: Vec<TokenStream>,
 }
 
 impl Parse for Options {
@@ -26,10 +29,12 @@ impl Parse for Options {
             input.parse::<syn::Token![=]>()?;
             match name.to_string().as_str() {
                 "block" => options.block = Some(input.parse()?),
+                "requires" => options.requires.extend(contract::requirements(input.parse()?)?),
                 _ => {
                     return Err(syn::Error::new(
                         name.span(),
-                        "expected `block = x`, `block = [x, y]` or `block = [x, y, z]`",
+                        "expected `block = x`, `block = [x, y]`, `block = [x, y, z]` or \
+                         `requires = (x.len() >= n, ..)`",
                     ));
                 }
             }
@@ -280,6 +285,7 @@ fn host(
         parameters.iter().map(|p| declare(p, types, Present::Captured)).collect();
     let keeps = parameters.iter().filter_map(keep);
     let block = options.block.as_ref().map(|b| quote_spanned!(b.span()=> #m::fix_block(#b);));
+    let requires = &options.requires;
     let ir_name = format_ident!("{name}_ir");
     let ir_doc = format!(
         "The IR of the kernel [`{name}`] for a target, before any pass. Of optional parameters it \
@@ -308,6 +314,7 @@ fn host(
             __ks_launch.staging(move || {
                 #block
                 #(#declares)*
+                #(#requires)*
                 #stage #turbofish(#(#names),*);
             })
         }
@@ -321,6 +328,7 @@ fn host(
             #m::stage(#text, target, move || {
                 #block
                 #(#ir_declares)*
+                #(#requires)*
                 #stage #turbofish(#(#names),*);
             })
         }

@@ -13,6 +13,7 @@
 mod block;
 mod cases;
 mod closure;
+mod contract;
 mod control;
 mod derive;
 mod device;
@@ -32,6 +33,9 @@ use quote::quote_spanned;
 use syn::parse_macro_input;
 
 /// Makes a function a kernel. See the guide for the language.
+///
+/// `#[kernel(block = [x, y, z])]` fixes the block size; `#[kernel(requires = (x.len() >= n, c.len() >=
+/// m * n))]` is a contract that every launch is held to, and that removes checks.
 #[proc_macro_attribute]
 pub fn kernel(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);

@@ -29,11 +29,11 @@ fn every_kernel_compiles_for_every_target() {
 #[test]
 fn checks_left_in_the_kernels_do_not_grow() {
     for (name, most) in [
-        ("saxpy", 1),
+        ("saxpy", 0),
         ("softmax", 5),
-        ("matmul_f32", 66),
-        ("matmul_bf16", 66),
-        ("flash_attention", 4),
+        ("matmul_f32", 0),
+        ("matmul_bf16", 0),
+        ("flash_attention", 1),
     ] {
         let target: Target = "sm_90a".parse().unwrap();
         let entry = kernelsmith_kernels::catalog::find(name).unwrap();

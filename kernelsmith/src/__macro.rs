@@ -6,6 +6,7 @@ pub use kernelsmith_runtime::Buffer;
 
 pub use crate::lang::cast::{CastTo, cast};
 pub use crate::lang::compare::{Compare, and, compare_host, eq, ge, gt, le, lt, ne, or};
+pub use crate::lang::contract::{Comparison, extent, require};
 pub use crate::lang::control::{
     Body, Comptime, Condition, HostMerge, HostSubject, Jump, Loop, Subject, While, ret,
 };

@@ -41,8 +41,8 @@ pub use kernelsmith_ir as ir;
 pub use kernelsmith_ir::Target;
 pub use kernelsmith_macros::{KernelValue, device, kernel};
 pub use kernelsmith_runtime::{
-    Agent, Availability, Buffer, BufferView, BufferViewMut, CheckFailed, Device, DeviceKind,
-    DeviceLimits, Event, Finding, FindingKind, Other, Stream, cache,
+    Agent, Availability, Buffer, BufferView, BufferViewMut, CheckFailed, ContractBroken, Device,
+    DeviceKind, DeviceLimits, Event, Finding, FindingKind, Other, Stream, cache,
 };
 pub use lang::StagingError;
 pub use launch::{Error, Launch};

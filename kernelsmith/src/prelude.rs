@@ -1,5 +1,6 @@
 //! What kernels and the code that launches them use: `use kernelsmith::prelude::*;`.
 
+pub use crate::lang::contract::assume;
 pub use crate::lang::copies::{cp_async, cp_async_commit, cp_async_unchecked, cp_async_wait};
 pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed};
 pub use crate::lang::matrix::{

@@ -106,6 +106,11 @@ impl<'a> Args<'a> {
         &self.buffers
     }
 
+    /// The packed bytes so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Checks number, sizes and places against the kernel's parameters.
     pub(crate) fn check(&self, params: &[ParamLayout]) -> Result<()> {
         if self.places.len() != params.len() {

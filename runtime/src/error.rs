@@ -5,6 +5,7 @@ use std::fmt;
 use kernelsmith_ir::attr::CheckKind;
 use kernelsmith_ir::interp::Finding;
 
+use crate::contract::ContractBroken;
 use crate::device::DeviceKind;
 
 /// The result of everything that can fail here.
@@ -50,6 +51,9 @@ pub enum Error {
     /// The interpreter found something wrong in a kernel.
     #[error("{0}")]
     Finding(Box<Finding>),
+    /// The arguments of a launch are not what the kernel requires. Nothing was enqueued.
+    #[error("{0}")]
+    ContractBroken(Box<ContractBroken>),
     /// A kernel could not be compiled.
     #[error("kernel `{kernel}` does not compile for {target}: {message}")]
     Compile {
@@ -115,6 +119,14 @@ impl Error {
             _ => None,
         }
     }
+
+    /// The broken contract, if that is what this is.
+    pub fn contract_broken(&self) -> Option<&ContractBroken> {
+        match self {
+            Error::ContractBroken(broken) => Some(broken),
+            _ => None,
+        }
+    }
 }
 
 /// A check that failed in a kernel: by the first thread that got there.
@@ -155,6 +167,9 @@ impl CheckFailed {
             }
             CheckKind::DivZero => "division by zero".to_owned(),
             CheckKind::DivOverflow => "division overflows (MIN / -1)".to_owned(),
+            CheckKind::Assumption => {
+                "a fact that the kernel's language relies on is not one".to_owned()
+            }
             CheckKind::Assert => match &self.message {
                 Some(message) => format!("assertion failed: {message}"),
                 None => "assertion failed".to_owned(),

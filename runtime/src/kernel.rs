@@ -1,13 +1,14 @@
 //! Kernels that are loaded on a device, and launching them.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use kernelsmith_ir::Kernel;
-use kernelsmith_ir::check::CheckInfo;
 
 use crate::args::Args;
 use crate::compile::Loaded;
+use crate::contract::Contract;
 use crate::device::Device;
 use crate::driver::PackedArgs;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ struct Inner {
     info: Arc<KernelInfo>,
     params: Vec<ParamLayout>,
     needs: KernelNeeds,
+    contract: Contract,
     loaded: Loaded,
 }
 
@@ -56,19 +58,23 @@ impl CompiledKernel {
             .collect();
         let (_, static_shared) = kernel.shared_layout();
         let needs = KernelNeeds { block, static_shared };
-        Self::from_parts(device, &kernel.name, params, kernel.checks(), needs, loaded)
+        let info = Arc::new(KernelInfo { name: kernel.name.clone(), checks: kernel.checks() });
+        let contract = Contract::of(kernel);
+        CompiledKernel(Arc::new(Inner { device, info, params, needs, contract, loaded }))
     }
 
+    #[cfg(test)]
     pub(crate) fn from_parts(
         device: Device,
         name: &str,
         params: Vec<ParamLayout>,
-        checks: Vec<CheckInfo>,
+        checks: Vec<kernelsmith_ir::check::CheckInfo>,
         needs: KernelNeeds,
         loaded: Loaded,
     ) -> CompiledKernel {
         let info = Arc::new(KernelInfo { name: name.to_owned(), checks });
-        CompiledKernel(Arc::new(Inner { device, info, params, needs, loaded }))
+        let contract = Contract::default();
+        CompiledKernel(Arc::new(Inner { device, info, params, needs, contract, loaded }))
     }
 
     /// The kernel's name.
@@ -98,18 +104,20 @@ impl Stream {
     /// kernel does beyond checked accesses is its author's promise.
     ///
     /// # Errors
-    /// The launch breaks a limit of the device; number or sizes of the arguments differ from the
+    /// The launch breaks a limit of the device or the kernel's contract; number or sizes of the arguments differ from the
     /// parameters'; kernel or buffers are on another device; the driver's.
+    #[track_caller]
     pub unsafe fn launch(
         &self,
         kernel: &CompiledKernel,
         config: &LaunchConfig,
         args: Args<'_>,
     ) -> Result<()> {
-        let Inner { device, info, params, needs, loaded } = &*kernel.0;
+        let Inner { device, info, params, needs, contract, loaded } = &*kernel.0;
         self.device().expect_same("kernel", device)?;
         limits::check(config, device.limits(), *needs)?;
         args.check(params)?;
+        contract.check(&info.name, args.bytes(), Location::caller())?;
         for used in args.buffers() {
             if used.buffer.device() != device {
                 let name = &params[used.argument].name;

@@ -32,6 +32,7 @@ pub mod codegen;
 mod args;
 mod buffer;
 mod compile;
+mod contract;
 mod cpu;
 mod cuda;
 mod device;
@@ -53,6 +54,7 @@ mod tests;
 
 pub use args::Args;
 pub use buffer::{ALIGNMENT, Buffer, BufferView, BufferViewMut, RawBuffer};
+pub use contract::ContractBroken;
 pub use cuda::{Interleave, L2Promotion, OutOfBounds, Swizzle, TensorMap, TileLayout};
 pub use device::{Availability, Device, DeviceKind, Present, Unavailable};
 pub use element::Element;

@@ -13,6 +13,7 @@ pub use cursor::ParseError;
 use cursor::{Cursor, Parsed};
 
 use crate::attr::Attr;
+use crate::contract::{Requirement, Term};
 use crate::kernel::{
     Inst, Kernel, LocalDecl, Param, ParamKind, Region, SharedDecl, Value, VarDecl,
 };
@@ -113,10 +114,32 @@ impl Parser<'_> {
                 self.text.expect(":")?;
                 let ty = self.ty()?;
                 self.kernel.vars.push(VarDecl { ty, name });
+            } else if self.text.eat("requires") {
+                let requirement = self.requirement()?;
+                self.kernel.requires.push(requirement);
             } else {
                 return Ok(());
             }
         }
+    }
+
+    fn requirement(&mut self) -> Parsed<Requirement> {
+        let text = self.text.string()?;
+        self.text.expect(":")?;
+        let mut terms = Vec::new();
+        loop {
+            let mut term = Term { factor: self.text.number()?, params: Vec::new() };
+            while self.text.eat("*") {
+                term.params.push(self.value()?);
+            }
+            terms.push(term);
+            if !self.text.eat("+") {
+                break;
+            }
+        }
+        self.text.expect(">=")?;
+        self.text.expect("0")?;
+        Ok(Requirement { terms, text, loc: self.location()? })
     }
 
     /// The number of a declaration, which is one more than the last.
@@ -220,14 +243,19 @@ impl Parser<'_> {
             return Ok(operands);
         }
         loop {
-            let number = self.text.tagged("%")?;
-            match self.values.get(&number) {
-                Some(&value) => operands.push(value),
-                None => return self.text.error(format!("%{number} is not defined")),
-            }
+            operands.push(self.value()?);
             if !self.text.eat(",") {
                 return Ok(operands);
             }
+        }
+    }
+
+    /// A value that is defined above.
+    fn value(&mut self) -> Parsed<Value> {
+        let number = self.text.tagged("%")?;
+        match self.values.get(&number) {
+            Some(&value) => Ok(value),
+            None => self.text.error(format!("%{number} is not defined")),
         }
     }
 

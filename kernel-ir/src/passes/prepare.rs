@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::convergence::{self, ConvergenceError};
-use super::{cse, dce, expand_math, flatten, fold, licm, mem2reg, ranges, small_floats};
+use super::{
+    assumptions, cse, dce, expand_math, flatten, fold, licm, mem2reg, ranges, small_floats,
+};
 use crate::kernel::Kernel;
 use crate::legal::{self, LegalError};
 use crate::target::Target;
@@ -75,6 +77,14 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
         if pipeline.kernel.body == before {
             break;
         }
+    }
+    let mut assumed = false;
+    pipeline.run("assumptions", |k| assumed = assumptions::run(k))?;
+    if assumed {
+        // What stood in the way of motion is gone, and what only assumptions used is dead.
+        pipeline.run("flatten", flatten::run)?;
+        pipeline.run("licm", licm::run)?;
+        pipeline.run("dce", dce::run)?;
     }
     pipeline.verify("prepare")?;
     Ok(pipeline.kernel)

@@ -24,6 +24,28 @@ impl Verifier<'_> {
             }
             self.param(param);
         }
+        self.contract();
+    }
+
+    fn contract(&mut self) {
+        let kernel = self.kernel;
+        for requirement in &kernel.requires {
+            if requirement.terms.is_empty() {
+                let found = format!("no term in `{}`", requirement.text);
+                self.breach(Rule::ContractTerm, None, found, "a sum of terms");
+            }
+            for value in requirement.params() {
+                let param = kernel.params.iter().find(|p| p.value == value);
+                let found = match param {
+                    None => format!("value {} in `{}`", value.0, requirement.text),
+                    Some(p) => match self.ty(value) {
+                        Type::Scalar(scalar) if scalar.is_int() => continue,
+                        ty => format!("`{}` of type {ty} in `{}`", p.name, requirement.text),
+                    },
+                };
+                self.breach(Rule::ContractTerm, None, found, "a parameter that is an integer");
+            }
+        }
     }
 
     fn name(&mut self) {

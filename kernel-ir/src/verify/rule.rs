@@ -33,6 +33,7 @@ rules! {
     KernelName "kernel-name" "A kernel's name is an identifier of ASCII letters, digits and `_`, in every target's assembly.";
     ParameterName "parameter-name" "No two parameters have one name.";
     ParameterType "parameter-type" "A `scalar` parameter is a scalar; a `readonly` or `exclusive` one is a pointer to global memory.";
+    ContractTerm "contract-term" "A contract's terms are products of scalar integer parameters, and its sum has a term.";
     BlockSize "block-size" "A fixed block size is at least 1 along every axis.";
     VectorLength "vector-length" "A vector has 2 to 64 lanes.";
     ArraySize "array-size" "A shared or local array has at least one element, and all arrays of a kind together have at most 2^31 bytes.";

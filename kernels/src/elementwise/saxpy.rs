@@ -3,7 +3,7 @@ use kernelsmith::prelude::*;
 use crate::error::{Error, check_len};
 
 /// `y = a * x + y`, one thread an element.
-#[kernel]
+#[kernel(requires = x.len() >= y.len())]
 pub fn saxpy_kernel<T: Float>(a: T, x: &[T], y: &mut [T]) {
     let i = global_idx_x();
     if i < y.len() {

@@ -8,7 +8,10 @@ use crate::tile::stage;
 /// memory as f32. A thread computes `TM` consecutive rows by `TN` columns that lie `BN / TN` apart,
 /// so that the threads of a warp read consecutive columns of B and one and the same element of A.
 /// Blocks have `(BN / TN, BM / TM)` threads.
-#[kernel(block = [BN / TN, BM / TM])]
+#[kernel(
+    block = [BN / TN, BM / TM],
+    requires = (a.len() >= m * k, b.len() >= k * n, c.len() >= m * n),
+)]
 pub fn matmul_tiled<
     T: Float,
     const BM: usize,

@@ -10,7 +10,7 @@ use crate::error::{Error, check_len};
 /// L1 cache between sweeps (up to some 4000 columns on the CPU), so memory sees one read and one
 /// write. The next row's maximum is taken along with this row's exponentials: memory delivers the
 /// one while the arithmetic is busy with the other.
-#[kernel]
+#[kernel(requires = (x.len() >= rows * columns, y.len() >= rows * columns))]
 pub fn softmax_kernel(
     rows: usize,
     columns: usize,

@@ -3,6 +3,7 @@
 
 pub mod cast;
 pub mod compare;
+pub mod contract;
 pub mod control;
 pub mod copies;
 pub mod element;

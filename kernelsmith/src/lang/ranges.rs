@@ -67,11 +67,18 @@ impl<T: Int> RunRange<T> {
             None => round,
         };
         let offset: Val<T> = offset.cast();
-        if !self.down {
-            return self.lo + offset;
-        }
-        let last = if self.through { self.hi } else { self.hi - super::integer::int::<T>(1) };
-        last - offset
+        let element = match self.down {
+            false => self.lo + offset,
+            true if self.through => self.hi - offset,
+            true => self.hi - super::integer::int::<T>(1) - offset,
+        };
+        // As round < count = ceil((hi - lo) / step), no offset wraps or leads out of the range.
+        let below = if self.through { Opcode::Le } else { Opcode::Lt };
+        build(|b| {
+            let inside = b.compare(below, element.id, self.hi.id);
+            b.check(inside, kernelsmith_ir::attr::CheckKind::Assumption, None);
+        });
+        element
     }
 
     /// The first element, and the one after the last, of a range without a step.

@@ -45,4 +45,12 @@ impl Error {
             _ => None,
         }
     }
+
+    /// The launch contract that was broken, if that is what this is.
+    pub fn contract_broken(&self) -> Option<&kernelsmith_runtime::ContractBroken> {
+        match self {
+            Error::Runtime(error) => error.contract_broken(),
+            _ => None,
+        }
+    }
 }

@@ -180,8 +180,9 @@ impl<'a> Launch<'a> {
     ///
     /// # Errors
     /// The kernel does not stage or compile, an argument lives on another device, or the launch
-    /// breaks a limit. What a check in the kernel finds comes back from the stream's
+    /// breaks a limit or the kernel's contract. What a check in the kernel finds comes back from the stream's
     /// `synchronize`, or when results are copied to the host.
+    #[track_caller]
     pub fn launch(self, device: &Device) -> Result<(), Error> {
         self.launch_on(&device.default_stream())
     }
@@ -190,6 +191,7 @@ impl<'a> Launch<'a> {
     ///
     /// # Errors
     /// As for [`Launch::launch`].
+    #[track_caller]
     pub fn launch_on(self, stream: &Stream) -> Result<(), Error> {
         let Launch { name, key, args, staging, grid, block, shared_bytes, error } = self;
         if let Some(error) = error {

@@ -4,16 +4,21 @@
 //! differences between integers (`facts`), from definitions, from the bounds of `for` loops, from
 //! the conditions of the `if`s around, from checks passed, and from `if`s passed whose other region
 //! leaves. Checks whose condition must hold go; comparisons, minima and maxima that are decided
-//! become what they are decided to, and so do integers that can have one value only.
+//! become what they are decided to, and so do integers that can have one value only. What the
+//! kernel's contract says of products of parameters is made use of by `contracts`.
 
+mod contracts;
 mod facts;
 mod interval;
+mod polynomial;
 
 use facts::Facts;
 use interval::{Interval, of_id, of_op};
+use polynomial::Polynomial;
 
 use crate::attr::{Attr, Const};
 use crate::kernel::{Inst, Kernel, Region, Value};
+use crate::loc::Loc;
 use crate::op::{Effect, Opcode};
 use crate::passes::edit::{Emit, Subst};
 use crate::target::Target;
@@ -24,8 +29,13 @@ pub fn run(kernel: &mut Kernel, target: &Target) {
     let mut body = std::mem::take(&mut kernel.body);
     let definitions = vec![None; kernel.types.len()];
     let facts = Facts::new(&kernel.types);
-    let mut walk = Walk { kernel, target, facts, definitions, subst: Subst::default() };
+    let requirements = contracts::polynomials(kernel);
+    let subst = Subst::default();
+    let mut walk = Walk { kernel, target, facts, definitions, requirements, subst };
+    contracts::learn(&walk.requirements, &mut walk.facts);
+    let constants = walk.fixed_params();
     walk.region(&mut body, &[]);
+    body.insts.splice(0..0, constants);
     kernel.body = body;
 }
 
@@ -43,10 +53,32 @@ struct Walk<'k> {
     target: &'k Target,
     facts: Facts,
     definitions: Vec<Option<Definition>>,
+    /// The contract.
+    requirements: Vec<Polynomial>,
     subst: Subst,
 }
 
 impl Walk<'_> {
+    /// Constants for parameters that the contract allows one value only.
+    fn fixed_params(&mut self) -> Vec<Inst> {
+        let mut constants = Vec::new();
+        for param in 0..self.kernel.params.len() {
+            let value = self.kernel.params[param].value;
+            if let Type::Scalar(scalar) = self.kernel.ty(value)
+                && let Some(Interval { lo, hi }) = self.facts.interval(value)
+                && lo == hi
+            {
+                let mut emit = Emit { kernel: self.kernel, out: &mut constants, loc: Loc::NONE };
+                let constant = emit.constant(Const::int(scalar, lo));
+                self.facts.grow(&self.kernel.types);
+                self.definitions.resize(self.kernel.types.len(), None);
+                self.facts.define(constant, Interval::exactly(lo));
+                self.subst.set(value, constant);
+            }
+        }
+        constants
+    }
+
     /// Walks a region in which conditions are known to hold or not.
     fn region(&mut self, region: &mut Region, conditions: &[(Value, bool)]) {
         let mark = self.facts.mark();
@@ -77,9 +109,22 @@ impl Walk<'_> {
 
     fn check(&mut self, inst: Inst, out: &mut Vec<Inst>) {
         let condition = inst.operands[0];
-        if self.holds(condition) != Some(true) {
+        if self.holds(condition) == Some(true) {
+            return;
+        }
+        if !self.contract_implies(condition) {
             out.push(inst);
-            self.learn(condition, true);
+        }
+        self.learn(condition, true);
+    }
+
+    fn contract_implies(&self, condition: Value) -> bool {
+        match self.definition(condition) {
+            Some(Definition::Op(Opcode::Lt, operands)) if !self.requirements.is_empty() => {
+                let &[index, len] = &operands[..] else { return false };
+                self.contract_bounds(index, len)
+            }
+            _ => false,
         }
     }
 
