@@ -94,6 +94,17 @@ impl Rewriter {
         if let Pat::Type(typed) = &local.pat {
             self.error(typed.ty.span(), "leave out the type of a `let else` in kernels");
         }
+        // A macro may end the path in its own way; rustc sees to that.
+        let ends = match &**otherwise {
+            Expr::Block(e) => matches!(e.block.stmts.last(), Some(Stmt::Macro(_))),
+            _ => false,
+        };
+        if !ends && !expr_diverges(otherwise) {
+            self.error(
+                otherwise.span(),
+                "the `else` of a `let else` ends in `return`, `break` or `continue`",
+            );
+        }
         Some((local.pat.clone(), &init.expr, otherwise))
     }
 
@@ -110,6 +121,10 @@ impl Rewriter {
 
     /// An expression run for what it does.
     fn statement(&mut self, expr: &Expr) -> TokenStream {
+        self.at(expr.span(), |this| this.statement_here(expr))
+    }
+
+    fn statement_here(&mut self, expr: &Expr) -> TokenStream {
         match expr {
             Expr::If(e) => self.if_unit(e),
             Expr::Match(e) => self.match_expr(e, Tail::Unit),
@@ -191,24 +206,28 @@ impl Rewriter {
         init: &Expr,
         span: proc_macro2::Span,
     ) -> TokenStream {
-        let m = library(span);
         let value = self.expr(init, Wants::Operand);
         let ty = ty.map(|ty| quote!(: #ty));
         let mutable = self.bind(pat);
         for name in &mutable {
             self.declare(name, Kind::Comptime);
         }
-        quote_spanned!(span=>
-            let #pat #ty = #value;
-            #(#[allow(unused_mut)] let mut #mutable = #m::Comptime::new(#mutable);)*
-        )
+        let variables = mutable.iter().map(|name| {
+            let m = library(name.span());
+            quote_spanned!(name.span()=>
+                #[allow(unused_mut)]
+                let mut #name = #m::Comptime::new(#name);
+            )
+        });
+        let variables: TokenStream = variables.collect();
+        quote_spanned!(span=> let #pat #ty = #value; #variables)
     }
 
     /// A block as an expression, perhaps with a label that `break` names.
     pub(crate) fn block_expr(&mut self, e: &ExprBlock, wants: Wants) -> TokenStream {
         let Some(label) = &e.label else { return self.value_block(&e.block, wants) };
         let m = library(e.span());
-        let state = self.enter(Some(label), true);
+        let state = self.enter(Some(label), true, true);
         let body = self.block_with(&e.block, Tail::Body(&state));
         self.targets.pop();
         quote_spanned!(e.span()=> { let #state = #m::Body::begin(); #body #state.end() })

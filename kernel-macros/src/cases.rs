@@ -5,10 +5,10 @@
 //! `None` ask the option, of the host or not; all other patterns match host values, which stays
 //! Rust's own `match`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Pat, Stmt};
+use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Lit, Pat, Stmt};
 
 use crate::block::{diverges, expr_diverges};
 use crate::join::{Spelling, block_spelling, put, spelling};
@@ -50,6 +50,18 @@ impl Body<'_> {
                 matches!(stmts.last(), Some(Stmt::Expr(e, _)) if expr_diverges(e))
             }
             Body::Nothing => false,
+        }
+    }
+
+    /// Where its value stands: an error about that is told there.
+    pub(crate) fn span(self) -> Span {
+        let of_block = |stmts: &[Stmt]| stmts.last().map(|s| s.span());
+        match self {
+            Body::Expr(Expr::Block(e)) if e.label.is_none() => Body::Block(&e.block).span(),
+            Body::Expr(e) => e.span(),
+            Body::Block(b) => of_block(&b.stmts).unwrap_or_else(|| b.span()),
+            Body::Rest(stmts) => of_block(stmts).unwrap_or_else(Span::call_site),
+            Body::Nothing => Span::call_site(),
         }
     }
 
@@ -134,6 +146,7 @@ impl Rewriter {
         let testable = cases.iter().all(|c| is_testable(c.pat));
         let (name, m) = (self.fresh("match"), library(scrutinee.span()));
         if testable && cases.iter().any(|c| has_literal(c.pat)) {
+            self.lonely_bool(cases);
             let named = quote_spanned!(scrutinee.span()=> #name);
             let chain = self.chain(scrutinee, &named, cases, tail);
             return quote_spanned!(span=> { let #name = #value; #chain });
@@ -146,7 +159,9 @@ impl Rewriter {
             let named = quote_spanned!(scrutinee.span()=> (*#name));
             let forms = cases.iter().map(|c| {
                 let (pat, guard) = (c.pat, c.guard.map(|_| quote!(if false)));
-                quote_spanned!(pat.span()=> #pat #guard => ())
+                // As the expansion's own, so that rustc suggests no change of it.
+                let pat = expanded(quote!(#pat));
+                quote_spanned!(span=> #pat #guard => ())
             });
             let check = quote_spanned!(scrutinee.span()=>
                 #[allow(unused_imports)]
@@ -163,6 +178,24 @@ impl Rewriter {
             return quote_spanned!(span=> { let #name = &#value; #chain });
         }
         self.host_match(value, cases, tail, span)
+    }
+
+    /// A match on a bool that ends in one of its values has an arm for the other.
+    fn lonely_bool(&mut self, cases: &[Case<'_>]) {
+        let value = |c: &Case<'_>| match c.pat {
+            Pat::Lit(lit) => match &lit.lit {
+                Lit::Bool(b) if c.guard.is_none() => Some(b.value),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some((last, earlier)) = cases.split_last() else { return };
+        if let Some(is) = value(last)
+            && !earlier.iter().any(|c| value(c) == Some(!is))
+        {
+            let text = format!("this match lacks an arm `{}` without a guard, or `_`", !is);
+            self.error(last.pat.span(), text);
+        }
     }
 
     /// Rust's own `match`.
@@ -234,7 +267,7 @@ impl Rewriter {
                 let chain = self.chain(scrutinee, &quote!(#inner), cases, tail);
                 let ends = cases.iter().all(|c| c.body.diverges());
                 let chain = match tail {
-                    Tail::Value(wants) => put(&merge, Spelling::Open, chain, wants, ends),
+                    Tail::Value(wants) => put(&merge, Spelling::Open, chain, wants, ends, span),
                     _ => chain,
                 };
                 (quote!(#inner), chain)
@@ -286,6 +319,22 @@ impl Rewriter {
             (Body::Nothing, _) => quote!(),
         }
     }
+}
+
+/// Tokens that rustc takes for the macro's, at the places of the user's.
+fn expanded(tokens: TokenStream) -> TokenStream {
+    let respan = |token: TokenTree| match token {
+        TokenTree::Group(group) => {
+            let mut new = Group::new(group.delimiter(), expanded(group.stream()));
+            new.set_span(Span::call_site().located_at(group.span()));
+            TokenTree::Group(new)
+        }
+        mut token => {
+            token.set_span(Span::call_site().located_at(token.span()));
+            token
+        }
+    };
+    tokens.into_iter().map(respan).collect()
 }
 
 /// Cases `Some(pat)` and one `None` or `_`, in any order: those of what is in the option, of which

@@ -65,21 +65,26 @@ impl Rewriter {
     }
 
     /// Opens a loop or labelled block; gives the name of its state.
-    pub(crate) fn enter(&mut self, label: Option<&Label>, is_block: bool) -> Ident {
+    pub(crate) fn enter(
+        &mut self,
+        label: Option<&Label>,
+        is_block: bool,
+        takes_value: bool,
+    ) -> Ident {
         let state = self.fresh("loop");
         self.targets.push(Target {
             label: label.map(|l| l.name.ident.to_string()),
             state: state.clone(),
             is_block,
             has_value: false,
-            has_break: false,
+            takes_value,
         });
         state
     }
 
     pub(crate) fn while_loop(&mut self, e: &syn::ExprWhile) -> TokenStream {
         let m = library(e.span());
-        let state = self.enter(e.label.as_ref(), false);
+        let state = self.enter(e.label.as_ref(), false, false);
         let round = match &*e.cond {
             Expr::Let(condition) => self.while_let(&state, condition, &e.body),
             condition => {
@@ -161,7 +166,7 @@ impl Rewriter {
 
     pub(crate) fn loop_loop(&mut self, e: &syn::ExprLoop) -> TokenStream {
         let m = library(e.span());
-        let state = self.enter(e.label.as_ref(), false);
+        let state = self.enter(e.label.as_ref(), false, true);
         let body = self.unit_block(&e.body);
         let target = self.targets.pop().expect("enter pushed it");
         let ty = if target.has_value { quote!() } else { quote!(::<()>) };
@@ -178,7 +183,7 @@ impl Rewriter {
             Some((over, element)) => (over, Some(element)),
             None => (self.expr(&e.expr, Wants::Operand), None),
         };
-        let state = self.enter(e.label.as_ref(), false);
+        let state = self.enter(e.label.as_ref(), false, false);
         let item = self.fresh("item");
         let mut pat = (*e.pat).clone();
         let body = self.scoped(|this| {
@@ -237,9 +242,15 @@ impl Rewriter {
         let how = e.expr.as_ref().map(|v| spelling(v));
         let value = e.expr.as_ref().map(|v| self.expr(v, stored_wants(spelling(v))));
         let Some(target) = self.target(e.label.as_ref()) else {
-            return self.error(span, "`break` leaves no loop of this kernel or closure");
+            return self.no_target("break", e.label.as_ref(), span);
         };
-        target.has_break = true;
+        if value.is_some() && !target.takes_value {
+            return self.error(
+                span,
+                "`for` and `while` have no value to `break` with: assign to a `let mut` before it, \
+                 or use `loop`",
+            );
+        }
         let (state, is_block) = (target.state.clone(), target.is_block);
         match value {
             Some(value) => {
@@ -254,6 +265,23 @@ impl Rewriter {
         }
     }
 
+    /// `break` or `continue` that leads nowhere.
+    fn no_target(
+        &mut self,
+        jump: &str,
+        label: Option<&syn::Lifetime>,
+        span: proc_macro2::Span,
+    ) -> TokenStream {
+        match label {
+            Some(label) => {
+                let text =
+                    format!("nothing around this in the kernel or closure is named `{label}`");
+                self.error(label.span(), text)
+            }
+            None => self.error(span, format!("`{jump}` is in no loop of this kernel or closure")),
+        }
+    }
+
     pub(crate) fn continue_expr(&mut self, e: &syn::ExprContinue) -> TokenStream {
         let m = library(e.span());
         match self.target(e.label.as_ref()) {
@@ -261,7 +289,7 @@ impl Rewriter {
                 let state = target.state.clone();
                 quote_spanned!(e.span()=> #m::Jump::cont(&#state))
             }
-            None => self.error(e.span(), "`continue` is in no loop of this kernel or closure"),
+            None => self.no_target("continue", e.label.as_ref(), e.span()),
         }
     }
 

@@ -20,6 +20,15 @@ pub(crate) fn expand(item: DeriveInput) -> syn::Result<TokenStream> {
             ));
         }
     };
+    for field in &data.fields {
+        if let syn::Type::Path(path) = &field.ty
+            && let Some(ident) = path.path.get_ident()
+            && crate::types::is_scalar(&ident.to_string())
+        {
+            let text = format!("fields of kernel values are run-time values: write `Val<{ident}>`");
+            return Err(syn::Error::new(ident.span(), text));
+        }
+    }
     let (name, vis) = (&item.ident, &item.vis);
     let (impl_generics, ty_generics, where_clause) = item.generics.split_for_impl();
     let types: Vec<_> = data.fields.iter().map(|f| &f.ty).collect();

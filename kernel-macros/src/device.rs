@@ -98,7 +98,7 @@ fn trait_definition(definition: ItemTrait) -> syn::Result<TokenStream> {
             other => quote!(#other),
         });
     }
-    Ok(quote! {
+    Ok(quote_spanned! {ident.span()=>
         #(#attrs)* #vis #unsafety trait #ident #params #colon #supertraits #where_clause { #(#out)* }
     })
 }
@@ -179,7 +179,7 @@ fn impl_block(block: ItemImpl) -> syn::Result<TokenStream> {
             other => quote!(#other),
         });
     }
-    Ok(quote! {
+    Ok(quote_spanned! {block.impl_token.span=>
         #(#attrs)* #unsafety impl #params #trait_ #self_ty #where_clause { #(#out)* }
     })
 }
@@ -234,14 +234,25 @@ fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::R
     let tail = if early { Tail::Body(&state) } else { Tail::Value(Wants::Value) };
     let body = rewriter.block_with(block, tail);
     rewriter.finish()?;
+    // A wrong `return` is reported by the function's type, not by the first one.
+    let of = match &sig.output {
+        syn::ReturnType::Type(_, ty) if !matches!(**ty, Type::ImplTrait(_)) => {
+            let ty = types.staged(ty);
+            quote!(: #m::Body<#ty>)
+        }
+        _ => quote!(),
+    };
     let body = match early {
         false => body,
         true => quote!({
-            let #state = #m::Body::begin();
+            let #state #of = #m::Body::begin();
             #body
             #state.end()
         }),
     };
+    // At the name: where a recursion without end is reported.
+    let (frame, text) = (library(sig.ident.span()), sig.ident.to_string());
+    let frame = quote_spanned!(sig.ident.span()=> let __ks_frame = #frame::Frame::enter(#text););
     let body = if exit.is_empty() {
         quote!(#(#entry)* #body)
     } else {
@@ -251,7 +262,7 @@ fn staged_function(outer: &Types, sig: &Signature, block: &syn::Block) -> syn::R
     let generics = if generics.is_empty() { quote!() } else { quote!(<#(#generics),*>) };
     let Signature { unsafety, ident, .. } = sig;
     Ok(quote_spanned! {sig.span()=>
-        #unsafety fn #ident #generics (#(#inputs),*) #output #where_clause { #body }
+        #unsafety fn #ident #generics (#(#inputs),*) #output #where_clause { #frame #body }
     })
 }
 

@@ -94,9 +94,13 @@ pub(crate) fn is_library_method(name: &str) -> bool {
 impl Rewriter {
     /// An expression as the staged function has it.
     pub(crate) fn expr(&mut self, expr: &Expr, wants: Wants) -> TokenStream {
-        if let Some(tokens) = literal::rewrite(expr, wants) {
-            return tokens;
+        match literal::rewrite(expr, wants) {
+            Some(tokens) => tokens,
+            None => self.at(expr.span(), |this| this.expr_here(expr, wants)),
         }
+    }
+
+    fn expr_here(&mut self, expr: &Expr, wants: Wants) -> TokenStream {
         let span = expr.span();
         match expr {
             Expr::Path(path) => self.path(path),

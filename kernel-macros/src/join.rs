@@ -4,8 +4,8 @@
 //! What is written decides how: the type of a literal or a call may itself come from the join, so it
 //! is put there as it is; a name or an operator has a type of its own, which converts.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::{BinOp, Expr, Ident, Lit, Stmt, UnOp};
 
 use crate::cases::{Body, Tail};
@@ -26,6 +26,7 @@ pub(crate) enum Spelling {
 /// How the value of an expression is written.
 pub(crate) fn spelling(expr: &Expr) -> Spelling {
     match expr {
+        Expr::Lit(lit) if has_type(&lit.lit) => Spelling::Constant,
         Expr::Path(path) if is_constant(path) => Spelling::Constant,
         Expr::Path(_) | Expr::Field(_) | Expr::Index(_) => Spelling::Typed,
         Expr::Binary(e) if literal(&e.left) && literal(&e.right) => Spelling::Open,
@@ -50,6 +51,15 @@ pub(crate) fn block_spelling(stmts: &[Stmt]) -> Spelling {
     }
 }
 
+/// Whether a literal says its type.
+fn has_type(lit: &Lit) -> bool {
+    match lit {
+        Lit::Int(i) => !i.suffix().is_empty(),
+        Lit::Float(f) => !f.suffix().is_empty(),
+        lit => matches!(lit, Lit::Bool(_)),
+    }
+}
+
 fn literal(expr: &Expr) -> bool {
     matches!(expr, Expr::Lit(lit) if matches!(lit.lit, Lit::Int(_) | Lit::Float(_)))
 }
@@ -59,7 +69,7 @@ impl Rewriter {
     pub(crate) fn branch(&mut self, merge: &Ident, body: Body<'_>, wants: Wants) -> TokenStream {
         let how = body.spelling();
         let value = self.case_body(body, Tail::Value(branch_wants(how, wants)));
-        put(merge, how, value, wants, body.diverges())
+        put(merge, how, value, wants, body.diverges(), body.span())
     }
 }
 
@@ -84,13 +94,17 @@ pub(crate) fn put(
     value: TokenStream,
     wants: Wants,
     diverges: bool,
+    span: Span,
 ) -> TokenStream {
+    // What cannot be put there is reported at the value.
     match how {
-        _ if diverges => quote!(#value;),
-        Spelling::Open => quote!(#merge.put(#value);),
+        _ if diverges => quote_spanned!(span=> #value;),
+        Spelling::Open => quote_spanned!(span=> #merge.put(#value);),
         // Already made a run-time value.
-        Spelling::Constant if wants == Wants::Variable => quote!(#merge.put(#value);),
-        Spelling::Constant => quote!(#merge.put_constant(#value);),
-        Spelling::Typed => quote!(#merge.put_typed(#value);),
+        Spelling::Constant if wants == Wants::Variable => {
+            quote_spanned!(span=> #merge.put(#value);)
+        }
+        Spelling::Constant => quote_spanned!(span=> #merge.put_constant(#value);),
+        Spelling::Typed => quote_spanned!(span=> #merge.put_typed(#value);),
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Expr, FnArg, GenericParam, Ident, ItemFn, Pat, Type};
+use syn::{Expr, FnArg, GenericParam, Ident, Item, ItemFn, Pat, Type};
 
 use crate::block::is_comptime;
 use crate::contract;
@@ -73,7 +73,11 @@ struct Parameter {
     role: Role,
 }
 
-pub(crate) fn expand(options: Options, mut function: ItemFn) -> syn::Result<TokenStream> {
+pub(crate) fn expand(options: Options, item: Item) -> syn::Result<TokenStream> {
+    let Item::Fn(mut function) = item else {
+        let first = quote!(#item).into_iter().next();
+        return Err(syn::Error::new_spanned(first, "#[kernel] goes on a function"));
+    };
     check_signature(&function)?;
     name_impl_traits(&mut function);
     let mut types = Types::default();
@@ -98,6 +102,15 @@ fn check_signature(function: &ItemFn) -> syn::Result<()> {
     }
     if let Some(token) = &sig.constness {
         return Err(syn::Error::new(token.span, "kernels cannot be const"));
+    }
+    if let Some(token) = &sig.unsafety {
+        return Err(syn::Error::new(
+            token.span,
+            "a kernel is not unsafe: put `unsafe` around what is, with the reason why it is sound",
+        ));
+    }
+    if let Some(abi) = &sig.abi {
+        return Err(syn::Error::new(abi.span(), "a kernel has no ABI of the host: leave it out"));
     }
     for param in &sig.generics.params {
         if let GenericParam::Lifetime(lifetime) = param {
@@ -279,7 +292,7 @@ fn host(
         .collect();
     let turbofish = quote!(::<#(#arguments),*>);
     let inputs = parameters.iter().map(host_input);
-    let pushes = parameters.iter().map(|p| push(&p.name, &p.role));
+    let pushes = parameters.iter().map(|p| push(&p.name, &p.ty, &p.role));
     let names: Vec<_> = parameters.iter().map(|p| &p.name).collect();
     let declares: Vec<_> =
         parameters.iter().map(|p| declare(p, types, Present::Captured)).collect();
@@ -348,17 +361,17 @@ fn host_type(ty: &Type, role: &Role) -> TokenStream {
     match role {
         Role::Scalar | Role::Comptime | Role::Function => quote!(#ty),
         Role::Slice(elem) => {
-            quote_spanned!(span=> impl ::core::convert::Into<#m::SliceArg<'ks, #elem>>)
+            quote_spanned!(span=> impl #m::SliceArgument<'ks, #elem>)
         }
         Role::SliceMut(elem) => {
-            quote_spanned!(span=> impl ::core::convert::Into<#m::SliceMutArg<'ks, #elem>>)
+            quote_spanned!(span=> impl #m::SliceMutArgument<'ks, #elem>)
         }
         Role::View(arguments) => quote_spanned!(span=> #m::ViewArg<'ks, #arguments>),
         Role::ViewMut(arguments) => quote_spanned!(span=> #m::ViewMutArg<'ks, #arguments>),
         Role::Optional(inner) => {
             let inner = match &**inner {
-                Role::Slice(elem) => quote!(&'ks #m::Buffer<#elem>),
-                Role::SliceMut(elem) => quote!(&'ks mut #m::Buffer<#elem>),
+                Role::Slice(elem) => quote_spanned!(span=> &'ks #m::Buffer<#elem>),
+                Role::SliceMut(elem) => quote_spanned!(span=> &'ks mut #m::Buffer<#elem>),
                 other => host_type(&option_inner(ty), other),
             };
             quote_spanned!(span=> ::core::option::Option<#inner>)
@@ -378,21 +391,25 @@ fn option_inner(ty: &Type) -> Type {
     ty.clone()
 }
 
-/// Hands an argument to the launch.
-fn push(name: &Ident, role: &Role) -> TokenStream {
-    let text = name.to_string();
+/// Hands an argument to the launch. What an argument cannot be is reported at the parameter.
+fn push(name: &Ident, ty: &Type, role: &Role) -> TokenStream {
+    let (text, span) = (name.to_string(), ty.span());
+    let m = library(span);
     match role {
-        Role::Scalar => quote!(__ks_launch.scalar(#name);),
-        Role::Slice(_) => quote!(__ks_launch.slice(#text, #name.into());),
-        Role::SliceMut(_) => quote!(__ks_launch.slice_mut(#text, #name.into());),
-        Role::View(_) => quote!(__ks_launch.view(#text, #name);),
-        Role::ViewMut(_) => quote!(__ks_launch.view_mut(#text, #name);),
-        Role::Comptime => quote!(__ks_launch.comptime(&#name);),
-        Role::Function => quote!(__ks_launch.function(#text, &#name);),
+        Role::Scalar => quote_spanned!(span=> __ks_launch.scalar(#name);),
+        Role::Slice(_) => {
+            quote_spanned!(span=> __ks_launch.slice(#text, #m::SliceArgument::argument(#name));)
+        }
+        Role::SliceMut(_) => quote_spanned!(span=>
+            __ks_launch.slice_mut(#text, #m::SliceMutArgument::argument(#name));),
+        Role::View(_) => quote_spanned!(span=> __ks_launch.view(#text, #name);),
+        Role::ViewMut(_) => quote_spanned!(span=> __ks_launch.view_mut(#text, #name);),
+        Role::Comptime => quote_spanned!(span=> __ks_launch.comptime(&#name);),
+        Role::Function => quote_spanned!(span=> __ks_launch.function(#text, &#name);),
         Role::Optional(inner) => {
             let present = present(name);
-            let inner = push(name, inner);
-            quote! {
+            let inner = push(name, ty, inner);
+            quote_spanned! {span=>
                 let #present = #name.is_some();
                 __ks_launch.comptime(&#present);
                 if let ::core::option::Option::Some(#name) = #name { #inner }
@@ -408,8 +425,9 @@ fn present(name: &Ident) -> Ident {
 /// Comptime values are used both for the key and for staging.
 fn keep(parameter: &Parameter) -> Option<TokenStream> {
     let name = &parameter.name;
-    matches!(parameter.role, Role::Comptime)
-        .then(|| quote!(let #name = ::core::clone::Clone::clone(&#name);))
+    matches!(parameter.role, Role::Comptime).then(
+        || quote_spanned!(parameter.ty.span()=> let #name = ::core::clone::Clone::clone(&#name);),
+    )
 }
 
 /// How an optional parameter's presence is known.

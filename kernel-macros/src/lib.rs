@@ -18,6 +18,8 @@ mod control;
 mod derive;
 mod device;
 mod expr;
+#[cfg(test)]
+mod growth;
 mod join;
 mod kernel;
 mod literal;
@@ -38,9 +40,9 @@ use syn::parse_macro_input;
 /// m * n))]` is a contract that every launch is held to, and that removes checks.
 #[proc_macro_attribute]
 pub fn kernel(attributes: TokenStream, item: TokenStream) -> TokenStream {
-    let function = parse_macro_input!(item as syn::ItemFn);
+    let item = parse_macro_input!(item as syn::Item);
     let options = parse_macro_input!(attributes as kernel::Options);
-    finish(kernel::expand(options, function))
+    finish(kernel::expand(options, item))
 }
 
 /// Makes a function, or the methods of an `impl` block, callable from kernels.

@@ -42,6 +42,7 @@ impl Rewriter {
             "assert_eq" | "debug_assert_eq" => self.assertion(mac, Some(quote!(==))),
             "assert_ne" | "debug_assert_ne" => self.assertion(mac, Some(quote!(!=))),
             "matches" => self.matches(mac),
+            "vec" => self.vector(mac),
             "print" | "println" | "eprint" | "eprintln" | "dbg" => self.error(
                 mac.path.span(),
                 format!(
@@ -92,6 +93,25 @@ impl Rewriter {
         let m = library(span);
         let condition = self.expr(&condition, Wants::Operand);
         quote_spanned!(span=> #m::Condition::assert(#condition, #text))
+    }
+
+    /// `vec![..]`: of the host, of whatever the elements are.
+    fn vector(&mut self, mac: &Macro) -> TokenStream {
+        let tokens = &mac.tokens;
+        let span = mac.span();
+        match syn::parse2::<Expr>(quote!([#tokens])) {
+            Ok(Expr::Array(array)) => {
+                let elems: Vec<_> =
+                    array.elems.iter().map(|e| self.expr(e, Wants::Value)).collect();
+                quote_spanned!(span=> ::std::vec![#(#elems),*])
+            }
+            Ok(Expr::Repeat(repeat)) => {
+                let elem = self.expr(&repeat.expr, Wants::Value);
+                let len = self.expr(&repeat.len, Wants::Operand);
+                quote_spanned!(span=> ::std::vec![#elem; #len])
+            }
+            _ => quote!(#mac),
+        }
     }
 
     /// `matches!(value, pattern)`.

@@ -1,6 +1,6 @@
 //! Cases as a chain of `if`s: patterns of literals, ranges, constants and variants.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::spanned::Spanned;
 use syn::{Expr, Lit, Pat};
@@ -62,7 +62,8 @@ impl Rewriter {
         // Outside the scope: later cases do not see this one's names.
         let next = self.chain(scrutinee, value, rest, next_tail);
         let ends = rest.iter().all(|c| c.body.diverges());
-        self.scoped(|this| this.link(case, test, &bindings, (next, how, ends), tail))
+        let next_span = rest.first().map_or_else(|| case.pat.span(), |c| c.body.span());
+        self.scoped(|this| this.link(case, test, &bindings, (next, how, ends, next_span), tail))
     }
 
     /// One `if` of the chain.
@@ -71,7 +72,7 @@ impl Rewriter {
         case: &Case<'_>,
         test: Option<TokenStream>,
         bindings: &[Binding],
-        (next, how, ends): (TokenStream, Spelling, bool),
+        (next, how, ends, next_span): (TokenStream, Spelling, bool, Span),
         tail: Tail<'_>,
     ) -> TokenStream {
         let span = case.pat.span();
@@ -98,7 +99,7 @@ impl Rewriter {
                 #flow.end();
             });
         };
-        let next = put(&merge, how, next, wants, ends);
+        let next = put(&merge, how, next, wants, ends, next_span);
         quote_spanned!(span=> {
             let #flow = #begin;
             let #merge = #flow.merge();

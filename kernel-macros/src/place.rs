@@ -82,21 +82,27 @@ impl Rewriter {
         }
         // A host value becomes one of the variable's type.
         let how = spelling(right);
+        let at = right.span();
         let set = match how {
-            Spelling::Typed => quote_spanned!(span=> set_typed),
-            _ => quote_spanned!(span=> set),
+            Spelling::Typed => quote_spanned!(at=> set_typed),
+            _ => quote_spanned!(at=> set),
         };
         let right = self.expr(right, stored_wants(how));
+        let value = self.fresh("value");
         // Rust evaluates the right side first.
         if let Some(place) = self.place(left) {
-            return quote_spanned!(span=> { let __ks_value = #right; #place.#set(__ks_value); });
+            let set = quote_spanned!(at=> #place.#set(#value));
+            return quote_spanned!(span=> { let #value = #right; #set; });
         }
         if let Expr::Index(index) = left {
             let base = self.base(&index.expr);
             let index = self.expr(&index.index, Wants::Operand);
+            let slot = self.fresh("slot");
+            let set = quote_spanned!(at=> #slot.#set(#value));
             return quote_spanned!(span=> {
-                let __ks_value = #right;
-                #m::slot(&#base, #index).#set(__ks_value);
+                let #value = #right;
+                let #slot = #m::slot(&#base, #index);
+                #set;
             });
         }
         let left = self.untouched(left);
@@ -244,6 +250,13 @@ impl Rewriter {
     /// The left side of an assignment that is no run-time place: rustc says what is wrong with it,
     /// or it is a host place.
     fn untouched(&mut self, left: &Expr) -> TokenStream {
+        if let Expr::Path(path) = left
+            && let Some(name) = path.path.get_ident()
+            && self.is_immutable(&name.to_string())
+        {
+            let text = format!("`{name}` is immutable: declare it with `let mut {name}`");
+            return self.error(left.span(), text);
+        }
         quote!(#left)
     }
 }

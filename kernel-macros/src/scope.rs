@@ -31,8 +31,8 @@ pub(crate) struct Target {
     pub(crate) is_block: bool,
     /// Whether a `break` with a value was seen.
     pub(crate) has_value: bool,
-    /// Whether any `break` was seen.
-    pub(crate) has_break: bool,
+    /// Whether `break` may have one: of a `loop` or labelled block.
+    pub(crate) takes_value: bool,
 }
 
 /// Where `return` goes.
@@ -52,6 +52,8 @@ pub(crate) struct Rewriter {
     pub(crate) returns: Return,
     errors: Vec<syn::Error>,
     counter: usize,
+    /// Where the code being rewritten stands: what the expansion names is told of there.
+    here: Span,
 }
 
 impl Rewriter {
@@ -63,6 +65,7 @@ impl Rewriter {
             returns,
             errors: Vec::new(),
             counter: 0,
+            here: Span::call_site(),
         }
     }
 
@@ -95,6 +98,11 @@ impl Rewriter {
         self.scopes.iter().rev().find_map(|s| s.get(name)).copied().unwrap_or(Kind::Plain)
     }
 
+    /// Whether a name is an immutable binding of this function.
+    pub(crate) fn is_immutable(&self, name: &str) -> bool {
+        self.scopes.iter().rev().find_map(|s| s.get(name)) == Some(&Kind::Plain)
+    }
+
     /// Whether a name is a run-time variable.
     pub(crate) fn is_variable(&self, name: &str) -> bool {
         matches!(self.kind(name), Kind::Variable | Kind::Reference)
@@ -108,11 +116,20 @@ impl Rewriter {
         result
     }
 
+    /// Rewrites something that stands at `span`.
+    pub(crate) fn at<R>(&mut self, span: Span, rewrite: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = std::mem::replace(&mut self.here, span);
+        let result = rewrite(self);
+        self.here = outer;
+        result
+    }
+
     /// A name for the expansion's own use. Call-site hygiene would let users see it; mixed-site
     /// hides it from them.
     pub(crate) fn fresh(&mut self, what: &str) -> Ident {
         self.counter += 1;
-        Ident::new(&format!("__ks_{what}_{}", self.counter), Span::mixed_site())
+        let span = Span::mixed_site().located_at(self.here);
+        Ident::new(&format!("__ks_{what}_{}", self.counter), span)
     }
 
     /// Declares the names of a pattern as immutable, and gives those marked `mut`, which the

@@ -19,7 +19,9 @@ pub use crate::lang::place::{
 };
 pub use crate::lang::ranges::{for_loop, range_through, range_to};
 pub use crate::lang::slicing::sliced;
-pub use crate::lang::stage::stage;
+pub use crate::lang::stage::{Frame, stage};
 pub use crate::lang::val::{IntoStaged, StoredAs};
 pub use crate::lang::{Staged, StagingError, Val};
-pub use crate::launch::{Launch, SliceArg, SliceMutArg, StageId, ViewArg, ViewMutArg};
+pub use crate::launch::{
+    Launch, SliceArg, SliceArgument, SliceMutArg, SliceMutArgument, StageId, ViewArg, ViewMutArg,
+};

@@ -99,6 +99,10 @@ functions! {
 }
 
 /// The left side of `&&` and `||`.
+#[diagnostic::on_unimplemented(
+    message = "`&&` and `||` are for conditions (`bool`), not `{Self}`",
+    note = "compare numbers explicitly, as in `x != 0`"
+)]
 pub trait Logic<Rhs> {
     /// `bool` between host values, else `Val<bool>`.
     type Out: Condition;

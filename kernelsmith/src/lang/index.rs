@@ -131,7 +131,7 @@ pub trait At<I> {
 
 /// `x[i]` on the left of an assignment.
 #[diagnostic::on_unimplemented(
-    message = "elements of `{Self}` cannot be assigned by index `{I}` in a kernel",
+    message = "elements of `{Self}` cannot be assigned in a kernel",
     note = "take the parameter as `&mut [T]`; make arrays variables with `let mut`"
 )]
 pub trait AtMut<I> {

@@ -35,6 +35,7 @@ fn check_division(b: &mut Builder, x: Value, y: Value) {
 
 macro_rules! binary {
     ($($trait:ident $method:ident $bound:ident: $($host:ty),*;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: $bound> $trait<Val<T>> for Val<T> {
             type Output = Val<T>;
             #[track_caller]
@@ -43,6 +44,7 @@ macro_rules! binary {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: $bound> $trait<T> for Val<T> {
             type Output = Val<T>;
             #[track_caller]
@@ -55,6 +57,7 @@ macro_rules! binary {
         }
 
         $(
+            #[diagnostic::do_not_recommend]
             impl $trait<Val<$host>> for $host {
                 type Output = Val<$host>;
                 #[track_caller]
@@ -79,6 +82,7 @@ binary! {
 
 macro_rules! bitwise {
     ($($trait:ident $method:ident $op:ident: $($host:ty),*;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: Bits> $trait<Val<T>> for Val<T> {
             type Output = Val<T>;
             #[track_caller]
@@ -87,6 +91,7 @@ macro_rules! bitwise {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: Bits> $trait<T> for Val<T> {
             type Output = Val<T>;
             #[track_caller]
@@ -96,6 +101,7 @@ macro_rules! bitwise {
         }
 
         $(
+            #[diagnostic::do_not_recommend]
             impl $trait<Val<$host>> for $host {
                 type Output = Val<$host>;
                 #[track_caller]
@@ -141,6 +147,7 @@ shift_amounts!(i32, u32, usize);
 
 macro_rules! shifts {
     ($($trait:ident $method:ident: $($host:ty),*;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: Int, A: ShiftAmount> $trait<A> for Val<T> {
             type Output = Val<T>;
             #[track_caller]
@@ -151,6 +158,7 @@ macro_rules! shifts {
         }
 
         $(
+            #[diagnostic::do_not_recommend]
             impl<A: Int> $trait<Val<A>> for $host {
                 type Output = Val<$host>;
                 #[track_caller]
@@ -170,6 +178,7 @@ shifts! {
 /// Operators on references, as `std` has them for numbers.
 macro_rules! references {
     ($($trait:ident $method:ident $bound:ident;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: $bound> $trait<&Val<T>> for Val<T> {
             type Output = Val<T>;
             #[track_caller]
@@ -178,6 +187,7 @@ macro_rules! references {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: $bound, R> $trait<R> for &Val<T>
         where
             Val<T>: $trait<R>,

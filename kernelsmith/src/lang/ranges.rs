@@ -204,8 +204,18 @@ pub fn range<L: IntoVal<usize>, H: IntoVal<usize>>(lo: L, hi: H) -> RunRange<usi
     RunRange::new(lo.into_val(), hi.into_val(), false)
 }
 
+/// What a loop can be unrolled over.
+#[diagnostic::on_unimplemented(
+    message = "a loop over `{Self}` cannot be unrolled: how long it is, only the running kernel knows",
+    note = "leave out `unroll`, or make the ends constants or `#[comptime]` parameters"
+)]
+pub trait Unroll: IntoIterator {}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator> Unroll for I {}
+
 /// Says that a loop over a host range is meant to be unrolled; the same as the range itself.
-pub fn unroll<I: IntoIterator>(range: I) -> I {
+pub fn unroll<I: Unroll>(range: I) -> I {
     range
 }
 
@@ -228,6 +238,7 @@ pub struct HostLoop<I: Iterator> {
     open: bool,
 }
 
+#[diagnostic::do_not_recommend]
 impl<I: IntoIterator> IntoLoop for I {
     type Loop = HostLoop<I::IntoIter>;
     #[track_caller]

@@ -5,7 +5,7 @@
 //! run-time control flow, say) unwinds with a [`StagingError`] as payload up to [`stage`], past the
 //! panic hook, and comes back as an ordinary error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
@@ -57,6 +57,38 @@ pub fn stage(name: &str, target: &Target, body: impl FnOnce()) -> Result<Kernel,
             Ok(error) => Err(*error),
             Err(payload) => resume_unwind(payload),
         },
+    }
+}
+
+/// A device function being inlined.
+pub struct Frame(());
+
+thread_local! {
+    static FRAMES: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Frame {
+    /// How many device functions may be inlined into one another.
+    const MOST: u32 = 200;
+
+    /// Begins a device function.
+    #[track_caller]
+    pub fn enter(name: &str) -> Frame {
+        let depth = FRAMES.get() + 1;
+        if depth > Frame::MOST {
+            fail(format!(
+                "`{name}` calls itself without end: device functions are inlined, so that only host \
+                 values (`#[comptime]` parameters, constant generics) end a recursion; write a loop"
+            ));
+        }
+        FRAMES.set(depth);
+        Frame(())
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        FRAMES.set(FRAMES.get() - 1);
     }
 }
 

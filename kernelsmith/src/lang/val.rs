@@ -107,24 +107,46 @@ pub trait FromFloatLit {
     fn from_float_lit(x: f64) -> Self;
 }
 
+/// What a literal is in its type, unless the type lacks it: rustc does not know the type yet when it
+/// looks for such.
+trait Literal<L> {
+    /// Whether nothing was lost.
+    fn holds(self, literal: L) -> bool;
+}
+
+#[track_caller]
+fn in_range<T: Literal<L> + Element, L: Copy + fmt::Display>(x: T, literal: L) -> T {
+    if !x.holds(literal) {
+        super::stage::fail(format!("the literal {literal} is out of range for `{}`", T::TYPE));
+    }
+    x
+}
+
 macro_rules! literals {
-    ($trait:ident $method:ident from $lit:ty: $($ty:ty),*) => {$(
+    ($trait:ident $method:ident from $lit:ty: $($ty:ty),*; $holds:expr) => {$(
+        impl Literal<$lit> for $ty {
+            fn holds(self, literal: $lit) -> bool {
+                let holds: fn($lit, $lit) -> bool = $holds;
+                holds(self as $lit, literal)
+            }
+        }
         impl $trait for $ty {
+            #[track_caller]
             fn $method(x: $lit) -> $ty {
-                x as $ty
+                in_range(x as $ty, x)
             }
         }
         impl $trait for Val<$ty> {
             #[track_caller]
             fn $method(x: $lit) -> Val<$ty> {
-                (x as $ty).into()
+                in_range(x as $ty, x).into()
             }
         }
     )*};
 }
 
-literals!(FromIntLit from_int_lit from i128: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
-literals!(FromFloatLit from_float_lit from f64: f32, f64);
+literals!(FromIntLit from_int_lit from i128: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize; |x, literal| x == literal);
+literals!(FromFloatLit from_float_lit from f64: f32, f64; |x, _| x.is_finite());
 
 /// What can be stored where an `S` is: an `S`, or a host number of which `S` is the run-time type.
 #[diagnostic::on_unimplemented(
@@ -136,6 +158,7 @@ pub trait StoredAs<S> {
     fn stored(self) -> S;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: super::Staged> StoredAs<S> for S {
     fn stored(self) -> S {
         self
@@ -157,6 +180,7 @@ pub trait IntoStaged {
     fn into_staged(self) -> Self::Staged;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: super::Staged> IntoStaged for S {
     type Staged = S;
     fn into_staged(self) -> S {
@@ -167,6 +191,7 @@ impl<S: super::Staged> IntoStaged for S {
 /// Arrays of host numbers: tables.
 macro_rules! host_arrays {
     ($([$($n:ident),*]: $from:ty => $to:ty;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<$(const $n: usize),*> IntoStaged for $from {
             type Staged = $to;
             #[track_caller]
@@ -175,6 +200,7 @@ macro_rules! host_arrays {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<$(const $n: usize),*> StoredAs<$to> for $from {
             #[track_caller]
             fn stored(self) -> $to {
@@ -200,6 +226,7 @@ macro_rules! host_initialisers {
             [N, M, L]: [[[$ty; L]; M]; N] => [[[Val<$ty>; L]; M]; N];
         }
 
+        #[diagnostic::do_not_recommend]
         impl StoredAs<Val<$ty>> for $ty {
             #[track_caller]
             fn stored(self) -> Val<$ty> {

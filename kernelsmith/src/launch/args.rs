@@ -162,3 +162,38 @@ views! {
     /// What a `&mut View<T, R>` parameter takes; see [`View::of_mut`].
     ViewMutArg BufferViewMut true;
 }
+
+/// What a kernel's `&[T]` takes at launch.
+#[diagnostic::on_unimplemented(
+    message = "a kernel's `&[{T}]` takes a `&Buffer<{T}>` or a view of one, not `{Self}`",
+    note = "data of the host is copied to the device first: `Buffer::from_slice(&device, &data)?`"
+)]
+pub trait SliceArgument<'a, T: Element> {
+    /// The argument.
+    fn argument(self) -> SliceArg<'a, T>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, T: Element, X: Into<SliceArg<'a, T>>> SliceArgument<'a, T> for X {
+    fn argument(self) -> SliceArg<'a, T> {
+        self.into()
+    }
+}
+
+/// What a kernel's `&mut [T]` takes at launch.
+#[diagnostic::on_unimplemented(
+    message = "a kernel's `&mut [{T}]` takes a `&mut Buffer<{T}>` or a mutable view of one, not \
+               `{Self}`",
+    note = "data of the host is copied to the device first: `Buffer::from_slice(&device, &data)?`"
+)]
+pub trait SliceMutArgument<'a, T: Element> {
+    /// The argument.
+    fn argument(self) -> SliceMutArg<'a, T>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, T: Element, X: Into<SliceMutArg<'a, T>>> SliceMutArgument<'a, T> for X {
+    fn argument(self) -> SliceMutArg<'a, T> {
+        self.into()
+    }
+}

@@ -5,7 +5,7 @@ mod error;
 mod id;
 mod store;
 
-pub use args::{SliceArg, SliceMutArg, View, ViewArg, ViewMutArg};
+pub use args::{SliceArg, SliceArgument, SliceMutArg, SliceMutArgument, View, ViewArg, ViewMutArg};
 pub use error::Error;
 pub use id::StageId;
 
@@ -20,6 +20,10 @@ use crate::lang::stage::stage;
 use id::Key;
 
 /// Anything that gives up to three extents: `256`, `(32, 8)`, `[4, 4, 4]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no size of a grid or block",
+    note = "one to three extents are: `256`, `(32, 8)`, `[4, 4, 4]`"
+)]
 pub trait Extents {
     /// The extents along x, y and z.
     fn extents(self) -> [usize; 3];
@@ -46,6 +50,17 @@ extents! {
     [usize; 3]: xyz => xyz;
     [u32; 3]: xyz => xyz.map(|d| d as usize);
 }
+
+/// What a `#[comptime]` parameter can be: compiled kernels are found again by its hash.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a `#[comptime]` parameter: compiled kernels are kept by the hash of \
+               their comptime values",
+    note = "derive `Hash`; pass a float as its bits (`to_bits`), or as a number of the kernel"
+)]
+pub trait ComptimeValue: Hash {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Hash + ?Sized> ComptimeValue for T {}
 
 /// A kernel with its arguments, ready to be launched.
 #[must_use = "a kernel runs when `launch` is called"]
@@ -116,7 +131,7 @@ impl<'a> Launch<'a> {
     }
 
     #[doc(hidden)]
-    pub fn comptime<T: Hash>(&mut self, value: &T) {
+    pub fn comptime<T: ComptimeValue>(&mut self, value: &T) {
         self.key.add(value);
     }
 

@@ -1,0 +1,297 @@
+//! Mistakes that rustc cannot see: staging and compiling find them, and `launch` returns them as
+//! errors that name the user's line.
+
+#![allow(dead_code, reason = "most kernels here are only staged")]
+
+use kernelsmith::prelude::*;
+use kernelsmith::{StagingError, Target};
+
+/// The line of this file on which a marker stands.
+fn line_of(marker: &str) -> usize {
+    let marker = format!("// {marker}");
+    let mut lines = include_str!("staging_errors.rs").lines();
+    1 + lines.position(|line| line.ends_with(&marker)).expect("a marked line")
+}
+
+/// The error is on the marked line, and says what is wrong and what to do.
+#[track_caller]
+fn expect(result: Result<kernelsmith::ir::Kernel, StagingError>, marker: &str, says: &[&str]) {
+    let error = result.expect_err("an error of staging");
+    let line = line_of(marker);
+    let place = format!("staging_errors.rs:{line}:");
+    assert!(error.location.contains(&place), "{error}\nis not at line {line}");
+    for part in says {
+        assert!(error.message.contains(part), "{error}\ndoes not say {part:?}");
+    }
+}
+
+#[kernel]
+fn counts_on_the_host(x: &[f32], y: &mut [f32]) {
+    #[comptime]
+    let mut count = 0; // declared
+    for i in 0..4usize {
+        if x[i] > 0.0 {
+            count += 1; // host variable in a run-time branch
+        }
+    }
+    y[0] = count as f32;
+}
+
+#[kernel]
+fn collects_on_the_host(n: usize, y: &mut [f32]) {
+    #[comptime]
+    let mut seen = Vec::new();
+    for i in 0..n {
+        seen.push(i); // host vector in a run-time loop
+    }
+    y[0] = seen.len() as f32;
+}
+
+#[kernel]
+fn assigns_after_return(x: &[f32], y: &mut [f32]) {
+    #[comptime]
+    let mut scale = 1;
+    while x[0] > y[0] {
+        scale = 2; // host assignment in a run-time while
+    }
+    y[0] = scale as f32;
+}
+
+#[kernel]
+fn host_index(y: &mut [f32]) {
+    let values = [1.0f32, 2.0];
+    let last = values.len();
+    y[0] = values[last]; // host index out of bounds
+}
+
+#[kernel]
+fn variable_index(y: &mut [f32]) {
+    let mut values = [1.0f32, 2.0];
+    values[2] = 3.0; // index of a variable out of bounds
+    y[0] = values[0];
+}
+
+#[kernel]
+fn small_literal(y: &mut [u8]) {
+    y[0] = 300; // literal too large
+}
+
+#[kernel]
+fn negative_literal(y: &mut [u32]) {
+    let mut v: u32 = -1; // negative literal
+    v += 1;
+    y[0] = v;
+}
+
+#[kernel]
+fn huge_float(y: &mut [f32]) {
+    y[0] = 1e60; // float literal too large
+}
+
+#[device]
+fn factorial(n: u32) -> u32 {
+    // recursion
+    if n == 0 { 1 } else { n * factorial(n - 1) }
+}
+
+#[kernel]
+fn recursive(n: u32, y: &mut [u32]) {
+    y[0] = factorial(n);
+}
+
+#[kernel]
+fn two_steps(n: usize, y: &mut [f32]) {
+    for i in (0..n).step_by(2).step_by(3) {
+        // two steps
+        y[i] = 0.0;
+    }
+}
+
+#[kernel]
+fn no_value(#[comptime] flag: bool, y: &mut [f32]) {
+    let v: f32 = if flag { return } else { 2.0 }; // no value
+    y[0] = v;
+}
+
+#[kernel(block = [2048, 1])]
+fn large_block(y: &mut [f32]) {
+    y[0] = 0.0;
+}
+
+#[kernel]
+fn host_assertion(#[comptime] tile: usize, y: &mut [f32]) {
+    assert!(tile % 4 == 0, "tiles are multiples of 4"); // host assertion
+    y[0] = tile as f32;
+}
+
+#[kernel(block = 32)]
+fn much_shared(#[comptime] n: usize, y: &mut [f32]) {
+    let tile = shared::<f32>(n); // shared memory
+    tile[thread_idx_x()] = 1.0;
+    barrier();
+    y[0] = tile[0];
+}
+
+#[kernel(block = 32)]
+fn asynchronous(x: &[f32], y: &mut [f32]) {
+    let tile = shared::<f32>(128);
+    cp_async::<4, f32>(tile, 0, x, 0); // asynchronous copy
+    cp_async_commit();
+    cp_async_wait(0);
+    barrier();
+    y[0] = tile[0];
+}
+
+#[kernel(block = 32)]
+fn amd_matrices(a: &[f16], c: &mut [f32]) {
+    type Atom = Mfma<f16, 16, 16, 16>;
+    let x = Fragment::<Atom, MatrixA>::load_matrix(a, 0, 16, MatrixLayout::RowMajor);
+    let y = Fragment::<Atom, MatrixB>::load_matrix(a, 0, 16, MatrixLayout::ColumnMajor);
+    let sum = mma(x, y, Fragment::zero()); // matrix instruction of another chip
+    sum.store_matrix(c, 0, 16, MatrixLayout::RowMajor);
+}
+
+#[kernel]
+fn with_function(f: impl Fn(f32) -> f32, y: &mut [f32]) {
+    y[0] = f(y[0]);
+}
+
+#[kernel]
+fn wavering(#[comptime] odd: bool, y: &mut [f32]) {
+    #[comptime]
+    let mut first = true;
+    while first || !odd {
+        first = false;
+        if odd {
+            y[0] = 1.0;
+        }
+        if !odd {
+            break;
+        }
+    }
+}
+
+#[test]
+fn host_variables_are_not_changed_under_run_time_control_flow() {
+    let cpu = Target::Cpu;
+    let declared = format!("staging_errors.rs:{}:", line_of("declared"));
+    let rule = "changed under control flow that is decided when the kernel runs";
+    let says = [rule, "leaving out `#[comptime]`", &declared];
+    expect(counts_on_the_host_ir(&cpu), "host variable in a run-time branch", &says);
+    expect(collects_on_the_host_ir(&cpu), "host vector in a run-time loop", &[rule]);
+    expect(assigns_after_return_ir(&cpu), "host assignment in a run-time while", &[rule]);
+    // Decided while staging, all of it.
+    wavering_ir(&cpu, true).unwrap();
+    wavering_ir(&cpu, false).unwrap();
+}
+
+#[test]
+fn indices_known_while_staging_are_in_bounds() {
+    let says = ["the index is 2 but the array has 2 elements"];
+    expect(host_index_ir(&Target::Cpu), "host index out of bounds", &says);
+    expect(variable_index_ir(&Target::Cpu), "index of a variable out of bounds", &says);
+}
+
+#[test]
+fn literals_fit_their_type() {
+    let cpu = Target::Cpu;
+    expect(small_literal_ir(&cpu), "literal too large", &["300", "out of range for `u8`"]);
+    expect(negative_literal_ir(&cpu), "negative literal", &["-1", "out of range for `u32`"]);
+    expect(huge_float_ir(&cpu), "float literal too large", &["out of range for `f32`"]);
+}
+
+#[test]
+fn recursion_ends_while_staging() {
+    expect(recursive_ir(&Target::Cpu), "recursion", &["`factorial` calls itself", "write a loop"]);
+}
+
+#[test]
+fn ranges_have_one_step() {
+    expect(two_steps_ir(&Target::Cpu), "two steps", &["one `step_by`", "multiply"]);
+}
+
+#[test]
+fn a_branch_that_leaves_has_no_value() {
+    expect(no_value_ir(&Target::Cpu, true), "no value", &["leaves by return"]);
+    no_value_ir(&Target::Cpu, false).unwrap();
+}
+
+#[test]
+fn host_assertions_are_errors() {
+    let says = ["tiles are multiples of 4"];
+    expect(host_assertion_ir(&Target::Cpu, 6), "host assertion", &says);
+    host_assertion_ir(&Target::Cpu, 8).unwrap();
+}
+
+#[test]
+fn blocks_have_a_largest_size() {
+    let error = large_block_ir(&Target::Cpu).unwrap_err();
+    assert!(error.message.contains("2048"), "{error}");
+}
+
+/// The kernel's IR as a target gets it.
+fn compiled(
+    staged: Result<kernelsmith::ir::Kernel, StagingError>,
+    target: &Target,
+) -> Result<(), String> {
+    let kernel = staged.map_err(|e| e.to_string())?;
+    kernelsmith::ir::passes::prepare(&kernel, target).map(|_| ()).map_err(|e| e.to_string())
+}
+
+#[track_caller]
+fn refused(result: Result<(), String>, marker: &str, says: &[&str]) {
+    let error = result.expect_err("an error of compiling");
+    let line = line_of(marker);
+    assert!(error.contains(&format!("staging_errors.rs:{line}:")), "{error}\nis not at {line}");
+    for part in says {
+        assert!(error.contains(part), "{error}\ndoes not say {part:?}");
+    }
+}
+
+#[test]
+fn shared_memory_has_a_limit() {
+    let cpu = Target::Cpu;
+    let says = ["shared"];
+    refused(compiled(much_shared_ir(&cpu, 1 << 24), &cpu), "shared memory", &says);
+    compiled(much_shared_ir(&cpu, 32), &cpu).unwrap();
+}
+
+#[test]
+fn what_a_target_lacks_is_named_with_those_that_have_it() {
+    let old: Target = "sm_75".parse().unwrap();
+    refused(compiled(asynchronous_ir(&old), &old), "asynchronous copy", &["sm_75", "sm_80"]);
+    let nvidia: Target = "sm_90a".parse().unwrap();
+    let result = compiled(amd_matrices_ir(&nvidia), &nvidia);
+    refused(result, "matrix instruction of another chip", &["sm_90a", "gfx9"]);
+}
+
+#[test]
+fn launches_return_staging_errors() {
+    let device = Device::cpu();
+    let x = Buffer::<f32>::zeros(&device, 4).unwrap();
+    let mut y = Buffer::<f32>::zeros(&device, 4).unwrap();
+    let error = counts_on_the_host(&x, &mut y).block(1).launch(&device).unwrap_err().to_string();
+    let line = line_of("host variable in a run-time branch");
+    let parts = ["counts_on_the_host", "#[comptime]", &format!("staging_errors.rs:{line}:")];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    // The device is as good as before.
+    y.to_vec().unwrap();
+}
+
+#[test]
+fn functions_of_kernels_hold_nothing() {
+    let device = Device::cpu();
+    let mut y = Buffer::<f32>::zeros(&device, 4).unwrap();
+    let by = 3.0f32;
+    let scale = move |v: Val<f32>| v * by;
+    let error = with_function(scale, &mut y).block(1).launch(&device).unwrap_err().to_string();
+    assert!(error.contains("`f`") && error.contains("capture"), "{error}");
+}
+
+#[test]
+fn launches_have_a_block_size() {
+    let device = Device::cpu();
+    let mut y = Buffer::<f32>::zeros(&device, 4).unwrap();
+    let error = with_function(|v: Val<f32>| v, &mut y).launch(&device).unwrap_err().to_string();
+    assert!(error.contains("block"), "{error}");
+}

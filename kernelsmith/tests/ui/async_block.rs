@@ -1,0 +1,9 @@
+use kernelsmith::prelude::*;
+
+#[kernel]
+fn mistake(x: &[f32], y: &mut [f32]) {
+    let later = async { 1 };
+    y[0] = x[0];
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use kernelsmith::prelude::*;
+
+#[kernel]
+const fn mistake(y: &mut [f32]) {
+    y[0] = 0.0;
+}
+
+fn main() {}
