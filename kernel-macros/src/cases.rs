@@ -5,7 +5,7 @@
 //! `None` ask the option, of the host or not; all other patterns match host values, which stays
 //! Rust's own `match`.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Lit, Pat, Stmt};
@@ -159,9 +159,7 @@ impl Rewriter {
             let named = quote_spanned!(scrutinee.span()=> (*#name));
             let forms = cases.iter().map(|c| {
                 let (pat, guard) = (c.pat, c.guard.map(|_| quote!(if false)));
-                // As the expansion's own, so that rustc suggests no change of it.
-                let pat = expanded(quote!(#pat));
-                quote_spanned!(span=> #pat #guard => ())
+                quote_spanned!(pat.span()=> #pat #guard => ())
             });
             let check = quote_spanned!(scrutinee.span()=>
                 #[allow(unused_imports)]
@@ -319,22 +317,6 @@ impl Rewriter {
             (Body::Nothing, _) => quote!(),
         }
     }
-}
-
-/// Tokens that rustc takes for the macro's, at the places of the user's.
-fn expanded(tokens: TokenStream) -> TokenStream {
-    let respan = |token: TokenTree| match token {
-        TokenTree::Group(group) => {
-            let mut new = Group::new(group.delimiter(), expanded(group.stream()));
-            new.set_span(Span::call_site().located_at(group.span()));
-            TokenTree::Group(new)
-        }
-        mut token => {
-            token.set_span(Span::call_site().located_at(token.span()));
-            token
-        }
-    };
-    tokens.into_iter().map(respan).collect()
 }
 
 /// Cases `Some(pat)` and one `None` or `_`, in any order: those of what is in the option, of which

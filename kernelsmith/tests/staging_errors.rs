@@ -6,11 +6,12 @@
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
 
-/// The line of this file on which a marker stands.
+/// The line of this file on which a marker stands, or below one that stands alone.
 fn line_of(marker: &str) -> usize {
     let marker = format!("// {marker}");
-    let mut lines = include_str!("staging_errors.rs").lines();
-    1 + lines.position(|line| line.ends_with(&marker)).expect("a marked line")
+    let mut lines = include_str!("staging_errors.rs").lines().enumerate();
+    let (at, line) = lines.find(|(_, line)| line.ends_with(&marker)).expect("a marked line");
+    if line.trim() == marker { at + 2 } else { at + 1 }
 }
 
 /// The error is on the marked line, and says what is wrong and what to do.
@@ -89,8 +90,8 @@ fn huge_float(y: &mut [f32]) {
 }
 
 #[device]
+// recursion
 fn factorial(n: u32) -> u32 {
-    // recursion
     if n == 0 { 1 } else { n * factorial(n - 1) }
 }
 
@@ -101,8 +102,8 @@ fn recursive(n: u32, y: &mut [u32]) {
 
 #[kernel]
 fn two_steps(n: usize, y: &mut [f32]) {
+    // two steps
     for i in (0..n).step_by(2).step_by(3) {
-        // two steps
         y[i] = 0.0;
     }
 }
