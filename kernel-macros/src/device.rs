@@ -327,5 +327,5 @@ fn parameter(
 }
 
 fn is_view(ty: &Type) -> bool {
-    matches!(ty, Type::Path(p) if p.path.segments.last().is_some_and(|s| s.ident == "View"))
+    matches!(ty, Type::Path(p) if p.path.segments.last().is_some_and(|s| s.ident == "View" || s.ident == "Part"))
 }

@@ -58,6 +58,8 @@ enum Role {
     View(TokenStream),
     /// `&mut View<T, R>`.
     ViewMut(TokenStream),
+    /// `&mut Part<T, R>`.
+    Part(TokenStream),
     /// `Option` of one of these: its presence is known while staging.
     Optional(Box<Role>),
     /// A value of the host.
@@ -188,7 +190,7 @@ fn role(ty: &Type, types: &Types, function: &ItemFn) -> syn::Result<Role> {
         syn::Error::new(
             ty.span(),
             "parameters of kernels are numbers, `&[T]`, `&mut [T]`, `&View<T, R>`, \
-             `&mut View<T, R>`, options of these, functions, and host values marked `#[comptime]`",
+             `&mut View<T, R>`, `&mut Part<T, R>`, options of these, functions, and host values marked `#[comptime]`",
         )
     };
     if types.scalar(ty) {
@@ -205,13 +207,21 @@ fn role(ty: &Type, types: &Types, function: &ItemFn) -> syn::Result<Role> {
             (Type::Slice(slice), false) => Ok(Role::Slice((*slice.elem).clone())),
             (Type::Slice(slice), true) => Ok(Role::SliceMut((*slice.elem).clone())),
             (Type::Path(p), mutable) => match p.path.segments.last() {
-                Some(s) if s.ident == "View" => {
+                Some(s) if s.ident == "Part" && !mutable => Err(syn::Error::new(
+                    ty.span(),
+                    "a thread's part of an output is its own to write: `&mut Part<T, R>`",
+                )),
+                Some(s) if s.ident == "View" || s.ident == "Part" => {
                     let syn::PathArguments::AngleBracketed(arguments) = &s.arguments else {
                         return Err(unsupported());
                     };
                     let arguments = &arguments.args;
                     let arguments = quote!(#arguments);
-                    Ok(if mutable { Role::ViewMut(arguments) } else { Role::View(arguments) })
+                    Ok(match mutable {
+                        true if s.ident == "Part" => Role::Part(arguments),
+                        true => Role::ViewMut(arguments),
+                        false => Role::View(arguments),
+                    })
                 }
                 _ => Err(unsupported()),
             },
@@ -368,6 +378,7 @@ fn host_type(ty: &Type, role: &Role) -> TokenStream {
         }
         Role::View(arguments) => quote_spanned!(span=> #m::ViewArg<'ks, #arguments>),
         Role::ViewMut(arguments) => quote_spanned!(span=> #m::ViewMutArg<'ks, #arguments>),
+        Role::Part(arguments) => quote_spanned!(span=> #m::PartArg<'ks, #arguments>),
         Role::Optional(inner) => {
             let inner = match &**inner {
                 Role::Slice(elem) => quote_spanned!(span=> &'ks #m::Buffer<#elem>),
@@ -404,6 +415,7 @@ fn push(name: &Ident, ty: &Type, role: &Role) -> TokenStream {
             __ks_launch.slice_mut(#text, #m::SliceMutArgument::argument(#name));),
         Role::View(_) => quote_spanned!(span=> __ks_launch.view(#text, #name);),
         Role::ViewMut(_) => quote_spanned!(span=> __ks_launch.view_mut(#text, #name);),
+        Role::Part(_) => quote_spanned!(span=> __ks_launch.part(#text, #name);),
         Role::Comptime => quote_spanned!(span=> __ks_launch.comptime(&#name);),
         Role::Function => quote_spanned!(span=> __ks_launch.function(#text, &#name);),
         Role::Optional(inner) => {

@@ -82,6 +82,13 @@ impl Types {
                     }
                 }
                 Type::Path(path)
+                    if path.path.segments.last().is_some_and(|s| s.ident == "Part")
+                        && reference.mutability.is_some() =>
+                {
+                    let arguments = &path.path.segments.last().expect("just seen").arguments;
+                    quote_spanned!(span=> #m::Part #arguments)
+                }
+                Type::Path(path)
                     if path.path.segments.last().is_some_and(|s| s.ident == "View") =>
                 {
                     let arguments = &path.path.segments.last().expect("just seen").arguments;

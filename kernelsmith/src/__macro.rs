@@ -14,6 +14,7 @@ pub use crate::lang::element::{Element, InKernel, Num};
 pub use crate::lang::index::{index, slot};
 pub use crate::lang::memory::{Param, Slice, SliceMut, ViewMut, ViewRef};
 pub use crate::lang::option::OptionLike;
+pub use crate::lang::part::Part;
 pub use crate::lang::place::{
     Place, fix_block, host, lit_float, lit_int, val_float, val_host, val_int, var,
 };
@@ -23,5 +24,6 @@ pub use crate::lang::stage::{Frame, stage};
 pub use crate::lang::val::{IntoStaged, StoredAs};
 pub use crate::lang::{Staged, StagingError, Val};
 pub use crate::launch::{
-    Launch, SliceArg, SliceArgument, SliceMutArg, SliceMutArgument, StageId, ViewArg, ViewMutArg,
+    Launch, PartArg, SliceArg, SliceArgument, SliceMutArg, SliceMutArgument, StageId, ViewArg,
+    ViewMutArg,
 };

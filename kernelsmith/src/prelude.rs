@@ -8,8 +8,9 @@ pub use crate::lang::matrix::{
     Mfma, MmaAtom, MmaSync, WmmaGfx11, WmmaGfx12, mma,
 };
 pub use crate::lang::memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
+pub use crate::lang::part::Part;
 pub use crate::lang::ranges::{array, range, unroll};
 pub use crate::lang::thread::*;
 pub use crate::lang::{RunOption, Staged, Val};
-pub use crate::launch::{Launch, View};
+pub use crate::launch::{Launch, Partition, View};
 pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, f16, kernel};

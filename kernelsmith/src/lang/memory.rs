@@ -16,8 +16,8 @@ use super::val::Val;
 /// A parameter of a kernel.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a kernel",
-    note = "parameters are numbers, `&[T]`, `&mut [T]`, `&View<T, R>`, `&mut View<T, R>`, and host \
-            values marked `#[comptime]`"
+    note = "parameters are numbers, `&[T]`, `&mut [T]`, `&View<T, R>`, `&mut View<T, R>`, \
+            `&mut Part<T, R>`, and host values marked `#[comptime]`"
 )]
 pub trait Param {
     /// Declares the parameter.

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod ops;
 pub mod option;
 pub mod overflow;
+pub mod part;
 pub mod place;
 pub mod ranges;
 pub mod slicing;

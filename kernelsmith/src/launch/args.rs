@@ -147,6 +147,12 @@ macro_rules! views {
                 if $distinct { check_distinct(name, self.shape, self.strides) } else { Ok(()) }
             }
 
+            /// Shape and strides.
+            #[allow(dead_code)]
+            pub(crate) fn layout(&self) -> ([usize; R], [usize; R]) {
+                (self.shape, self.strides)
+            }
+
             /// Shape, then strides, as the parameters have them.
             pub(crate) fn extents(&self) -> impl Iterator<Item = u64> + use<T, R> {
                 let (shape, strides) = (self.shape, self.strides);

@@ -3,11 +3,13 @@
 mod args;
 mod error;
 mod id;
+mod partition;
 mod store;
 
 pub use args::{SliceArg, SliceArgument, SliceMutArg, SliceMutArgument, View, ViewArg, ViewMutArg};
 pub use error::Error;
 pub use id::StageId;
+pub use partition::{PartArg, Partition};
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -18,6 +20,7 @@ use kernelsmith_runtime::{Args, Device, Element, LaunchConfig, Stream};
 use crate::Target;
 use crate::lang::stage::stage;
 use id::Key;
+use partition::Asked;
 
 /// Anything that gives up to three extents: `256`, `(32, 8)`, `[4, 4, 4]`.
 #[diagnostic::on_unimplemented(
@@ -69,7 +72,9 @@ pub struct Launch<'a> {
     key: Key,
     args: Args<'a>,
     staging: Option<Box<dyn FnOnce() + 'a>>,
-    grid: [usize; 3],
+    grid: Option<[usize; 3]>,
+    /// What partitioned outputs ask of grid and block.
+    asked: Option<Asked>,
     block: Option<[usize; 3]>,
     shared_bytes: u32,
     /// The first thing that was wrong with an argument; reported by `launch`.
@@ -85,7 +90,8 @@ impl<'a> Launch<'a> {
             key: Key::new(id),
             args: Args::new(),
             staging: None,
-            grid: [1; 3],
+            grid: None,
+            asked: None,
             block: None,
             shared_bytes: 0,
             error: None,
@@ -131,6 +137,32 @@ impl<'a> Launch<'a> {
     }
 
     #[doc(hidden)]
+    pub fn part<T: Element, const R: usize>(&mut self, name: &str, part: PartArg<'a, T, R>) {
+        let tiles = part.tiles(name).and_then(|tiles| {
+            let asked =
+                Asked { argument: name.to_owned(), blocks: tiles.iter().product(), axes: R };
+            self.asked = Some(match self.asked.take() {
+                Some(other) => other.and(asked)?,
+                None => asked,
+            });
+            Ok(tiles)
+        });
+        let (shape, strides) = part.view.layout();
+        self.args.pointer_mut(part.view.data);
+        for n in shape.into_iter().chain(part.tile).chain(strides) {
+            self.args.scalar(n as u64);
+        }
+        match tiles {
+            Ok(tiles) => tiles.into_iter().for_each(|n| {
+                self.args.scalar(n as u32);
+            }),
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+
+    #[doc(hidden)]
     pub fn comptime<T: ComptimeValue>(&mut self, value: &T) {
         self.key.add(value);
     }
@@ -154,9 +186,9 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Sets the number of blocks.
+    /// Sets the number of blocks, 1 at first. Where an output is partitioned it is the number of tiles.
     pub fn grid(mut self, grid: impl Extents) -> Launch<'a> {
-        self.grid = grid.extents();
+        self.grid = Some(grid.extents());
         self
     }
 
@@ -208,10 +240,14 @@ impl<'a> Launch<'a> {
     /// As for [`Launch::launch`].
     #[track_caller]
     pub fn launch_on(self, stream: &Stream) -> Result<(), Error> {
-        let Launch { name, key, args, staging, grid, block, shared_bytes, error } = self;
+        let Launch { name, key, args, staging, grid, asked, block, shared_bytes, error } = self;
         if let Some(error) = error {
             return Err(error);
         }
+        let grid = match &asked {
+            Some(asked) => asked.grid(grid)?,
+            None => grid.unwrap_or([1; 3]),
+        };
         let grid = narrow("grid", grid)?;
         let block = block.map(|b| narrow("block", b)).transpose()?;
         let staging = staging.expect("set by the launch function");
@@ -221,6 +257,9 @@ impl<'a> Launch<'a> {
             value: "not set".to_owned(),
             rule: format!("kernel `{name}` fixes no block size: call .block(..)"),
         })?;
+        if let Some(asked) = &asked {
+            asked.check_block(block)?;
+        }
         let config = LaunchConfig::new(grid, block).shared_bytes(shared_bytes);
         // SAFETY: the launch function packed the arguments in the order in which staging declared
         // the parameters, from the same list, with addresses, lengths and extents of live buffers.

@@ -1,6 +1,8 @@
 //! Whatever streams do, buffers are used in the program's order and freed after their last use.
 
 use super::{ONE, late, late_kernel, word};
+use proptest::prelude::*;
+
 use crate::{Args, Buffer, BufferView, BufferViewMut, CompiledKernel, Device, Stream};
 
 /// `y[0] = x[0] + 1`.
@@ -108,4 +110,133 @@ fn synchronizing_the_device_waits_for_every_stream() {
     assert!(streams.iter().all(|stream| !stream.is_idle().unwrap()));
     device.synchronize().unwrap();
     assert!(streams.iter().all(|stream| stream.is_idle().unwrap()));
+}
+
+/// One step of a random program. Numbers name buffers and streams, modulo how many there are.
+#[derive(Clone, Debug)]
+enum Step {
+    Upload {
+        to: usize,
+        value: u64,
+        stream: usize,
+    },
+    Copy {
+        to: usize,
+        from: usize,
+        stream: usize,
+    },
+    Zero {
+        to: usize,
+        stream: usize,
+    },
+    Increment {
+        to: usize,
+        from: usize,
+        stream: usize,
+    },
+    /// Drops a buffer that may be in use, for a new one of zeros.
+    Renew {
+        buffer: usize,
+    },
+    /// Drops a stream that may have work, for a new one.
+    RenewStream {
+        stream: usize,
+    },
+    Synchronize {
+        stream: usize,
+    },
+    Download {
+        from: usize,
+        stream: usize,
+    },
+}
+
+const BUFFERS: usize = 4;
+const STREAMS: usize = 3;
+
+fn step() -> impl Strategy<Value = Step> {
+    let (buffer, stream) = (0..BUFFERS, 0..STREAMS);
+    (0..8u32, buffer.clone(), buffer, stream, 0..1000u64).prop_map(
+        |(kind, to, other, stream, value)| {
+            let from = if other == to { (to + 1) % BUFFERS } else { other };
+            match kind {
+                0 => Step::Upload { to, value, stream },
+                1 => Step::Copy { to, from, stream },
+                2 => Step::Zero { to, stream },
+                3 | 4 => Step::Increment { to, from, stream },
+                5 if value < 300 => Step::Renew { buffer: to },
+                5 if value < 500 => Step::RenewStream { stream },
+                5 if value < 700 => Step::Synchronize { stream },
+                5 => Step::Download { from, stream },
+                6 => Step::Copy { to, from, stream },
+                _ => Step::Increment { to, from, stream },
+            }
+        },
+    )
+}
+
+/// Two different elements, the first to be written.
+fn pair(buffers: &mut [Buffer<u64>], to: usize, from: usize) -> (&mut Buffer<u64>, &Buffer<u64>) {
+    let [to, from] = buffers.get_disjoint_mut([to, from]).unwrap();
+    (to, from)
+}
+
+/// Runs a program on the late device and, step by step, on the host; both must agree on every
+/// download and at the end. The late driver panics at any access to memory that was freed.
+fn run_in_any_order(steps: &[Step]) {
+    let (device, driver) = late();
+    let kernel = increment(&device);
+    let mut streams: Vec<_> = (0..STREAMS).map(|_| device.create_stream().unwrap()).collect();
+    let zeros = || Buffer::<u64>::zeros(&device, 1).unwrap();
+    let mut buffers: Vec<_> = (0..BUFFERS).map(|_| zeros()).collect();
+    let mut model = [0u64; BUFFERS];
+    for step in steps {
+        match *step {
+            Step::Upload { to, value, stream } => {
+                streams[stream].upload(buffers[to].view_mut(), &[value]).unwrap();
+                model[to] = value;
+            }
+            Step::Copy { to, from, stream } => {
+                let (y, x) = pair(&mut buffers, to, from);
+                streams[stream].copy(y.view_mut(), x.view()).unwrap();
+                model[to] = model[from];
+            }
+            Step::Zero { to, stream } => {
+                streams[stream].zero(buffers[to].view_mut()).unwrap();
+                model[to] = 0;
+            }
+            Step::Increment { to, from, stream } => {
+                let (y, x) = pair(&mut buffers, to, from);
+                launch(&streams[stream], &kernel, x.view(), y.view_mut());
+                model[to] = model[from] + 1;
+            }
+            Step::Renew { buffer } => {
+                buffers[buffer] = zeros();
+                model[buffer] = 0;
+            }
+            Step::RenewStream { stream } => streams[stream] = device.create_stream().unwrap(),
+            Step::Synchronize { stream } => streams[stream].synchronize().unwrap(),
+            Step::Download { from, stream } => {
+                let mut value = [0];
+                streams[stream].download(buffers[from].view(), &mut value).unwrap();
+                assert_eq!(value[0], model[from]);
+            }
+        }
+    }
+    let values: Vec<u64> = buffers.iter().map(|b| b.to_vec().unwrap()[0]).collect();
+    assert_eq!(values, model);
+    drop((buffers, streams, kernel));
+    device.synchronize().unwrap();
+    // What is left is the error records of streams that other things keep alive.
+    assert!(driver.device_allocations() <= 1 + STREAMS, "memory in use was never freed");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is enqueued where, a program gives what it gives in its own order.
+    #[test]
+    fn random_programs_run_as_written(steps in proptest::collection::vec(step(), 1..60)) {
+        run_in_any_order(&steps);
+    }
 }
