@@ -101,12 +101,14 @@ impl Rewriter {
         let span = mac.span();
         match syn::parse2::<Expr>(quote!([#tokens])) {
             Ok(Expr::Array(array)) => {
-                let elems: Vec<_> =
-                    array.elems.iter().map(|e| self.expr(e, Wants::Value)).collect();
+                // Of nothing but literals it is of the host, as arrays are.
+                let literals = array.elems.iter().all(|e| matches!(e, Expr::Lit(_)));
+                let wants = if literals { Wants::Operand } else { Wants::Value };
+                let elems: Vec<_> = array.elems.iter().map(|e| self.expr(e, wants)).collect();
                 quote_spanned!(span=> ::std::vec![#(#elems),*])
             }
             Ok(Expr::Repeat(repeat)) => {
-                let elem = self.expr(&repeat.expr, Wants::Value);
+                let elem = self.expr(&repeat.expr, Wants::Operand);
                 let len = self.expr(&repeat.len, Wants::Operand);
                 quote_spanned!(span=> ::std::vec![#elem; #len])
             }

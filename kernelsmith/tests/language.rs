@@ -412,3 +412,158 @@ fn methods_change_fields_in_a_loop() {
         assert!((f64::from(found) - expected).abs() < 1e-5, "{found} {expected}");
     }
 }
+
+/// What a sum is made of: an element type to add up in, a factor, a way to look at elements.
+#[device]
+trait Sum: Copy + 'static {
+    type Acc: Float;
+    const FACTOR: u32;
+    fn start() -> Self::Acc;
+    fn add(sum: Self::Acc, x: f32) -> Self::Acc;
+    fn weight(i: usize) -> f32 {
+        if i % 2 == 0 { 1.0 } else { 0.5 }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct InDouble;
+
+#[device]
+impl Sum for InDouble {
+    type Acc = f64;
+    const FACTOR: u32 = 3;
+    fn start() -> f64 {
+        0.25
+    }
+    fn add(sum: Self::Acc, x: f32) -> f64 {
+        sum + x as f64 * (Self::FACTOR as f64)
+    }
+}
+
+#[device]
+fn total<S: Sum>(x: &[f32]) -> S::Acc {
+    let mut sum = S::start();
+    for (i, &v) in x.iter().enumerate() {
+        sum = S::add(sum, v * S::weight(i));
+    }
+    sum
+}
+
+#[kernel]
+fn sums<S: Sum>(
+    #[comptime] _sum: std::marker::PhantomData<S>,
+    n: usize,
+    x: &[f32],
+    y: &mut [S::Acc],
+    counts: &mut [u32],
+) {
+    let row = global_idx_x();
+    if row < y.len() {
+        y[row] = total::<S>(&x[row * n..(row + 1) * n]);
+        counts[row] = S::FACTOR;
+    }
+}
+
+#[test]
+fn traits_have_constants_types_and_defaults() {
+    let (rows, n) = (5, 7);
+    let x: Vec<f32> = (0..rows * n).map(|i| (i as f32).sin()).collect();
+    let mut y = Buffer::<f64>::zeros(&Device::cpu(), rows).unwrap();
+    let mut counts = Buffer::<u32>::zeros(&Device::cpu(), rows).unwrap();
+    sums(std::marker::PhantomData::<InDouble>, n, &buffer(&x), &mut y, &mut counts)
+        .block(rows)
+        .launch(&Device::cpu())
+        .unwrap();
+    let expected: Vec<f64> = x
+        .chunks(n)
+        .map(|row| {
+            let weighted = row.iter().enumerate();
+            let weighted = weighted.map(|(i, v)| v * if i % 2 == 0 { 1.0 } else { 0.5 });
+            weighted.fold(0.25, |sum, v| sum + f64::from(v) * 3.0)
+        })
+        .collect();
+    assert_eq!(y.to_vec().unwrap(), expected);
+    assert_eq!(counts.to_vec().unwrap(), [3; 5]);
+}
+
+#[kernel]
+fn iterators(x: &[u32], w: &[u32], out: &mut [u32]) {
+    let mut sum = 0u32;
+    for (v, w) in x.iter().zip(w.iter().rev()) {
+        sum = sum * 3 + *v * *w;
+    }
+    out[0] = sum;
+    out[1] = x.iter().skip(2).step_by(3).take(4).fold(0, |all, v| all * 5 + *v);
+    out[2] = x.iter().position(|v| *v > 50).unwrap_or(1000) as u32;
+    out[3] = x.iter().any(|v| *v == 7) as u32 + 2 * w.iter().all(|v| *v < 1000) as u32;
+    let mut last = RunOption::none();
+    for (i, v) in x[3..].iter().copied().enumerate() {
+        if v % 4 == 1 {
+            last = RunOption::some(i as u32 + v);
+        }
+        if v > 90 {
+            break;
+        }
+    }
+    out[4] = if let Some(v) = last { v } else { 77 };
+    let n = x.len();
+    let (head, tail) = (&x[..n / 2], &x[n - 3..]);
+    out[5] = head[1] + 10 * tail[2] + 100 * head.len() as u32;
+    for (i, square) in (1..n.min(6)).map(|i| i * i).enumerate() {
+        out[6] += (i * square) as u32;
+    }
+    #[comptime]
+    let mut names = vec![3u32, 4];
+    names.push(5);
+    while let Some(name) = names.pop() {
+        out[7] = out[7] * 10 + name;
+    }
+    names.push(1);
+    names[0] += 1;
+    out[7] = out[7] * 100 + names[0] * 10 + names.len() as u32;
+}
+
+#[test]
+fn iterators_run_over_slices() {
+    let x: Vec<u32> = (0..40u32).map(|i| (i * 37 + 5) % 101).collect();
+    let w: Vec<u32> = (0..33u32).map(|i| i + 2).collect();
+    let mut out = Buffer::<u32>::zeros(&Device::cpu(), 8).unwrap();
+    iterators(&buffer(&x), &buffer(&w), &mut out).block(1).launch(&Device::cpu()).unwrap();
+    let mut expected = [0u32; 8];
+    for (v, w) in x.iter().zip(w.iter().rev()) {
+        expected[0] = expected[0].wrapping_mul(3).wrapping_add(*v * *w);
+    }
+    expected[1] = x.iter().skip(2).step_by(3).take(4).fold(0, |all, v| all * 5 + *v);
+    expected[2] = x.iter().position(|v| *v > 50).unwrap_or(1000) as u32;
+    expected[3] = u32::from(x.contains(&7)) + 2 * u32::from(w.iter().all(|v| *v < 1000));
+    let mut last = None;
+    for (i, v) in x[3..].iter().copied().enumerate() {
+        if v % 4 == 1 {
+            last = Some(i as u32 + v);
+        }
+        if v > 90 {
+            break;
+        }
+    }
+    expected[4] = last.unwrap_or(77);
+    expected[5] = x[1] + 10 * x[39] + 100 * 20;
+    expected[6] = (1..6).map(|i| i * i).enumerate().map(|(i, square)| (i * square) as u32).sum();
+    expected[7] = 543 * 100 + 21;
+    assert_eq!(out.to_vec().unwrap(), expected);
+}
+
+#[kernel]
+fn slice_bounds(from: usize, to: usize, x: &[f32], y: &mut [f32]) {
+    let part = &x[from..to];
+    y[0] = part.len() as f32;
+}
+
+#[test]
+fn parts_of_slices_are_checked() {
+    let device = Device::cpu();
+    let (x, mut y) = (buffer(&[0.0f32; 10]), buffer(&[0.0f32]));
+    for (from, to, good) in [(2, 10, true), (10, 10, true), (3, 11, false), (5, 4, false)] {
+        slice_bounds(from, to, &x, &mut y).block(1).launch(&device).unwrap();
+        assert_eq!(device.synchronize().is_ok(), good, "{from}..{to}");
+    }
+}

@@ -59,6 +59,20 @@ fn assigns_after_return(x: &[f32], y: &mut [f32]) {
 }
 
 #[kernel]
+fn changes_in_condition(n: u32, y: &mut [f32]) {
+    #[comptime]
+    let mut rounds = 0;
+    let mut k = n;
+    while {
+        rounds += 1; // host variable in the condition of a run-time while
+        k > 3
+    } {
+        k /= 2;
+    }
+    y[0] = rounds as f32;
+}
+
+#[kernel]
 fn host_index(y: &mut [f32]) {
     let values = [1.0f32, 2.0];
     let last = values.len();
@@ -181,6 +195,8 @@ fn host_variables_are_not_changed_under_run_time_control_flow() {
     expect(counts_on_the_host_ir(&cpu), "host variable in a run-time branch", &says);
     expect(collects_on_the_host_ir(&cpu), "host vector in a run-time loop", &[rule]);
     expect(assigns_after_return_ir(&cpu), "host assignment in a run-time while", &[rule]);
+    let marker = "host variable in the condition of a run-time while";
+    expect(changes_in_condition_ir(&cpu), marker, &[rule]);
     // Decided while staging, all of it.
     wavering_ir(&cpu, true).unwrap();
     wavering_ir(&cpu, false).unwrap();

@@ -10,7 +10,7 @@ use kernelsmith_ir::{Label, Value};
 
 use super::element::Element;
 use super::place::Place;
-use super::stage::{build, fail};
+use super::stage::{StagingError, build, fail, raise, undecided};
 use super::staged::{Staged, leaves, zeros};
 use super::val::{FromHost, StoredAs, Val};
 
@@ -262,6 +262,7 @@ impl While {
     /// Begins a `while`, before its condition.
     #[track_caller]
     pub fn begin() -> While {
+        undecided(|loops| loops.push(None));
         While { state: WhileState::Fresh(build(|b| b.begin_loop())) }
     }
 
@@ -274,6 +275,7 @@ impl While {
     #[track_caller]
     fn test_host(&mut self, go: bool) -> bool {
         if let WhileState::Fresh(_) = self.state {
+            undecided(|loops| loops.pop());
             let all = build(|b| {
                 b.cancel_loop();
                 b.begin_block()
@@ -294,6 +296,9 @@ impl While {
             fail("the condition of this `while` is a run-time bool only some of the time");
         };
         self.state = WhileState::Run(label);
+        if let Some(error) = undecided(|loops| loops.pop().flatten()) {
+            raise(error);
+        }
         build(|b| {
             b.begin_if(go.id);
             b.begin_else(&[]);
@@ -457,6 +462,7 @@ pub fn ret() {
 pub struct Comptime<T> {
     value: T,
     depth: usize,
+    undecided: usize,
     location: &'static std::panic::Location<'static>,
 }
 
@@ -465,7 +471,8 @@ impl<T> Comptime<T> {
     #[track_caller]
     pub fn new(value: T) -> Comptime<T> {
         let location = std::panic::Location::caller();
-        Comptime { value, depth: build(|b| b.run_time_depth()), location }
+        let undecided = undecided(|loops| loops.len());
+        Comptime { value, depth: build(|b| b.run_time_depth()), undecided, location }
     }
 }
 
@@ -479,12 +486,23 @@ impl<T> std::ops::Deref for Comptime<T> {
 impl<T> std::ops::DerefMut for Comptime<T> {
     #[track_caller]
     fn deref_mut(&mut self) -> &mut T {
-        if build(|b| b.run_time_depth()) != self.depth {
-            fail(format!(
+        let message = || {
+            format!(
                 "a host variable (declared at {}) is changed under control flow that is decided \
                  when the kernel runs; make it a run-time variable by leaving out `#[comptime]`",
                 self.location
-            ));
+            )
+        };
+        // In the condition of a `while` that is yet to show what it is, it is wrong only if the loop
+        // runs on the device.
+        let open = undecided(|loops| loops.len()) - self.undecided;
+        if build(|b| b.run_time_depth()) != self.depth + open {
+            fail(message());
+        }
+        if open > 0 {
+            let location = std::panic::Location::caller().to_string();
+            let error = StagingError { message: message(), location };
+            undecided(|loops| loops[self.undecided..].fill(Some(error)));
         }
         &mut self.value
     }

@@ -32,6 +32,9 @@ impl std::error::Error for StagingError {}
 pub(crate) struct Stage {
     pub(crate) builder: Builder,
     pub(crate) target: Target,
+    /// For each `while` whose condition is being staged for the first time, innermost last: what is
+    /// wrong should it turn out to loop when the kernel runs.
+    undecided: Vec<Option<StagingError>>,
 }
 
 thread_local! {
@@ -47,7 +50,11 @@ thread_local! {
 /// Passes on panics of the kernel's own host code.
 pub fn stage(name: &str, target: &Target, body: impl FnOnce()) -> Result<Kernel, StagingError> {
     let outer = STAGE.with(|s| {
-        s.borrow_mut().replace(Stage { builder: Builder::new(name), target: target.clone() })
+        s.borrow_mut().replace(Stage {
+            builder: Builder::new(name),
+            target: target.clone(),
+            undecided: Vec::new(),
+        })
     });
     let outcome = catch_unwind(AssertUnwindSafe(body));
     let inner = STAGE.with(|s| std::mem::replace(&mut *s.borrow_mut(), outer));
@@ -92,6 +99,15 @@ impl Drop for Frame {
     }
 }
 
+/// The `while`s that are not yet known to be of the host or not.
+#[track_caller]
+pub(crate) fn undecided<R>(act: impl FnOnce(&mut Vec<Option<StagingError>>) -> R) -> R {
+    let location = Location::caller();
+    STAGE
+        .with(|s| s.borrow_mut().as_mut().map(|stage| act(&mut stage.undecided)))
+        .unwrap_or_else(|| outside(location))
+}
+
 /// Performs an operation on the builder, at the caller's line.
 #[track_caller]
 pub(crate) fn build<R>(operation: impl FnOnce(&mut Builder) -> R) -> R {
@@ -120,7 +136,12 @@ pub fn target() -> Target {
 #[track_caller]
 pub(crate) fn fail(message: impl Into<String>) -> ! {
     let location = Location::caller().to_string();
-    resume_unwind(Box::new(StagingError { message: message.into(), location }))
+    raise(StagingError { message: message.into(), location })
+}
+
+/// Ends staging with an error.
+pub(crate) fn raise(error: StagingError) -> ! {
+    resume_unwind(Box::new(error))
 }
 
 #[cold]
