@@ -7,9 +7,16 @@ use super::thread::{Run, State};
 use super::world::World;
 use super::{Launch, Outcome};
 
-/// Blocks that run at the same time at most. Enough for those that wait for each other in small
-/// grids, as all blocks of a grid may on hardware only if they all fit.
+/// Blocks that run at the same time, as long as they end. Few, so that their threads' registers
+/// stay in the processor's cache.
+const FEW: usize = 4;
+
+/// Blocks that run at the same time at most: more than [`FEW`] where they seem to wait for others,
+/// as the blocks of a small grid may on hardware, which runs all of them at once.
 const BLOCKS: usize = 64;
+
+/// Turns without a block's end, after which one more may begin.
+const PATIENCE: usize = 2000;
 
 /// Threads that run at the same time at most, where that is more than one block.
 const THREADS: usize = 4096;
@@ -32,9 +39,9 @@ pub fn run(program: &Program, launch: &Launch<'_>, memory: &mut Memory) -> Outco
     let registers = threads * program.registers as usize;
     let most = BLOCKS.min(THREADS / threads).min(REGISTERS / registers.max(1)).max(1);
     let mut running: Vec<Block> = Vec::new();
-    let mut next = 0;
+    let (mut next, mut allowed, mut turns) = (0, FEW.min(most), 0);
     while !world.stopped {
-        while running.len() < most && next < blocks {
+        while running.len() < allowed && next < blocks {
             running.push(Block::new(&world, next as u32));
             next += 1;
         }
@@ -43,8 +50,13 @@ pub fn run(program: &Program, launch: &Launch<'_>, memory: &mut Memory) -> Outco
         }
         let which = world.rng.below(running.len());
         turn(&mut world, &mut running[which]);
+        turns += 1;
         if running[which].ready.is_empty() {
             running.swap_remove(which);
+            turns = 0;
+        } else if turns > PATIENCE {
+            allowed = most.min(allowed + 1);
+            turns = 0;
         }
     }
     world.outcome

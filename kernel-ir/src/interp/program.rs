@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use crate::attr::Attr;
 use crate::kernel::{Inst, Kernel, Label, Region, Value};
 use crate::loc::Loc;
-use crate::op::Opcode;
+use crate::op::{Effect, Opcode};
 use crate::types::Type;
 
 /// A value's registers.
@@ -47,6 +47,9 @@ const fn words(ty: Type) -> usize {
 #[derive(Clone, Debug)]
 pub(super) struct Plain {
     pub op: Opcode,
+    pub effect: Effect,
+    /// Whether a thread waits here for others.
+    pub waits: bool,
     pub attr: Attr,
     pub operands: Vec<Reg>,
     pub results: Vec<Reg>,
@@ -254,8 +257,10 @@ impl Flat<'_> {
                     self.checks.insert(self.here(), self.checks.len() as u32);
                 }
                 let (operands, results) = (self.regs(&inst.operands), self.regs(&inst.results));
-                let (op, attr) = (inst.op, inst.attr.clone());
-                self.push(Action::Plain(Plain { op, attr, operands, results }));
+                let (op, attr, effect) = (inst.op, inst.attr.clone(), inst.op.effect());
+                let waits = effect == Effect::Collective
+                    || matches!(op, Opcode::Barrier | Opcode::WarpSync);
+                self.push(Action::Plain(Plain { op, effect, waits, attr, operands, results }));
             }
         }
     }

@@ -4,7 +4,7 @@ use super::access::Spaces;
 use super::block::Room;
 use super::clock::{Clock, Knowledge, Who};
 use super::copies::Copies;
-use super::finding::FindingKind;
+use super::finding::{Agent, FindingKind};
 use super::memory::Bytes;
 use super::program::{Action, Plain, Reg};
 use super::scalar;
@@ -35,6 +35,7 @@ pub(super) struct Thread {
     pub iterations: Vec<u32>,
     pub regs: Vec<u64>,
     pub clock: Clock,
+    pub agent: Agent,
     pub locals: Vec<Bytes>,
     pub copies: Copies,
     /// What it released by its last fence, and for whom.
@@ -63,6 +64,7 @@ impl Thread {
             iterations: Vec::new(),
             regs,
             clock: Clock::new(who, world.launch.warp_size),
+            agent: world.agent(who),
             locals: locals.collect(),
             copies: Copies::default(),
             fenced: None,
@@ -120,7 +122,7 @@ impl Run<'_, '_> {
             let step = &program.steps[self.thread.pc as usize];
             match &step.action {
                 Action::Plain(plain) => {
-                    if waits(plain.op) {
+                    if plain.waits {
                         self.thread.state = State::Waiting;
                         return;
                     }
@@ -174,7 +176,7 @@ impl Run<'_, '_> {
 
     /// An instruction without control flow that a thread does alone.
     fn plain(&mut self, plain: &Plain, loc: Loc) {
-        match plain.op.effect() {
+        match plain.effect {
             Effect::Var => self.slot(plain),
             Effect::Check => self.check(plain),
             Effect::Read | Effect::Write | Effect::Sync => self.memory(plain, loc),
@@ -206,7 +208,7 @@ impl Run<'_, '_> {
         self.thread.state = State::Failed;
         let number = |i: usize| plain.operands.get(i).map_or(0, |&r| self.thread.get(r));
         let (index, len) = (number(1), number(2));
-        let agent = self.world.agent(self.thread.clock.who);
+        let agent = self.thread.agent;
         let record = &mut self.world.outcome.record;
         if record.state == 0 {
             record.state = 1;
@@ -268,7 +270,7 @@ impl Run<'_, '_> {
     }
 
     fn id(&self, plain: &Plain) -> u32 {
-        let agent = self.world.agent(self.thread.clock.who);
+        let agent = self.thread.agent;
         let axis = match plain.attr {
             Attr::Dim(Dim::Y) => 1,
             Attr::Dim(Dim::Z) => 2,
@@ -316,11 +318,6 @@ impl Run<'_, '_> {
         let who = self.thread.clock.who;
         self.world.report(Report { kind, loc, who, what, other: None });
     }
-}
-
-/// Whether a thread waits here for others.
-pub(super) fn waits(op: Opcode) -> bool {
-    matches!(op.effect(), Effect::Collective) || matches!(op, Opcode::Barrier | Opcode::WarpSync)
 }
 
 /// The same bits, cut into other lanes.
