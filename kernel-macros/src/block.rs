@@ -1,8 +1,8 @@
 //! Blocks and statements.
 
+use crate::span::Spanned;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Attribute, Block, Expr, ExprBlock, Local, Pat, Stmt};
 
 use crate::cases::{Body, Tail};

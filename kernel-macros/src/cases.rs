@@ -5,9 +5,9 @@
 //! `None` ask the option, of the host or not; all other patterns match host values, which stays
 //! Rust's own `match`.
 
+use crate::span::Spanned;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Lit, Pat, Stmt};
 
 use crate::block::{diverges, expr_diverges};

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::span::Spanned;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Expr, Token};
 

@@ -1,8 +1,8 @@
 //! Branches, loops and jumps.
 
+use crate::span::Spanned;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Block, Expr, ExprIf, Ident, Label};
 
 use crate::cases::{Body, Tail};

@@ -1,8 +1,8 @@
 //! Expressions.
 
+use crate::span::Spanned;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{BinOp, Expr};
 
 use crate::cases::Tail;

@@ -28,6 +28,7 @@ mod matching;
 mod pattern;
 mod place;
 mod scope;
+mod span;
 mod types;
 
 use proc_macro::TokenStream;

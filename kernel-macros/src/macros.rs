@@ -1,10 +1,10 @@
 //! Macros of `std` within kernels: those that mean the same on a device, and those that cannot.
 
+use crate::span::Spanned;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{Expr, Lit, Macro, Pat, Token};
 
 use crate::library;

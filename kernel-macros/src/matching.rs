@@ -1,8 +1,8 @@
 //! Cases as a chain of `if`s: patterns of literals, ranges, constants and variants.
 
+use crate::span::Spanned;
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
-use syn::spanned::Spanned;
 use syn::{Expr, Lit, Pat};
 
 use crate::cases::{Case, Tail};

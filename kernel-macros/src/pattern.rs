@@ -1,8 +1,8 @@
 //! Patterns: what they can match by their spelling, and what they test and bind of a value.
 
+use crate::span::Spanned;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Ident, Lit, Pat, RangeLimits};
 
 use crate::library;

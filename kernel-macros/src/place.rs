@@ -1,8 +1,8 @@
 //! Run-time variables, and the places within them.
 
+use crate::span::Spanned;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{BinOp, Expr, ExprMethodCall, Ident};
 
 use crate::expr::is_library_method;
