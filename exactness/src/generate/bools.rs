@@ -32,7 +32,9 @@ impl Generator {
                     code("(").code(left.code).text(format!(" {op} ")).code(right.code).text(")"),
                 )
             }
-            87..94 => {
+            87..89 => self.is_some(depth),
+            89..91 => self.matches(depth),
+            91..95 => {
                 let ty = *self.random.pick(&Scalar::FLOATS);
                 let e = self.scalar(ty, Want::Run, depth).code;
                 let names = ["is_nan", "is_finite", "is_infinite"];

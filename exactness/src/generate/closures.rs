@@ -19,8 +19,13 @@ impl Generator {
         let mut text = String::new();
         for _ in 0..self.random.within(1, 2) {
             let (name, ty) = (self.name("a"), self.any_scalar());
-            text += &format!("{name}: {ty}, ");
-            self.declare(name, ty, Kind::Let(Stage::Run));
+            let mutable = self.random.chance(20);
+            let (word, kind) = match mutable {
+                true => ("mut ", Kind::Variable),
+                false => ("", Kind::Let(Stage::Run)),
+            };
+            text += &format!("{word}{name}: {ty}, ");
+            self.declare(name, ty, kind);
             types.push(ty.into());
         }
         (types, text)
@@ -42,6 +47,7 @@ impl Generator {
             g.apart(|g| {
                 g.scoped(|g| {
                     let (types, text) = g.closure_params();
+                    g.returns = Some(result.clone());
                     let n = g.random.below(3);
                     let statements = g.statements(n);
                     let tail = g.any(&result, Want::Run, 3);

@@ -5,7 +5,7 @@ use crate::program::{Block, Code, code};
 use crate::types::{Scalar, Type};
 
 /// Levels of blocks within each other.
-const MAX_DEPTH: usize = 5;
+const MAX_DEPTH: usize = 4;
 
 impl Generator {
     /// An expression that is control flow, if there is room for one.
@@ -16,7 +16,8 @@ impl Generator {
         // Where host values will do, the value of a branch is still a run-time one.
         let want = if want == Want::Any { Want::Run } else { want };
         let flow = match self.random.below(10) {
-            0..4 => self.if_value(ty, want, depth),
+            0..3 => self.if_value(ty, want, depth),
+            3 => self.match_option(ty, depth),
             4..6 => self.match_value(ty, depth),
             6..8 => {
                 let block = self.value_block(ty, Want::Run, depth);

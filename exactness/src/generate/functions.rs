@@ -11,7 +11,7 @@ const TRANSCENDENTAL: [&str; 8] = ["exp", "exp2", "ln", "log2", "sin", "cos", "t
 impl Generator {
     pub(super) fn program(mut self) -> Program {
         let mut functions = Vec::new();
-        for _ in 0..self.random.below(4) {
+        for _ in 0..self.random.below(3) {
             functions.push(self.helper());
         }
         let inputs: Vec<Scalar> = (0..self.random.within(2, 4)).map(|_| self.number()).collect();
@@ -91,7 +91,7 @@ impl Generator {
                 text += &format!("{spelled}, ");
                 g.declare(parameter, ty.clone(), kind);
             }
-            let n = if main { g.random.within(5, 14) } else { g.random.within(1, 5) };
+            let n = if main { g.random.within(4, 9) } else { g.random.within(1, 3) };
             let mut statements = g.statements(n);
             let (more, tail) = end(g);
             statements.extend(more);

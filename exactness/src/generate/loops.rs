@@ -32,7 +32,7 @@ impl Generator {
         let block = self.repeating(repeats, copies, |g| {
             g.scoped(|g| {
                 declare(g);
-                let n = g.random.within(1, 4);
+                let n = g.random.within(1, 3);
                 let mut statements = g.statements(n);
                 if g.random.chance(35) {
                     statements.push(g.leave_sometimes());
@@ -85,8 +85,13 @@ impl Generator {
         let most = *self.random.pick(&[1u64, 3, 3, 7]);
         let (start, end) = (self.name("lo"), self.name("hi"));
         let (label, text) = self.label();
-        let mut range = format!("({start}..{end})");
-        let small = ty.bits() <= 32 || matches!(ty, Scalar::Usize | Scalar::Isize);
+        let inclusive = if self.random.chance(30) { "=" } else { "" };
+        let mut range = format!("({start}..{inclusive}{end})");
+        // Which ranges know their length is a list in `std`.
+        let small = match inclusive {
+            "=" => ty.bits() <= 16,
+            _ => ty.bits() <= 32 || matches!(ty, Scalar::Usize | Scalar::Isize),
+        };
         let stepped = self.random.chance(30);
         if stepped {
             range += &match self.random.chance(50) {
@@ -103,7 +108,7 @@ impl Generator {
             true => (format!("mut {index}"), Kind::Variable),
             false => (index.clone(), Kind::Let(Stage::Run)),
         };
-        let body = self.body(label, most, 1, |g| g.declare(index, ty, kind));
+        let body = self.body(label, most + 1, 1, |g| g.declare(index, ty, kind));
         // The range's end may wrap around, and the range be empty.
         let open = code(format!("{{ let {start}: {ty} = "))
             .code(low)
@@ -118,7 +123,8 @@ impl Generator {
         let (low, n) = (self.random.below(5), self.random.within(1, 4));
         let (label, text) = self.label();
         let index = self.name("i");
-        let range = match self.random.below(4) {
+        let range = match self.random.below(5) {
+            4 => format!("{low}..={}{ty}", low + n - 1),
             0 => format!("({low}..{}{ty}).rev()", low + n),
             1 => format!("({low}..{}{ty}).step_by(2)", low + n),
             2 => format!("unroll({low}..{}{ty})", low + n),
@@ -155,12 +161,13 @@ impl Generator {
         let (item, index) = (self.name("e"), self.name("i"));
         let n = len as u64;
         let hide = array.clone();
-        let how = self.random.below(if mutable { 5 } else { 3 });
+        let how = self.random.below(if mutable { 6 } else { 4 });
         let (over, kind, numbered) = match how {
             0 => (array.clone(), Kind::Let(Stage::Run), false),
             1 => (format!("{array}.iter()"), Kind::Shared, false),
             2 => (format!("{array}.iter().enumerate()"), Kind::Shared, true),
-            3 => (format!("{array}.iter_mut()"), Kind::Reference, false),
+            3 => (format!("&{array}[{}..]", self.random.below(len)), Kind::Shared, false),
+            4 => (format!("{array}.iter_mut()"), Kind::Reference, false),
             _ => (format!("{array}.iter_mut().enumerate()"), Kind::Reference, true),
         };
         let over = match over.ends_with("iter()") && self.random.chance(40) {

@@ -77,8 +77,14 @@ impl Generator {
         body: &mut impl FnMut(&mut Generator) -> Code,
     ) -> Code {
         self.scoped(|g| {
+            let mut pattern = pattern.to_owned();
             if let Some(name) = binding {
-                g.declare(name, ty, Kind::Let(Stage::Run));
+                let mutable = g.random.chance(20) && pattern.starts_with(&name);
+                if mutable {
+                    pattern = format!("mut {pattern}");
+                }
+                let kind = if mutable { Kind::Variable } else { Kind::Let(Stage::Run) };
+                g.declare(name, ty, kind);
             }
             let body = body(g);
             arms.text(format!("{pattern} => ")).code(body).text(",\n")

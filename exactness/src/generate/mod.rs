@@ -17,6 +17,7 @@ mod functions;
 mod loops;
 mod matches;
 mod numbers;
+mod options;
 mod places;
 mod statements;
 #[cfg(test)]
@@ -125,7 +126,7 @@ struct Signature {
 /// Steps of a whole program on one row of input, at most.
 const MAX_STEPS: u64 = 30_000;
 /// Expressions of a whole program, with calls and unrolled loops written out, at most.
-const MAX_SIZE: u64 = 2_500;
+const MAX_SIZE: u64 = 1_600;
 
 struct Generator {
     random: Random,

@@ -14,7 +14,7 @@ impl Generator {
         if depth == 0 || self.is_full() || self.random.chance(15) {
             return self.leaf(ty, want);
         }
-        if self.random.chance(14)
+        if self.random.chance(9)
             && let Some(ex) = self.control(&ty.into(), want, depth - 1)
         {
             return ex;
@@ -161,7 +161,8 @@ impl Generator {
                 let op = if ty.is_signed() && self.random.chance(60) { "-" } else { "!" };
                 Ex { code: code(format!("({op}")).code(e.code).text(")"), stage: e.stage }
             }
-            58..78 => Ex::run(self.integer_method(ty, depth)),
+            58..74 => Ex::run(self.integer_method(ty, depth)),
+            74..78 => self.unwrapped(ty, depth),
             78..80 => self.bits_of_float(ty, depth),
             _ => self.cast(ty, want, depth),
         }
@@ -207,7 +208,14 @@ impl Generator {
         if ty == Scalar::U32 && self.random.chance(30) {
             let of = self.int();
             let e = self.scalar(of, Want::Run, depth).code;
-            let counts = ["count_ones", "count_zeros", "leading_zeros", "trailing_zeros"];
+            let counts = [
+                "count_ones",
+                "count_zeros",
+                "leading_zeros",
+                "trailing_zeros",
+                "leading_ones",
+                "trailing_ones",
+            ];
             return e.text(format!(".{}()", self.random.pick(&counts)));
         }
         let e = self.scalar(ty, Want::Run, depth).code;
@@ -347,6 +355,8 @@ impl Generator {
             0..4 => {
                 let names = [
                     "abs",
+                    "to_degrees",
+                    "to_radians",
                     "sqrt",
                     "floor",
                     "ceil",
@@ -371,6 +381,11 @@ impl Generator {
                 let other = self.scalar(ty, Want::Any, depth).code;
                 let open = code("(").code(e);
                 open.text(format!(".{name}(")).code(other).text(") + 0.0)")
+            }
+            7 if self.random.chance(50) => {
+                let other = self.scalar(ty, Want::Any, depth).code;
+                let name = self.random.pick(&["rem_euclid", "div_euclid"]);
+                e.text(format!(".{name}(")).code(other).text(")")
             }
             7 => e.text(".clamp(-1.5, 100.0)"),
             8 => {

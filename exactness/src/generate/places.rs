@@ -142,8 +142,10 @@ impl Generator {
         if way.is_empty() && self.names[name].kind == Kind::Reference {
             return Some((code(&self.names[name].name), name));
         }
-        let hide = self.names[name].name.clone();
-        let part = self.hiding(|n| n.name == hide, |g| g.purely(|g| g.part(name, &way)));
+        let lent = taken.iter().chain([&name]).map(|&at| self.names[at].name.clone());
+        let lent: Vec<String> = lent.collect();
+        let part =
+            self.hiding(|n| lent.contains(&n.name), |g| g.purely(|g| g.part(name, &way)));
         Some((code("&mut ").code(part), name))
     }
 

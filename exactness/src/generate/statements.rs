@@ -22,11 +22,12 @@ impl Generator {
         if self.pure > 0 {
             return self.let_statement();
         }
-        let nested = self.depth < 6;
+        let nested = self.depth < 4;
         match self.random.below(100) {
             0..22 => self.let_statement(),
-            22..28 => self.destructuring(),
-            28..45 => self.assignment(),
+            22..26 => self.destructuring(),
+            26..31 => self.option_statement(),
+            31..45 => self.assignment(),
             45..60 => self.compound_assignment(),
             60..70 if nested => self.if_statement(),
             70..75 if nested => self.match_statement(),
@@ -34,7 +35,7 @@ impl Generator {
             86..89 if nested => self.closure_statement(),
             89..91 if nested => self.labelled_statement(),
             91..94 => self.leave_sometimes(),
-            94..96 if nested => code("").block(self.statement_block(3)),
+            94..96 if nested => code("").block(self.statement_block(2)),
             _ => self.call_statement(),
         }
     }
@@ -44,7 +45,11 @@ impl Generator {
         let old: Vec<&str> = self
             .names
             .iter()
-            .filter(|name| matches!(name.kind, Kind::Let(_) | Kind::Variable) && !name.hidden)
+            .filter(|name| {
+                matches!(name.kind, Kind::Let(_) | Kind::Variable)
+                    && !name.hidden
+                    && !name.name.starts_with('K')
+            })
             .map(|name| name.name.as_str())
             .collect();
         if !old.is_empty() && self.random.chance(10) {
@@ -199,7 +204,7 @@ impl Generator {
 
     fn if_statement(&mut self) -> Code {
         let condition = self.condition(3).code;
-        let then = self.statement_block(3);
+        let then = self.statement_block(2);
         let mut out = code("if ").code(condition).text(" ").block(then);
         while self.random.chance(30) {
             let condition = self.scalar(Scalar::Bool, Want::Run, 2).code;
@@ -207,7 +212,7 @@ impl Generator {
             out = out.text(" else if ").code(condition).text(" ").block(then);
         }
         if self.random.chance(40) {
-            let otherwise = self.statement_block(3);
+            let otherwise = self.statement_block(2);
             out = out.text(" else ").block(otherwise);
         }
         out
