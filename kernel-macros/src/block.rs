@@ -38,7 +38,13 @@ impl Rewriter {
                 Stmt::Local(local) => match self.diverging(local) {
                     // What follows is a case of the pattern.
                     Some((pat, value, otherwise)) => {
-                        out.extend(self.let_else(&pat, value, otherwise, &stmts[i + 1..], tail));
+                        let rest = &stmts[i + 1..];
+                        let tail = match tail {
+                            // Both ways leave: there is no value to find a type for.
+                            Tail::Value(_) if Body::Rest(rest).diverges() => Tail::Unit,
+                            tail => tail,
+                        };
+                        out.extend(self.let_else(&pat, value, otherwise, rest, tail));
                         return out;
                     }
                     None => out.extend(self.local(local)),

@@ -144,8 +144,7 @@ impl Generator {
         }
         let lent = taken.iter().chain([&name]).map(|&at| self.names[at].name.clone());
         let lent: Vec<String> = lent.collect();
-        let part =
-            self.hiding(|n| lent.contains(&n.name), |g| g.purely(|g| g.part(name, &way)));
+        let part = self.hiding(|n| lent.contains(&n.name), |g| g.purely(|g| g.part(name, &way)));
         Some((code("&mut ").code(part), name))
     }
 

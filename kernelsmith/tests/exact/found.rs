@@ -39,6 +39,24 @@ fn half_floats_of_floats(a: u32, b: u32, c: u32) -> u32 {
     bits(x.to_f32()) ^ bits(y.to_f32()).rotate_left(9)
 }
 
+#[device(host)]
+fn let_else_where_both_ways_leave(a: u32, b: u32, c: u32) -> u32 {
+    let x = if a > c {
+        let Some(n) = b.checked_sub(c) else { return 7 };
+        return n + 100;
+    } else {
+        a
+    };
+    if x > 5 {
+        let Some(n) = x.checked_mul(b) else {
+            return 8;
+        };
+        return n;
+    }
+    x + 3
+}
+
 crate::agreement!(agree_wide:
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
+    let_else_where_both_ways_leave,
 );
