@@ -6,6 +6,7 @@ use kernelsmith_ir::{Inst, Opcode, Scalar, Space};
 use crate::address::{Address, Base};
 use crate::emit::{Emitter, ins};
 use crate::error::Error;
+use crate::memory::Unit;
 use crate::reg::{Class, Operand, Reg};
 
 /// The qualifier of a scope.
@@ -83,6 +84,32 @@ impl<'k> Emitter<'k> {
             self.bind_reg(inst.result(), result);
         }
         Ok(())
+    }
+
+    /// A load or store that is one access, with an order (PTX ISA, `ld`, `st`).
+    pub(crate) fn atomic_access(&mut self, inst: &Inst) {
+        let Attr::Fence { order, scope } = inst.attr else {
+            unreachable!("the kernel is verified: an atomic access has an order")
+        };
+        let address = self.address(inst.operands[0]);
+        let elem = self.ty(inst.operands[0]).elem();
+        let unit = Unit::of(elem);
+        let access = format!(
+            "{}.{}.{}.{}",
+            order_name(order),
+            scope_name(scope),
+            address.space.name(),
+            unit.suffix
+        );
+        let at = self.memory_operand(address);
+        if inst.op == Opcode::AtomicLoad {
+            let value = self.new_reg(unit.class);
+            ins!(self, "ld.{access} {value}, {at};");
+            self.bind_reg(inst.result(), value);
+        } else {
+            let value = self.reg(inst.operands[1]);
+            ins!(self, "st.{access} {at}, {value};");
+        }
     }
 
     fn read_modify_write(

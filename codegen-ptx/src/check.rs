@@ -10,8 +10,8 @@ use crate::reg::{Class, Operand, Reg};
 pub(crate) struct Failure {
     label: TextLabel,
     check: u32,
-    /// Index and length, of bounds checks.
-    numbers: Option<[Operand; 2]>,
+    /// What the check shows.
+    values: Vec<Operand>,
 }
 
 impl<'k> Emitter<'k> {
@@ -23,13 +23,10 @@ impl<'k> Emitter<'k> {
             return;
         }
         let condition = self.reg(inst.operands[0]);
-        let numbers = match inst.operands[1..] {
-            [index, len] => Some([self.operand(index), self.operand(len)]),
-            _ => None,
-        };
+        let values = inst.operands[1..].iter().map(|&v| self.operand(v)).collect();
         let label = self.new_label("failed");
         ins!(self, "@!{condition} bra {label};");
-        self.failures.push(Failure { label, check, numbers });
+        self.failures.push(Failure { label, check, values });
     }
 
     /// The tail that all checks share. `record` is the name of the hidden parameter.
@@ -42,23 +39,24 @@ impl<'k> Emitter<'k> {
             return;
         }
         let check = self.new_reg(Class::B32);
-        let numbers = [self.new_reg(Class::B64), self.new_reg(Class::B64)];
+        let most = failures.iter().map(|f| f.values.len()).max().unwrap_or(0);
+        let shown: Vec<Reg> = (0..most).map(|_| self.new_reg(Class::B64)).collect();
         let report = self.new_label("report");
         for failure in failures {
             self.place(failure.label);
             self.mov(check, Operand::u32(failure.check));
             let zero =
                 Operand::Const(kernelsmith_ir::attr::Const::new(kernelsmith_ir::Scalar::U64, 0));
-            let values = failure.numbers.unwrap_or([zero; 2]);
+            let values = failure.values.into_iter().chain(std::iter::repeat(zero));
             // The sources are values of the kernel, never the targets.
-            numbers.iter().zip(values).for_each(|(&to, from)| self.mov(to, from));
+            shown.iter().zip(values).for_each(|(&to, from)| self.mov(to, from));
             ins!(self, "bra.uni {report};");
         }
         self.place(report);
-        self.report(record, check, numbers);
+        self.report(record, check, &shown);
     }
 
-    fn report(&mut self, record: &str, check: Reg, numbers: [Reg; 2]) {
+    fn report(&mut self, record: &str, check: Reg, shown: &[Reg]) {
         let generic = self.new_reg(Class::B64);
         ins!(self, "ld.param.u64 {generic}, [{record}];");
         let at = self.op("cvta.to.global.u64", Class::B64, &[generic.into()]);
@@ -67,8 +65,9 @@ impl<'k> Emitter<'k> {
         let claimed = self.op("setp.ne.u32", Class::Pred, &[old.into(), Operand::u32(0)]);
         ins!(self, "@{claimed} exit;");
         ins!(self, "st.global.u32 [{at}+{}], {check};", ErrorRecord::CHECK);
-        ins!(self, "st.global.u64 [{at}+{}], {};", ErrorRecord::INDEX, numbers[0]);
-        ins!(self, "st.global.u64 [{at}+{}], {};", ErrorRecord::LEN, numbers[1]);
+        for (i, value) in shown.iter().enumerate() {
+            ins!(self, "st.global.u64 [{at}+{}], {value};", ErrorRecord::VALUES + 8 * i as u32);
+        }
         for (name, offset) in [("ctaid", ErrorRecord::BLOCK), ("tid", ErrorRecord::THREAD)] {
             for (i, axis) in ["x", "y", "z"].into_iter().enumerate() {
                 let reg = self.new_reg(Class::B32);

@@ -141,12 +141,19 @@ impl<'k> Emitter<'k> {
                 _ => unreachable!("the kernel is verified: {} has an array", inst.op.name()),
             },
             PtrAdd => self.ptr_add(inst),
+            PtrCast => {
+                let binding = self.binding(inst.operands[0]).clone();
+                self.bind(inst.result(), binding);
+            }
             Load => self.load(inst),
             Store => self.store(inst),
             AtomicRmw | AtomicCas => self.atomic(inst)?,
+            AtomicLoad | AtomicStore => self.atomic_access(inst),
             Fence => self.fence(inst),
             Prefetch => self.prefetch(inst)?,
             Barrier => ins!(self, "bar.sync 0;"),
+            BarrierSync | BarrierArrive => self.named_barrier(inst),
+            MatchAny => self.match_any(inst),
             WarpSync => ins!(self, "bar.warp.sync 0xFFFFFFFF;"),
             ShuffleIdx | ShuffleXor | ShuffleUp | ShuffleDown => self.shuffle(inst)?,
             VoteAll | VoteAny | Ballot => self.vote(inst),
@@ -192,7 +199,7 @@ impl<'k> Emitter<'k> {
         self.bind_reg(inst.result(), reg);
     }
 
-    fn special(&mut self, name: &str) -> Reg {
+    pub(crate) fn special(&mut self, name: &str) -> Reg {
         let reg = self.new_reg(Class::B32);
         ins!(self, "mov.u32 {reg}, {name};");
         reg

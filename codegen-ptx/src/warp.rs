@@ -4,7 +4,7 @@
 //! (PTX ISA, `shfl.sync`, `vote.sync`, `redux.sync`), and the IR has them only where all of those
 //! take part.
 
-use kernelsmith_ir::attr::{Attr, ReduceOp};
+use kernelsmith_ir::attr::{Attr, Const, ReduceOp};
 use kernelsmith_ir::{Inst, Opcode, Scalar, Type};
 
 use crate::emit::{Emitter, ins};
@@ -29,6 +29,10 @@ impl<'k> Emitter<'k> {
         };
         let by = self.operand(inst.operands[1]);
         let own = self.reg(inst.operands[0]);
+        let clamp = match inst.op {
+            Opcode::ShuffleDown => self.last_lane(),
+            _ => Operand::u32(clamp),
+        };
         let mut result = self.shfl(ty, mode, own, by, clamp);
         // Only 5 bits of a distance are read, so that one of 32 or more would come out as a
         // shorter one; there is no lane so far away.
@@ -42,8 +46,19 @@ impl<'k> Emitter<'k> {
         Ok(())
     }
 
+    /// The last lane that the warp has.
+    fn last_lane(&mut self) -> Operand {
+        if self.kernel.fills_warps(32) {
+            return Operand::u32(31);
+        }
+        let yes = self.in_reg(Operand::Const(Const::bool(true)));
+        let lanes = self.ballot(yes);
+        let count = self.op("popc.b32", Class::B32, &[lanes.into()]);
+        self.op("sub.s32", Class::B32, &[count.into(), Operand::u32(1)]).into()
+    }
+
     /// Another lane's register; the instruction moves 32 bits.
-    fn shfl(&mut self, ty: Type, mode: &str, own: Reg, by: Operand, clamp: u32) -> Reg {
+    fn shfl(&mut self, ty: Type, mode: &str, own: Reg, by: Operand, clamp: Operand) -> Reg {
         let one = |e: &mut Self, word: Reg| {
             let to = e.new_reg(word.class);
             ins!(e, "shfl.sync.{mode}.b32 {to}, {word}, {by}, {clamp}, {WARP};");
@@ -82,6 +97,33 @@ impl<'k> Emitter<'k> {
         to
     }
 
+    /// PTX ISA, `match.sync`: of 32 and 64 bits.
+    pub(crate) fn match_any(&mut self, inst: &Inst) {
+        let (ty, own) = (self.ty(inst.operands[0]), self.reg(inst.operands[0]));
+        let lanes = self.new_reg(Class::B32);
+        if ty.size() == 8 {
+            let bits = match own.class {
+                Class::F64 => self.op("mov.b64", Class::B64, &[own.into()]),
+                _ => own,
+            };
+            ins!(self, "match.any.sync.b64 {lanes}, {bits}, {WARP};");
+        } else {
+            let word = self.words_of(ty, &[own])[0];
+            ins!(self, "match.any.sync.b32 {lanes}, {word}, {WARP};");
+        }
+        let lanes = self.op("cvt.u64.u32", Class::B64, &[lanes.into()]);
+        self.bind_reg(inst.result(), lanes);
+    }
+
+    /// PTX ISA, `bar`: `.arrive` does not wait, and orders what was written before.
+    pub(crate) fn named_barrier(&mut self, inst: &Inst) {
+        let Attr::Barrier { id, threads } = inst.attr else {
+            unreachable!("the kernel is verified: a named barrier has a number")
+        };
+        let what = if inst.op == Opcode::BarrierSync { "sync" } else { "arrive" };
+        ins!(self, "bar.{what} {id}, {threads};");
+    }
+
     pub(crate) fn warp_reduce(&mut self, inst: &Inst) -> Result<(), Error> {
         let Attr::Reduce(op) = inst.attr else {
             unreachable!("the kernel is verified: a reduction has an operation")
@@ -106,12 +148,32 @@ impl<'k> Emitter<'k> {
             ins!(self, "redux.sync.{name} {to}, {x}, {WARP};");
             return Ok(self.wrap(elem, to));
         }
+        if !self.kernel.fills_warps(32) {
+            return self.reduce_partial(op, elem, x);
+        }
         let mut all = x;
+        let clamp = Operand::u32(31);
         for distance in [16, 8, 4, 2, 1] {
-            let other = self.shfl(elem.into(), "bfly", all, Operand::u32(distance), 31);
+            let other = self.shfl(elem.into(), "bfly", all, Operand::u32(distance), clamp);
             all = self.scalar(opcode(op), elem, &[all.into(), other.into()])?;
         }
         Ok(all)
+    }
+
+    /// Where lanes may be missing, toward the first lane, and from there to all.
+    fn reduce_partial(&mut self, op: ReduceOp, elem: Scalar, x: Reg) -> Result<Reg, Error> {
+        let last = self.last_lane();
+        let lane = self.special("%laneid");
+        let mut all = x;
+        for distance in [16, 8, 4, 2, 1] {
+            let distance = Operand::u32(distance);
+            let other = self.shfl(elem.into(), "down", all, distance, last);
+            let both = self.scalar(opcode(op), elem, &[all.into(), other.into()])?;
+            let source = self.op("add.s32", Class::B32, &[lane.into(), distance]);
+            let there = self.op("setp.le.u32", Class::Pred, &[source.into(), last]);
+            all = self.choose(there, both.into(), all.into());
+        }
+        Ok(self.shfl(elem.into(), "idx", all, Operand::u32(0), Operand::u32(31)))
     }
 
     /// The instruction that reduces at once, where there is one (PTX ISA, `redux.sync`).

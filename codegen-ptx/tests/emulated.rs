@@ -293,10 +293,10 @@ fn saxpy_computes_and_checks() {
     assert_eq!(record, ErrorRecord::default());
 
     let (after, record) = launch(&kernel, sm(90, true), grid, &args(70));
-    assert_eq!((record.state, record.check, record.len), (1, 0, 70));
-    assert!((70..100).contains(&record.index), "{record:?}");
+    assert_eq!((record.state, record.check, record.values[1]), (1, 0, 70));
+    assert!((70..100).contains(&record.values[0]), "{record:?}");
     let at = u64::from(record.block[0] * 32 + record.thread[0]);
-    assert_eq!(at, record.index);
+    assert_eq!(at, record.values[0]);
     // The threads whose check holds go on; the others end before they store.
     let kept: Vec<f32> = expected[..70].iter().chain(&y[70..]).copied().collect();
     assert_eq!(after[3], floats(&kept));

@@ -246,12 +246,19 @@ pub enum Attr {
         /// Scope.
         scope: Scope,
     },
-    /// A fence.
+    /// A fence, an atomic load or an atomic store.
     Fence {
         /// Ordering.
         order: Order,
         /// Scope.
         scope: Scope,
+    },
+    /// A named barrier.
+    Barrier {
+        /// 1 to 15.
+        id: u8,
+        /// The threads that come there: a multiple of the warp's.
+        threads: u16,
     },
     /// A collective reduction.
     Reduce(ReduceOp),

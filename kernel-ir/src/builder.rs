@@ -11,6 +11,7 @@ use crate::kernel::{
     VarDecl, VarId,
 };
 use crate::loc::Loc;
+use crate::message::Message;
 use crate::op::Opcode;
 use crate::types::{Scalar, Type};
 
@@ -118,6 +119,18 @@ impl Builder {
         let value = self.kernel.new_value(ty);
         self.kernel.params.push(Param { name: name.to_owned(), value, kind });
         value
+    }
+
+    /// The parameter that a launch fills in, declared at its first use.
+    ///
+    /// # Panics
+    /// If the kind is one that callers pass: a bug in the front end.
+    pub fn hidden_param(&mut self, kind: ParamKind) -> Value {
+        if let Some(param) = self.kernel.params.iter().find(|p| p.kind == kind) {
+            return param.value;
+        }
+        let ty = kind.hidden_type().expect("a kind that launches fill in");
+        self.param(kind.name(), ty, kind)
     }
 
     /// Declares a variable slot. Slots are numbered in order of declaration, so that consecutive
@@ -243,7 +256,18 @@ impl Builder {
 
     /// Reports an error and ends the thread unless `ok`.
     pub fn check(&mut self, ok: Value, kind: CheckKind, message: Option<&str>) {
-        self.emit(Opcode::Check, Attr::Check(kind, message.map(Into::into)), &[ok], &[]);
+        let message = message.map(|text| Message::text(text).to_string().into());
+        self.emit(Opcode::Check, Attr::Check(kind, message), &[ok], &[]);
+    }
+
+    /// Reports a message with values and ends the thread unless `ok`. The values are the bits that
+    /// the message's holes show, as u64; at most [`ErrorRecord::VALUE_COUNT`] of them.
+    ///
+    /// [`ErrorRecord::VALUE_COUNT`]: crate::check::ErrorRecord::VALUE_COUNT
+    pub fn assert(&mut self, ok: Value, message: &Message, values: &[Value]) {
+        let attr = Attr::Check(CheckKind::Assert, Some(message.to_string().into()));
+        let operands: Vec<Value> = std::iter::once(ok).chain(values.iter().copied()).collect();
+        self.emit(Opcode::Check, attr, &operands, &[]);
     }
 
     // ---- control flow ----

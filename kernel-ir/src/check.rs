@@ -14,41 +14,37 @@ pub struct ErrorRecord {
     pub state: u32,
     /// Index into [`Kernel::checks`](crate::Kernel::checks) of the compiled kernel.
     pub check: u32,
-    /// The index, for bounds checks.
-    pub index: u64,
-    /// The length, for bounds checks.
-    pub len: u64,
+    /// The check's values: of bounds checks the index and the length, of assertions those that
+    /// their message shows; those there are none of are not written.
+    pub values: [u64; Self::VALUE_COUNT],
     /// The block.
     pub block: [u32; 3],
     /// The thread within its block.
     pub thread: [u32; 3],
-    /// Padding to 64 bytes: the record has a cache line of its own.
-    pub reserved: [u32; 4],
 }
 
 /// Byte offsets of the fields, for the backends.
 impl ErrorRecord {
-    /// Size in bytes.
+    /// Most values that a check can show.
+    pub const VALUE_COUNT: usize = 4;
+    /// Size in bytes: a cache line of its own.
     pub const SIZE: u32 = 64;
     /// Offset of `state`.
     pub const STATE: u32 = 0;
     /// Offset of `check`.
     pub const CHECK: u32 = 4;
-    /// Offset of `index`.
-    pub const INDEX: u32 = 8;
-    /// Offset of `len`.
-    pub const LEN: u32 = 16;
+    /// Offset of `values`, 8 bytes each.
+    pub const VALUES: u32 = 8;
     /// Offset of `block`.
-    pub const BLOCK: u32 = 24;
+    pub const BLOCK: u32 = 40;
     /// Offset of `thread`.
-    pub const THREAD: u32 = 36;
+    pub const THREAD: u32 = 52;
 }
 
 const _: () = {
     assert!(size_of::<ErrorRecord>() == ErrorRecord::SIZE as usize);
     assert!(std::mem::offset_of!(ErrorRecord, check) == ErrorRecord::CHECK as usize);
-    assert!(std::mem::offset_of!(ErrorRecord, index) == ErrorRecord::INDEX as usize);
-    assert!(std::mem::offset_of!(ErrorRecord, len) == ErrorRecord::LEN as usize);
+    assert!(std::mem::offset_of!(ErrorRecord, values) == ErrorRecord::VALUES as usize);
     assert!(std::mem::offset_of!(ErrorRecord, block) == ErrorRecord::BLOCK as usize);
     assert!(std::mem::offset_of!(ErrorRecord, thread) == ErrorRecord::THREAD as usize);
 };
@@ -58,7 +54,7 @@ const _: () = {
 pub struct CheckInfo {
     /// The rule.
     pub kind: CheckKind,
-    /// The author's message, for assertions.
+    /// The author's message, for assertions: a [`Message`](crate::message::Message) as text.
     pub message: Option<String>,
     /// File, line and column of the user's expression.
     pub location: Option<(String, u32, u32)>,

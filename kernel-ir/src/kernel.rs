@@ -53,6 +53,50 @@ pub enum ParamKind {
     ReadOnly,
     /// The address of memory only reachable through this parameter while the kernel runs.
     Exclusive,
+    /// Filled in by the launch: the bytes of dynamic shared memory, as `u64`.
+    SharedBytes,
+    /// Filled in by the launch: the address of a [`PrintBuffer`](crate::printing::PrintBuffer), as
+    /// `ptr<global, u32>`.
+    PrintBuffer,
+    /// Filled in by the launch: what the kernel's first print is numbered with, as `u32`.
+    PrintBase,
+}
+
+impl ParamKind {
+    /// Every kind, with its name in the text form.
+    pub const ALL: [(ParamKind, &'static str); 6] = [
+        (ParamKind::Scalar, "scalar"),
+        (ParamKind::ReadOnly, "readonly"),
+        (ParamKind::Exclusive, "exclusive"),
+        (ParamKind::SharedBytes, "shared_bytes"),
+        (ParamKind::PrintBuffer, "print_buffer"),
+        (ParamKind::PrintBase, "print_base"),
+    ];
+
+    /// Whether the launch fills it in, so that callers do not see it.
+    pub const fn is_hidden(self) -> bool {
+        self.hidden_type().is_some()
+    }
+
+    /// The type of a parameter that the launch fills in.
+    pub const fn hidden_type(self) -> Option<Type> {
+        match self {
+            ParamKind::SharedBytes => Some(Type::U64),
+            ParamKind::PrintBuffer => Some(Type::Ptr(Space::Global, Scalar::U32)),
+            ParamKind::PrintBase => Some(Type::U32),
+            _ => None,
+        }
+    }
+
+    /// The name in the text form.
+    pub fn name(self) -> &'static str {
+        ParamKind::ALL.into_iter().find(|(k, _)| *k == self).map_or("", |(_, name)| name)
+    }
+
+    /// The kind of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<ParamKind> {
+        ParamKind::ALL.into_iter().find(|(_, n)| *n == name).map(|(kind, _)| kind)
+    }
 }
 
 /// A kernel parameter. Arguments are packed in order at natural alignment, as a C struct.
@@ -177,6 +221,8 @@ pub struct Kernel {
     pub shared: Vec<SharedDecl>,
     /// Local arrays.
     pub locals: Vec<LocalDecl>,
+    /// What the kernel prints: [`Message`](crate::message::Message)s as text, by number.
+    pub prints: Vec<String>,
     /// How many labels were given out.
     pub labels: u32,
     /// The block size every launch must have, where the kernel fixes it.
@@ -199,6 +245,7 @@ impl Kernel {
             vars: Vec::new(),
             shared: Vec::new(),
             locals: Vec::new(),
+            prints: Vec::new(),
             labels: 0,
             block_dim: None,
             requires: Vec::new(),
@@ -258,6 +305,11 @@ impl Kernel {
             }
         }
         (offsets, at)
+    }
+
+    /// Whether every block surely fills its warps. Where one may not, its last warp lacks lanes.
+    pub fn fills_warps(&self, warp_size: u32) -> bool {
+        self.block_dim.is_some_and(|block| block.iter().product::<u32>().is_multiple_of(warp_size))
     }
 
     /// Every `check` in program order. A failing check is reported by its index in this list.

@@ -122,6 +122,12 @@ pub enum Signature {
     AtomicRmw,
     /// `(ptr<s>, expected: s, new: s) -> s` (the old value).
     AtomicCas,
+    /// `(ptr<s>) -> s`.
+    AtomicLoad,
+    /// `(ptr<s>, s) -> ()`.
+    AtomicStore,
+    /// `(ptr<a>) -> ptr<b>` in one space.
+    PtrCast,
     /// `() -> ()`.
     Nothing,
     /// `(ptr) -> ()`.
@@ -132,6 +138,8 @@ pub enum Signature {
     Vote,
     /// `(bool) -> u64`: bit `i` is lane `i`'s.
     Ballot,
+    /// `(t) -> u64`, scalar: bit `i` is whether lane `i` has the value of this one.
+    Match,
     /// `(t) -> t`, scalar, with a reduction as attribute.
     Reduce,
     /// `(a, b, c) -> d` by the attribute's shape.
@@ -140,7 +148,7 @@ pub enum Signature {
     Ldmatrix,
     /// `(dst: ptr<shared>, src: ptr<global>) -> ()`.
     CpAsync,
-    /// `(bool, [index: u64, len: u64]) -> ()`.
+    /// `(bool, values: u64...) -> ()`: index and length of bounds checks, up to four of assertions.
     Check,
     /// `(bool) -> results`, two regions.
     If,
@@ -297,23 +305,29 @@ table! {
     SharedAddr "shared_addr" Pure, S::Address, All, "The address of a shared array.";
     LocalAddr "local_addr" Pure, S::Address, All, "The address of a local array.";
     PtrAdd "ptr_add" Pure, S::PtrAdd, All, "The pointer moved by a number of elements.";
+    PtrCast "ptr_cast" Pure, S::PtrCast, All, "The same address, of elements of another type; it must be aligned for them.";
     Load "load" Read, S::Load, All, "Reads a scalar or a vector of consecutive scalars.";
     Store "store" Write, S::Store, All, "Writes a scalar or a vector of consecutive scalars.";
     AtomicRmw "atomic_rmw" Write, S::AtomicRmw, All, "Atomic read-modify-write; the result is the old value.";
     AtomicCas "atomic_cas" Write, S::AtomicCas, All, "Atomic compare and exchange; the result is the old value.";
+    AtomicLoad "atomic_load" Write, S::AtomicLoad, All, "Reads a scalar as one, with an ordering.";
+    AtomicStore "atomic_store" Write, S::AtomicStore, All, "Writes a scalar as one, with an ordering.";
     Fence "fence" Sync, S::Nothing, All, "Orders memory accesses.";
     Prefetch "prefetch" Sync, S::Prefetch, All, "Brings a cache line of global memory closer.";
     // cooperation
     Barrier "barrier" Sync, S::Nothing, All, "Waits for every thread of the block and makes their writes visible.";
+    BarrierSync "barrier_sync" Sync, S::Nothing, Sm(75), "Waits at a named barrier until as many threads have come there, in whole warps, as it says, and makes their writes visible.";
+    BarrierArrive "barrier_arrive" Sync, S::Nothing, Sm(75), "Comes to a named barrier, so that others need not wait, and goes on.";
     WarpSync "warp_sync" Sync, S::Nothing, All, "Waits for every thread of the warp and makes their writes visible.";
-    ShuffleIdx "shuffle_idx" Collective, S::Shuffle, All, "The value of the lane of that index (modulo the warp size).";
-    ShuffleXor "shuffle_xor" Collective, S::Shuffle, All, "The value of lane `lane ^ mask`; the mask is less than the warp size.";
-    ShuffleUp "shuffle_up" Collective, S::Shuffle, All, "The value of lane `lane - delta`; the own value where there is none.";
-    ShuffleDown "shuffle_down" Collective, S::Shuffle, All, "The value of lane `lane + delta`; the own value where there is none.";
+    ShuffleIdx "shuffle_idx" Collective, S::Shuffle, All, "The value of the lane of that index (modulo the warp size), which there must be.";
+    ShuffleXor "shuffle_xor" Collective, S::Shuffle, All, "The value of lane `lane ^ mask`, which there must be; the mask is less than the warp size.";
+    ShuffleUp "shuffle_up" Collective, S::Shuffle, All, "The value of lane `lane - delta`; the own value where there is no such lane.";
+    ShuffleDown "shuffle_down" Collective, S::Shuffle, All, "The value of lane `lane + delta`; the own value where there is no such lane, as in the last warp of a block whose threads do not fill it.";
     VoteAll "vote_all" Collective, S::Vote, All, "Whether the condition holds on every lane of the warp.";
     VoteAny "vote_any" Collective, S::Vote, All, "Whether the condition holds on some lane of the warp.";
     Ballot "ballot" Collective, S::Ballot, All, "The condition of every lane of the warp as bits.";
-    WarpReduce "warp_reduce" Collective, S::Reduce, All, "The reduction over the lanes of the warp, by butterfly: the same bits on every lane.";
+    MatchAny "match_any" Collective, S::Match, All, "The lanes of the warp that have the same bits as this one, as bits.";
+    WarpReduce "warp_reduce" Collective, S::Reduce, All, "The reduction over the lanes of the warp that there are: the same bits on every lane.";
     // matrices
     Mma "mma" Collective, S::Mma, ByShape, "D = A * B + C on the warp's fragments.";
     Ldmatrix "ldmatrix" Collective, S::Ldmatrix, Sm(75), "Loads 1, 2 or 4 8x8 matrices of 16-bit elements from shared memory: lane i gives the address of row i % 8 of matrix i / 8, and gets 2 elements of each.";

@@ -24,7 +24,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::attr::{Attr, CacheHint};
 use crate::contract::{Requirement, Term};
-use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
+use crate::kernel::{Inst, Kernel, Region, Value};
 use crate::loc::Loc;
 use crate::types::Scalar;
 
@@ -73,12 +73,8 @@ impl<'k> Printer<'k> {
             .params
             .iter()
             .map(|p| {
-                let kind = match p.kind {
-                    ParamKind::Scalar => "scalar",
-                    ParamKind::ReadOnly => "readonly",
-                    ParamKind::Exclusive => "exclusive",
-                };
-                format!("{} {:?}: {} {kind}", self.define(p.value), p.name, k.ty(p.value))
+                let (value, ty) = (self.define(p.value), k.ty(p.value));
+                format!("{value} {:?}: {ty} {}", p.name, p.kind.name())
             })
             .collect();
         let block = k.block_dim.map_or(String::new(), |[x, y, z]| format!(" block({x}, {y}, {z})"));
@@ -97,6 +93,9 @@ impl<'k> Printer<'k> {
         }
         for (i, l) in k.locals.iter().enumerate() {
             self.line(1, &format!("local l{i}: {} x {}", l.elem, l.len));
+        }
+        for (i, message) in k.prints.iter().enumerate() {
+            self.line(1, &format!("print p{i} {message:?}"));
         }
         for (i, v) in k.vars.iter().enumerate() {
             self.line(1, &format!("var v{i} {:?}: {}", v.name, v.ty));
@@ -218,6 +217,7 @@ pub(crate) fn attr_text(attr: &Attr) -> String {
             format!("[{} {} {}]", op.name(), order.name(), scope.name())
         }
         Attr::Fence { order, scope } => format!("[{} {}]", order.name(), scope.name()),
+        Attr::Barrier { id, threads } => format!("[{id} threads {threads}]"),
         Attr::Reduce(op) => format!("[{}]", op.name()),
         Attr::Mma(shape) => format!("[{}]", shape.name()),
         Attr::Lane(n) | Attr::Ldmatrix { count: n, trans: false } => format!("[{n}]"),

@@ -60,6 +60,16 @@ const LIBRARY_METHODS: &[&str] = &[
     "atomic_max",
     "atomic_exchange",
     "atomic_cas",
+    "fetch_add",
+    "fetch_sub",
+    "fetch_min",
+    "fetch_max",
+    "fetch_and",
+    "fetch_or",
+    "fetch_xor",
+    "compare_exchange",
+    "atomic",
+    "slice",
     "slot_at",
     "load_vector",
     "store_matrix",
@@ -68,11 +78,16 @@ const LIBRARY_METHODS: &[&str] = &[
 ];
 
 /// Functions of the language that take run-time and host values alike, or host values only.
-const LIBRARY_FUNCTIONS: [&str; 15] = [
+const LIBRARY_FUNCTIONS: [&str; 20] = [
     "unroll",
     "range",
     "array",
     "shared",
+    "shared_tile",
+    "barrier_sync",
+    "barrier_arrive",
+    "warp_scan_exclusive",
+    "block_scan_exclusive",
     "shuffle",
     "shuffle_xor",
     "shuffle_up",

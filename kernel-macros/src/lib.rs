@@ -19,6 +19,7 @@ mod derive;
 mod device;
 mod expr;
 #[cfg(test)]
+mod formats;
 mod growth;
 mod join;
 mod kernel;

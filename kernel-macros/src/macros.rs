@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Expr, Lit, Macro, Pat, Token};
+use syn::{Expr, Macro, Pat, Token};
 
 use crate::library;
 use crate::literal::Wants;
@@ -41,13 +41,15 @@ impl Rewriter {
             "assert" | "debug_assert" => self.assertion(mac, None),
             "assert_eq" | "debug_assert_eq" => self.assertion(mac, Some(quote!(==))),
             "assert_ne" | "debug_assert_ne" => self.assertion(mac, Some(quote!(!=))),
+            "device_print" => self.device_print(mac),
+            "device_assert" => self.device_assert(mac),
             "matches" => self.matches(mac),
             "vec" => self.vector(mac),
             "print" | "println" | "eprint" | "eprintln" | "dbg" => self.error(
                 mac.path.span(),
                 format!(
                     "`{name}!` would print once, while the kernel is staged, and not what the \
-                     threads compute: write values to a `&mut` parameter to look at them"
+                     threads compute: use `device_print!`"
                 ),
             ),
             _ => quote!(#mac),
@@ -66,16 +68,7 @@ impl Rewriter {
         else {
             return self.error(mac.path.span(), "an assertion has a condition");
         };
-        let message = match (args.next(), args.next()) {
-            (None, _) => None,
-            (Some(Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. })), None) => Some(text.value()),
-            (Some(other), _) => {
-                return self.error(
-                    other.span(),
-                    "the message of an assertion is one literal in kernels: threads format nothing",
-                );
-            }
-        };
+        let format: Vec<Expr> = args.collect();
         let (span, condition) = match (compare, second) {
             (Some(op), Some(second)) => {
                 let op: syn::BinOp = syn::parse2(op).expect("an operator");
@@ -88,9 +81,13 @@ impl Rewriter {
             }
             (None, _) => (first.span(), first),
         };
-        let text =
-            message.unwrap_or_else(|| format!("assertion failed: {}", condition.to_token_stream()));
         let m = library(span);
+        if !format.is_empty() {
+            let format = self.format(&format, mac);
+            let condition = self.expr(&condition, Wants::Operand);
+            return quote_spanned!(span=> #m::check(#condition, #format));
+        }
+        let text = format!("assertion failed: {}", condition.to_token_stream());
         let condition = self.expr(&condition, Wants::Operand);
         quote_spanned!(span=> #m::Condition::assert(#condition, #text))
     }

@@ -242,8 +242,8 @@ fn a_failing_check_names_its_place() {
         block: [32, 1, 1],
     };
     let (_, record) = case.run(sm(90, true), 5);
-    assert_eq!((record.state, record.len, record.block), (1, 15, [1, 0, 0]));
-    assert!((15..20).contains(&record.index), "{record:?}");
+    assert_eq!((record.state, record.values[1], record.block), (1, 15, [1, 0, 0]));
+    assert!((15..20).contains(&record.values[0]), "{record:?}");
     let checks = case.prepared(sm(90, true)).checks();
     let (file, _, _) = checks[record.check as usize].location.clone().unwrap();
     assert!(file.ends_with("softmax.rs"), "{file}");

@@ -18,6 +18,7 @@ pub use crate::lang::part::Part;
 pub use crate::lang::place::{
     Place, fix_block, host, lit_float, lit_int, val_float, val_host, val_int, var,
 };
+pub use crate::lang::printing::{check, print};
 pub use crate::lang::ranges::{for_loop, range_through, range_to};
 pub use crate::lang::slicing::sliced;
 pub use crate::lang::stage::{Frame, stage};

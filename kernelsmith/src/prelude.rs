@@ -1,5 +1,7 @@
 //! What kernels and the code that launches them use: `use kernelsmith::prelude::*;`.
 
+pub use crate::lang::atomic::{Atomic, Ordering, Scope, fence};
+pub use crate::lang::collectives::*;
 pub use crate::lang::contract::assume;
 pub use crate::lang::copies::{cp_async, cp_async_commit, cp_async_unchecked, cp_async_wait};
 pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed};
@@ -7,10 +9,12 @@ pub use crate::lang::matrix::{
     Accumulator, FactorRole, Fragment, LdmatrixAtom, MatrixA, MatrixB, MatrixLayout, MatrixRole,
     Mfma, MmaAtom, MmaSync, WmmaGfx11, WmmaGfx12, mma,
 };
-pub use crate::lang::memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
+pub use crate::lang::memory::{Slice, SliceMut, ViewMut, ViewRef};
 pub use crate::lang::part::Part;
 pub use crate::lang::ranges::{array, range, unroll};
+pub use crate::lang::shared::{Shared, SharedTile, dynamic_shared, shared, shared_tile};
 pub use crate::lang::thread::*;
 pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, Partition, View};
 pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, f16, kernel};
+pub use crate::{device_assert, device_print};

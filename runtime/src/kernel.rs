@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use kernelsmith_ir::Kernel;
+use kernelsmith_ir::{Kernel, ParamKind};
 
 use crate::args::Args;
 use crate::compile::Loaded;
@@ -25,7 +25,9 @@ pub struct CompiledKernel(Arc<Inner>);
 struct Inner {
     device: Device,
     info: Arc<KernelInfo>,
+    /// What callers pass; behind it comes what launches fill in.
     params: Vec<ParamLayout>,
+    hidden: Vec<ParamKind>,
     needs: KernelNeeds,
     contract: Contract,
     loaded: Loaded,
@@ -48,7 +50,7 @@ impl CompiledKernel {
         loaded: Loaded,
     ) -> CompiledKernel {
         let (offsets, _) = kernel.param_layout();
-        let params = kernel.params.iter().zip(offsets);
+        let params = kernel.params.iter().zip(offsets).filter(|(p, _)| !p.kind.is_hidden());
         let params = params
             .map(|(param, offset)| ParamLayout {
                 name: param.name.clone(),
@@ -58,9 +60,15 @@ impl CompiledKernel {
             .collect();
         let (_, static_shared) = kernel.shared_layout();
         let needs = KernelNeeds { block, static_shared };
-        let info = Arc::new(KernelInfo { name: kernel.name.clone(), checks: kernel.checks() });
+        let hidden = kernel.params.iter().map(|p| p.kind).filter(|kind| kind.is_hidden()).collect();
+        let info = Arc::new(KernelInfo {
+            name: kernel.name.clone(),
+            checks: kernel.checks(),
+            prints: kernel.prints.iter().filter_map(|text| text.parse().ok()).collect(),
+        });
         let contract = Contract::of(kernel);
-        CompiledKernel(Arc::new(Inner { device, info, params, needs, contract, loaded }))
+        let inner = Inner { device, info, params, hidden, needs, contract, loaded };
+        CompiledKernel(Arc::new(inner))
     }
 
     #[cfg(test)]
@@ -72,9 +80,11 @@ impl CompiledKernel {
         needs: KernelNeeds,
         loaded: Loaded,
     ) -> CompiledKernel {
-        let info = Arc::new(KernelInfo { name: name.to_owned(), checks });
+        let info = Arc::new(KernelInfo { name: name.to_owned(), checks, prints: Vec::new() });
+        let hidden = Vec::new();
         let contract = Contract::default();
-        CompiledKernel(Arc::new(Inner { device, info, params, needs, contract, loaded }))
+        let inner = Inner { device, info, params, hidden, needs, contract, loaded };
+        CompiledKernel(Arc::new(inner))
     }
 
     /// The kernel's name.
@@ -111,9 +121,9 @@ impl Stream {
         &self,
         kernel: &CompiledKernel,
         config: &LaunchConfig,
-        args: Args<'_>,
+        mut args: Args<'_>,
     ) -> Result<()> {
-        let Inner { device, info, params, needs, contract, loaded } = &*kernel.0;
+        let Inner { device, info, params, hidden, needs, contract, loaded } = &*kernel.0;
         self.device().expect_same("kernel", device)?;
         limits::check(config, device.limits(), *needs)?;
         args.check(params)?;
@@ -137,6 +147,20 @@ impl Stream {
             false => 0,
         };
         let extents = args.extents();
+        // Held until the launch is enqueued (on the CPU, done), so that nobody reads half a record.
+        let mut printing = (!info.prints.is_empty()).then(|| lock(core.prints()));
+        let (buffer, base) = match &mut printing {
+            Some(prints) => prints.of(info, driver, core.handle())?,
+            None => (0, 0),
+        };
+        for kind in hidden {
+            match kind {
+                ParamKind::SharedBytes => args.scalar(u64::from(config.shared_bytes)),
+                ParamKind::PrintBuffer => args.scalar(buffer),
+                ParamKind::PrintBase => args.scalar(base),
+                ParamKind::Scalar | ParamKind::ReadOnly | ParamKind::Exclusive => &mut args,
+            };
+        }
         let bytes = args.pack(record);
         let packed = PackedArgs { bytes: &bytes, record, extents: &extents };
         // SAFETY: the caller vouches for the arguments' meaning; their layout, the launch's limits

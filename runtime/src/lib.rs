@@ -46,6 +46,7 @@ mod kernel;
 mod launch;
 mod library;
 mod limits;
+mod prints;
 mod records;
 mod stream;
 mod sync;

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use kernelsmith_ir::check::{CheckInfo, ErrorRecord};
+use kernelsmith_ir::message::Message;
 
 use crate::driver::{Driver, Handle};
 use crate::error::{CheckFailed, Error, Result};
@@ -23,6 +24,8 @@ const SIZE: usize = ErrorRecord::SIZE as usize;
 pub(crate) struct KernelInfo {
     pub name: String,
     pub checks: Vec<CheckInfo>,
+    /// What the kernel prints, by number.
+    pub prints: Vec<Message>,
 }
 
 /// The records of one stream. They only grow, by 64 bytes for each kernel with checks that was
@@ -125,15 +128,19 @@ fn explain(record: &ErrorRecord, kernel: &KernelInfo) -> CheckFailed {
         location: check.and_then(|check| check.location.clone()),
         kind: check.map_or(kernelsmith_ir::attr::CheckKind::Assert, |check| check.kind),
         message: match check {
-            Some(check) => check.message.clone(),
+            Some(check) => check.message.as_deref().map(|text| match text.parse::<Message>() {
+                Ok(message) => message.fill(record.values),
+                // The verifier lets no other text pass.
+                Err(_) => text.to_owned(),
+            }),
             None => Some(format!(
                 "unknown check {} of {}; the error record was overwritten",
                 record.check,
                 kernel.checks.len()
             )),
         },
-        index: record.index,
-        len: record.len,
+        index: record.values[0],
+        len: record.values[1],
         block: record.block,
         thread: record.thread,
     }

@@ -14,6 +14,7 @@ use crate::device::Device;
 use crate::driver::{Driver, Handle};
 use crate::error::Result;
 use crate::event::Event;
+use crate::prints::Prints;
 use crate::records::Records;
 use crate::sync::lock;
 
@@ -29,6 +30,7 @@ pub(crate) struct StreamCore {
     driver: Arc<dyn Driver>,
     handle: Handle,
     records: Mutex<Records>,
+    prints: Mutex<Prints>,
 }
 
 impl Stream {
@@ -53,6 +55,12 @@ impl Stream {
     pub fn synchronize(&self) -> Result<()> {
         self.core.finish()?;
         self.core.take_failure()
+    }
+
+    /// Gives the lines that kernels of this stream print to `sink`, one call each, rather than to
+    /// standard output. They are read when the stream is waited for.
+    pub fn print_to(&self, sink: impl FnMut(&str) + Send + 'static) {
+        lock(&self.core.prints).set_sink(Box::new(sink));
     }
 
     /// Whether everything enqueued so far is done.
@@ -109,7 +117,7 @@ impl Stream {
 impl StreamCore {
     /// Takes over a stream of the driver.
     pub(crate) fn new(driver: Arc<dyn Driver>, handle: Handle) -> StreamCore {
-        StreamCore { driver, handle, records: Mutex::default() }
+        StreamCore { driver, handle, records: Mutex::default(), prints: Mutex::default() }
     }
 
     pub(crate) fn handle(&self) -> Handle {
@@ -119,6 +127,11 @@ impl StreamCore {
     /// The error records of the stream's launches.
     pub(crate) fn records(&self) -> &Mutex<Records> {
         &self.records
+    }
+
+    /// What the stream's kernels print.
+    pub(crate) fn prints(&self) -> &Mutex<Prints> {
+        &self.prints
     }
 
     /// Makes this stream wait for what `other` has enqueued so far.
@@ -139,7 +152,9 @@ impl StreamCore {
             true => records.collect(&*self.driver, self.handle),
             false => self.driver.synchronize(self.handle),
         };
-        finished.map_err(|error| records.blame(error))
+        finished.map_err(|error| records.blame(error))?;
+        drop(records);
+        lock(&self.prints).collect(&*self.driver, self.handle)
     }
 
     /// The oldest failure put aside, which is then forgotten.
@@ -153,6 +168,11 @@ impl StreamCore {
 
 impl Drop for StreamCore {
     fn drop(&mut self) {
+        if lock(&self.prints).pending() {
+            // What was printed is shown, also where nobody waited; of errors nobody is left to hear.
+            let _ = self.finish();
+        }
+        lock(&self.prints).free(&*self.driver, self.handle);
         lock(&self.records).free(&*self.driver, self.handle);
         // SAFETY: the handle's only owner goes.
         unsafe { self.driver.destroy_stream(self.handle) };

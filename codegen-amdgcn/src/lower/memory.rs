@@ -41,6 +41,13 @@ impl Lowering<'_> {
             (Opcode::AtomicCas, Attr::Atomic { order, scope, .. }) => {
                 return self.compare_exchange(inst, *order, *scope);
             }
+            (Opcode::AtomicLoad | Opcode::AtomicStore, Attr::Fence { order, scope }) => {
+                self.atomic_access(inst, *order, *scope);
+            }
+            (Opcode::PtrCast, _) => {
+                let at = self.get(inst.operands[0]);
+                self.define(inst, at);
+            }
             (Opcode::Fence, Attr::Fence { order: o, scope: s }) if *o != Order::Relaxed => {
                 self.w.line(format!("fence {}{}", scope(*s), order(*o)));
             }
@@ -129,6 +136,21 @@ impl Lowering<'_> {
         ));
         self.define(inst, value);
         Ok(())
+    }
+
+    /// A load or store that is one access.
+    fn atomic_access(&mut self, inst: &Inst, o: Order, s: Scope) {
+        let at = format!("{} {}", text(self.ty(inst.operands[0])), self.get(inst.operands[0]));
+        let elem = self.ty(inst.operands[0]).elem();
+        let (ty, align) = (llvm_type(elem, None), elem.size());
+        let access = format!("{at} {}{}, align {align}", scope(s), order(o));
+        if inst.op == Opcode::AtomicLoad {
+            let value = self.w.value(format!("load atomic {ty}, {access}"));
+            self.define(inst, value);
+        } else {
+            let value = self.get(inst.operands[1]);
+            self.w.line(format!("store atomic {ty} {value}, {access}"));
+        }
     }
 
     fn compare_exchange(&mut self, inst: &Inst, o: Order, s: Scope) -> Result<(), Error> {

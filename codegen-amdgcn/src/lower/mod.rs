@@ -147,9 +147,9 @@ impl Lowering<'_> {
             .map(|(i, p)| {
                 let ty = memory_text(kernel.ty(p.value));
                 let attributes = match p.kind {
-                    ParamKind::Scalar => "",
                     ParamKind::ReadOnly => " noalias readonly",
                     ParamKind::Exclusive => " noalias",
+                    _ => "",
                 };
                 format!("{ty}{attributes} %arg{i}")
             })

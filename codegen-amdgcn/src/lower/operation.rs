@@ -1,6 +1,6 @@
 //! Single instructions.
 
-use kernelsmith_ir::attr::{CheckKind, Dim};
+use kernelsmith_ir::attr::Dim;
 use kernelsmith_ir::check::ErrorRecord;
 use kernelsmith_ir::{Attr, Inst, Opcode, Type};
 use kernelsmith_llvm::emit::constant;
@@ -57,13 +57,19 @@ impl Lowering<'_> {
                 let value = self.w.call("float", "llvm.amdgcn.exp2.f32", &arguments);
                 self.define(inst, value);
             }
-            SharedAddr | LocalAddr | PtrAdd | Load | Store | AtomicRmw | AtomicCas | Fence
-            | Prefetch | CpAsync | CpAsyncCommit | CpAsyncWait => self.memory(inst)?,
+            SharedAddr | LocalAddr | PtrAdd | PtrCast | Load | Store | AtomicRmw | AtomicCas
+            | AtomicLoad | AtomicStore | Fence | Prefetch | CpAsync | CpAsyncCommit
+            | CpAsyncWait => self.memory(inst)?,
             Barrier | WarpSync | ShuffleIdx | ShuffleXor | ShuffleUp | ShuffleDown | VoteAll
             | VoteAny | Ballot | WarpReduce => self.cooperate(inst)?,
             Mma => self.mma(inst)?,
             Check => self.check(inst),
-            Ldmatrix => return Err(self.unsupported(inst, inst.op.info().availability.describe())),
+            Ldmatrix | BarrierSync | BarrierArrive => {
+                return Err(self.unsupported(
+                    inst,
+                    format!("it is there on {}", inst.op.info().availability.describe()),
+                ));
+            }
             VarLoad | VarStore | VarLoadAt | VarStoreAt => {
                 return Err(self.unsupported(inst, "the kernel is not prepared"));
             }
@@ -199,12 +205,9 @@ impl Lowering<'_> {
         self.w.line(format!("br i1 {won}, label %{claimed}, label %{ended}"));
         self.start(&claimed);
         self.record_field(ErrorRecord::CHECK, "i32", &number.to_string());
-        if let (Attr::Check(CheckKind::Bounds, _), [_, index, len]) =
-            (&inst.attr, &inst.operands[..])
-        {
-            let (index, len) = (self.get(*index), self.get(*len));
-            self.record_field(ErrorRecord::INDEX, "i64", &index);
-            self.record_field(ErrorRecord::LEN, "i64", &len);
+        for (i, &value) in inst.operands[1..].iter().enumerate() {
+            let value = self.get(value);
+            self.record_field(ErrorRecord::VALUES + 8 * i as u32, "i64", &value);
         }
         for axis in 0..3 {
             let (block, thread) = (self.block_idx(axis), self.thread_idx(axis));

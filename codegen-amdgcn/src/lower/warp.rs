@@ -76,6 +76,22 @@ impl Lowering<'_> {
         self.w.call(&ty, &format!("llvm.amdgcn.ballot.{ty}"), &arguments)
     }
 
+    /// The last lane that the wave has.
+    fn last_lane(&mut self) -> String {
+        let size = self.warp_size();
+        if self.kernel.fills_warps(size) {
+            return (size - 1).to_string();
+        }
+        let bits = self.ballot("true");
+        let int = format!("i{size}");
+        let count = self.w.call(&int, &format!("llvm.ctpop.{int}"), &[(int.clone(), bits)]);
+        let count = match size {
+            64 => self.w.value(format!("trunc i64 {count} to i32")),
+            _ => count,
+        };
+        self.w.value(format!("sub i32 {count}, 1"))
+    }
+
     /// The lane a shuffle reads from.
     fn source_lane(&mut self, inst: &Inst) -> String {
         let (lane, amount) = (self.lane_id(), self.get(inst.operands[1]));
@@ -91,7 +107,8 @@ impl Lowering<'_> {
                 self.w.select(&inside, None, "i32", [&source, &lane])
             }
             _ => {
-                let left = self.w.value(format!("sub i32 {}, {lane}", self.warp_size() - 1));
+                let last = self.last_lane();
+                let left = self.w.value(format!("sub i32 {last}, {lane}"));
                 let source = self.w.value(format!("add i32 {lane}, {amount}"));
                 let inside = self.w.value(format!("icmp ule i32 {amount}, {left}"));
                 self.w.select(&inside, None, "i32", [&source, &lane])
@@ -155,17 +172,31 @@ impl Lowering<'_> {
             ReduceOp::Xor => Opcode::Xor,
         };
         let ty = self.ty(inst.operands[0]).elem();
+        let whole = self.kernel.fills_warps(self.warp_size());
         let (mut value, lane) = (self.get(inst.operands[0]), self.lane_id());
+        let last = self.last_lane();
         let mut distance = self.warp_size() / 2;
         while distance > 0 {
-            let source = self.w.value(format!("xor i32 {lane}, {distance}"));
+            let step = if whole { "xor" } else { "add" };
+            let source = self.w.value(format!("{step} i32 {lane}, {distance}"));
             let other = self.permute(&value, ty, &source);
-            let operands = [value, other];
-            value = self
+            let operands = [value.clone(), other];
+            let both = self
                 .w
                 .pure(op, &operands, ty, ty, None)
                 .ok_or_else(|| self.unsupported(inst, format!("reductions of {ty}")))?;
+            value = match whole {
+                true => both,
+                // Toward the first lane, of lanes that there are.
+                false => {
+                    let there = self.w.value(format!("icmp ule i32 {source}, {last}"));
+                    self.w.select(&there, None, &llvm_type(ty, None), [&both, &value])
+                }
+            };
             distance /= 2;
+        }
+        if !whole {
+            value = self.permute(&value, ty, "0");
         }
         self.define(inst, value);
         Ok(())

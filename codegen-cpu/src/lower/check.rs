@@ -36,7 +36,8 @@ impl Lowering<'_> {
             "br i1 {ok}, label %{pass}, label %{fail}, !prof !{{!\"branch_weights\", i32 1048575, i32 1}}"
         ));
         self.w.begin_block(&fail);
-        self.report(number, &condition, bounds.as_ref());
+        let values: Vec<Lanes> = inst.operands[1..].iter().map(|&v| self.get(v)).collect();
+        self.report(number, &condition, &values);
         self.w.line("ret void");
         self.w.begin_block(&pass);
     }
@@ -63,7 +64,7 @@ impl Lowering<'_> {
     }
 
     /// Claims the error record for the first failing lane.
-    fn report(&mut self, number: u32, condition: &Lanes, bounds: Option<&(Lanes, Lanes)>) {
+    fn report(&mut self, number: u32, condition: &Lanes, values: &[Lanes]) {
         let lane = match condition {
             Lanes::Uniform(_) => self.first_lane(),
             condition => {
@@ -79,13 +80,11 @@ impl Lowering<'_> {
         self.w.line(format!("br i1 {won}, label %{claimed}, label %{ended}"));
         self.w.begin_block(&claimed);
         self.field(ErrorRecord::CHECK, "i32", &number.to_string());
-        if let Some((index, len)) = bounds {
-            for (offset, value) in [(ErrorRecord::INDEX, index), (ErrorRecord::LEN, len)] {
-                let vector = self.vector(value, Type::U64);
-                let value =
-                    self.w.value(format!("extractelement <{LANES} x i64> {vector}, i32 {lane}"));
-                self.field(offset, "i64", &value);
-            }
+        for (i, value) in values.iter().enumerate() {
+            let vector = self.vector(value, Type::U64);
+            let value =
+                self.w.value(format!("extractelement <{LANES} x i64> {vector}, i32 {lane}"));
+            self.field(ErrorRecord::VALUES + 8 * i as u32, "i64", &value);
         }
         let thread = self.w.value(format!("mul i32 {}, {LANES}", self.warp));
         let thread = self.w.value(format!("add i32 {thread}, {lane}"));

@@ -30,6 +30,19 @@ impl Lowering<'_> {
             (Opcode::AtomicCas, Attr::Atomic { order, .. }) => {
                 return self.compare_exchange(inst, *order);
             }
+            (Opcode::AtomicLoad, Attr::Fence { order, .. }) => self.atomic_load(inst, *order),
+            (Opcode::AtomicStore, Attr::Fence { order, .. }) => self.atomic_store(inst, *order),
+            (Opcode::PtrCast, _) => {
+                let at = self.get(inst.operands[0]);
+                let at = match at {
+                    // Its elements lie as far apart as those of the type it was of.
+                    Lanes::Affine { .. } => {
+                        Lanes::Vector(self.vector(&at, self.ty(inst.operands[0])))
+                    }
+                    at => at,
+                };
+                self.define(inst, at);
+            }
             (Opcode::Fence, Attr::Fence { order, .. }) if *order != Order::Relaxed => {
                 let order = match order {
                     Order::Acquire => "acquire",
@@ -420,6 +433,30 @@ impl Lowering<'_> {
             ))
         });
         Ok(())
+    }
+
+    fn atomic_load(&mut self, inst: &Inst, order: Order) {
+        let ty = self.ty(inst.results[0]).elem();
+        self.scalarised(inst, |this, at, _| {
+            let (text, align) = (element_text(ty), ty.size());
+            this.w.value(format!("load atomic {text}, ptr {at} {}, align {align}", ordering(order)))
+        });
+    }
+
+    fn atomic_store(&mut self, inst: &Inst, order: Order) {
+        let [address, value] = [0, 1].map(|i| {
+            let lanes = if i == 0 { self.address(inst) } else { self.get(inst.operands[1]) };
+            let ty = self.ty(inst.operands[i]);
+            self.vector(&lanes, ty)
+        });
+        let ty = self.ty(inst.operands[1]).elem();
+        self.each_lane(|this, lane| {
+            let at = this.w.value(format!("extractelement <{LANES} x ptr> {address}, i32 {lane}"));
+            let all = vector_text(ty.into());
+            let one = this.w.value(format!("extractelement {all} {value}, i32 {lane}"));
+            let (text, align, order) = (element_text(ty), ty.size(), ordering(order));
+            this.w.line(format!("store atomic {text} {one}, ptr {at} {order}, align {align}"));
+        });
     }
 
     /// Arithmetic on a float of 16 bits, for which no processor has an atomic instruction.

@@ -34,10 +34,13 @@ impl Lowering<'_> {
             O::SharedAddr
             | O::LocalAddr
             | O::PtrAdd
+            | O::PtrCast
             | O::Load
             | O::Store
             | O::AtomicRmw
             | O::AtomicCas
+            | O::AtomicLoad
+            | O::AtomicStore
             | O::Fence
             | O::Prefetch
             | O::CpAsync
@@ -53,7 +56,7 @@ impl Lowering<'_> {
             | O::Ballot
             | O::WarpReduce => self.cooperate(inst)?,
             O::Check => self.check(inst),
-            O::Mma | O::Ldmatrix => {
+            O::Mma | O::Ldmatrix | O::BarrierSync | O::BarrierArrive => {
                 return Err(self.unsupported(inst, "matrix instructions are for GPUs"));
             }
             O::VarLoad | O::VarStore | O::VarLoadAt | O::VarStoreAt => {

@@ -79,6 +79,27 @@ impl Lowering<'_> {
             let moved = self.vector(&moved, Scalar::U8.into());
             return Lanes::Vector(self.w.value(format!("trunc <{LANES} x i8> {moved} to {MASK}")));
         }
+        let moved = self.moved(inst, value, ty);
+        let threads = super::threads(self.block);
+        if inst.op != Opcode::ShuffleDown || threads.is_multiple_of(LANES) {
+            return moved;
+        }
+        // Only lanes that the last warp has are read from.
+        let ints = format!("<{LANES} x i32>");
+        let (own, amount) = (self.lane_multiples(1, "i32"), self.get(inst.operands[1]));
+        let amount = self.vector(&amount, Type::U32);
+        let source = self.w.value(format!("add {ints} {own}, {amount}"));
+        let before = self.w.value(format!("mul i32 {}, {LANES}", self.warp));
+        let left = self.w.value(format!("sub i32 {threads}, {before}"));
+        let left = self.splat(&left, Type::U32);
+        let there = self.w.value(format!("icmp ult {ints} {source}, {left}"));
+        let (text, moved, own) = (vector_text(ty), self.vector(&moved, ty), self.vector(value, ty));
+        let value = self.w.value(format!("select {MASK} {there}, {text} {moved}, {text} {own}"));
+        Lanes::Vector(value)
+    }
+
+    /// What a shuffle moves, whether the lanes it comes from are there or not.
+    fn moved(&mut self, inst: &Inst, value: &Lanes, ty: Type) -> Lanes {
         let text = vector_text(ty);
         let value = self.vector(value, ty);
         let amount = self.get(inst.operands[1]);

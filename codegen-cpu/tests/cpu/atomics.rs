@@ -2,7 +2,7 @@
 
 use kernelsmith_ir::attr::{AtomicOp, Attr, Const, Order, Scope};
 use kernelsmith_ir::eval::eval;
-use kernelsmith_ir::{Kernel, Opcode, Scalar};
+use kernelsmith_ir::{Kernel, Opcode, Scalar, Space, Type};
 
 use crate::harness::{Array, Make, build, isas, prepare};
 use crate::operations::NUMBERS;
@@ -132,6 +132,46 @@ fn exchanges_under_divergence() {
                 let before = if i % 2 == 0 { bits(i) } else { untouched };
                 assert_eq!(place.get(k).bits, bits(if swapped { i + 60 } else { i }), "{isa:?}");
                 assert_eq!(old.get(k).bits, before, "{isa:?}: {elem}, lane {i}");
+            }
+        }
+    }
+}
+
+/// Copies by accesses that are atomic, and once more as elements of half the size.
+fn copies(elem: Scalar, part: Scalar) -> Kernel {
+    let mut m = Make::new(&format!("copies_{elem}"));
+    let (x, y, z) = (m.output("x", elem), m.output("y", elem), m.output("z", part));
+    let at = m.global_id();
+    let (from, to) = (m.0.ptr_add(x, at), m.0.ptr_add(y, at));
+    let attr = |order| Attr::Fence { order, scope: Scope::Device };
+    let value = m.0.emit1(Opcode::AtomicLoad, attr(Order::Acquire), &[from], elem.into());
+    m.0.emit(Opcode::AtomicStore, attr(Order::Release), &[to, value], &[]);
+    let parts = Type::Ptr(Space::Global, part);
+    let parts = m.0.emit1(Opcode::PtrCast, Attr::None, &[from], parts);
+    let value = m.0.load(parts, part.into());
+    m.store_at(z, at, value);
+    prepare(&m.finish())
+}
+
+#[test]
+fn atomic_accesses_and_casts_of_pointers() {
+    let count = u64::from(THREADS * BLOCKS);
+    for elem in NUMBERS {
+        let part = match elem.size() {
+            8 => Scalar::U32,
+            4 => Scalar::U16,
+            _ => Scalar::U8,
+        };
+        let bits = |i: u64| Const::new(elem, i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).bits;
+        for isa in isas() {
+            let compiled = build(&copies(elem, part), [THREADS, 1, 1], isa);
+            let mut x = Array::of(elem, (0..count).map(bits));
+            let (mut y, mut z) =
+                (Array::new(elem, count as usize), Array::new(part, count as usize));
+            compiled.run_well([BLOCKS, 1, 1], &[x.address(), y.address(), z.address()]);
+            for i in 0..count {
+                assert_eq!(y.get(i as usize).bits, bits(i), "{elem}");
+                assert_eq!(z.get(i as usize), Const::new(part, bits(i)), "{elem}");
             }
         }
     }

@@ -35,7 +35,11 @@ fn indexed(stride: Option<u64>) -> Kernel {
 }
 
 fn assert_reports(kernel: &Kernel, record: &ErrorRecord, index: u64, len: u64, what: &str) {
-    assert_eq!((record.state, record.index, record.len), (1, index, len), "{what}\n{kernel}");
+    assert_eq!(
+        (record.state, record.values[0], record.values[1]),
+        (1, index, len),
+        "{what}\n{kernel}"
+    );
     let info = &kernel.checks()[record.check as usize];
     assert_eq!(info.kind, CheckKind::Bounds, "{what}");
     assert_eq!(info.location, Some(("src/indexed.rs".to_owned(), LINE, 5)), "{what}");

@@ -235,7 +235,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         ],
     ),
     ("random: what mem2reg removes", &["var_load", "var_store", "var_load_at", "var_store_at"]),
-    ("atomics", &["atomic_rmw", "atomic_cas"]),
+    ("atomics", &["atomic_rmw", "atomic_cas", "atomic_load", "atomic_store", "ptr_cast"]),
     ("barriers", &["barrier"]),
     (
         "warp",
@@ -248,6 +248,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
             "vote_all",
             "vote_any",
             "ballot",
+            "match_any",
             "warp_reduce",
         ],
     ),

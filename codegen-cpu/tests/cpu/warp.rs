@@ -205,3 +205,47 @@ fn votes() {
         }
     }
 }
+
+/// The lanes with the same bits, and the next lane's value.
+fn neighbours(elem: Scalar) -> Kernel {
+    let mut m = Make::new(&format!("neighbours_{elem}"));
+    let x = m.input("x", elem);
+    let at = m.global_id();
+    let value = m.load_at(x, at);
+    let lanes = m.0.emit1(Opcode::MatchAny, Attr::None, &[value], Type::U64);
+    let out = m.output("lanes", Scalar::U64);
+    m.store_at(out, at, lanes);
+    let one = m.u32(1);
+    let next = m.op(Opcode::ShuffleDown, &[value, one]);
+    let out = m.output("next", elem);
+    m.store_at(out, at, next);
+    prepare(&m.finish())
+}
+
+/// The last warp of 70 threads has 6 lanes: the last of them has no next one.
+#[test]
+fn matches_and_what_partial_warps_lack() {
+    const COUNT: u32 = 70;
+    for elem in NUMBERS.into_iter().chain([Scalar::Bool]) {
+        let kernel = neighbours(elem);
+        let mut rng = Rng(7);
+        let few: Vec<u64> = (0..3).map(|_| rng.next()).collect();
+        let mut x = Array::of(elem, (0..COUNT).map(|_| few[rng.next() as usize % 3]));
+        for isa in isas() {
+            let compiled = build(&kernel, [COUNT, 1, 1], isa);
+            let count = COUNT as usize;
+            let (mut lanes, mut next) = (Array::new(Scalar::U64, count), Array::new(elem, count));
+            compiled.run_well([1; 3], &[x.address(), lanes.address(), next.address()]);
+            for i in 0..COUNT {
+                let own = x.get(i as usize);
+                let warp = i / 32 * 32..(i / 32 * 32 + 32).min(COUNT);
+                let same = warp.clone().filter(|&j| x.get(j as usize) == own);
+                let expected = same.fold(0, |all, j| all | 1u64 << (j % 32));
+                assert_eq!(lanes.get(i as usize).bits, expected, "{isa:?}: {elem}, thread {i}");
+                let from = if warp.contains(&(i + 1)) { i + 1 } else { i };
+                let expected = x.get(from as usize);
+                assert_eq!(next.get(i as usize), expected, "{isa:?}: {elem}, thread {i}");
+            }
+        }
+    }
+}

@@ -62,6 +62,7 @@ pub fn run(
             block_dim: launch.block,
             grid_dim: launch.grid,
             failed: false,
+            named: Default::default(),
         };
         Block::new(&common, launch).run(&mut common)?;
     }
@@ -75,11 +76,9 @@ fn read_record(bytes: &[u8]) -> ErrorRecord {
     ErrorRecord {
         state: word(ErrorRecord::STATE),
         check: word(ErrorRecord::CHECK),
-        index: long(ErrorRecord::INDEX),
-        len: long(ErrorRecord::LEN),
+        values: std::array::from_fn(|i| long(ErrorRecord::VALUES + 8 * i as u32)),
         block: three(ErrorRecord::BLOCK),
         thread: three(ErrorRecord::THREAD),
-        reserved: [0; 4],
     }
 }
 
@@ -113,6 +112,9 @@ impl Block {
             }
             if self.threads.iter().all(|t| t.state == State::Ended) {
                 return Ok(());
+            }
+            for thread in &mut self.threads {
+                progress |= thread.pass_named(common);
             }
             progress |= self.release_barrier(common)?;
             if !progress {

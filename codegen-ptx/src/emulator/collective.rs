@@ -17,6 +17,7 @@ pub(super) fn execute(
         "bar" => Ok(()),
         "shfl" => shuffle(instr, warp, common),
         "vote" => vote(instr, warp, common),
+        "match" => matching(instr, warp, common),
         "redux" => reduce(instr, warp, common),
         "ldmatrix" => load_matrices(instr, warp, common),
         _ => multiply(instr, warp, common),
@@ -31,7 +32,7 @@ fn shuffle(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Resu
     let values = each(warp, &instr.args[1], common)?;
     for thread in warp.iter_mut() {
         let by = (thread.read(&instr.args[2], common)? & 31) as u32;
-        let Arg::Imm(clamp) = instr.args[3] else { return Err("no clamp".to_owned()) };
+        let clamp = thread.read(&instr.args[3], common)?;
         let lane = thread.lane;
         let source = match instr.name[2].as_str() {
             "idx" => Some(by),
@@ -58,6 +59,16 @@ fn vote(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Result<
         _ => values.iter().fold(0, |all, (lane, v)| all | v << lane),
     };
     write_all(&instr.args[0], warp, result, common)
+}
+
+fn matching(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Result<(), String> {
+    let values = each(warp, &instr.args[1], common)?;
+    for (thread, (_, own)) in warp.iter_mut().zip(&values) {
+        let same = values.iter().filter(|(_, value)| value == own);
+        let lanes = same.fold(0, |lanes, (lane, _)| lanes | 1u64 << lane);
+        thread.write(&instr.args[0], lanes, common)?;
+    }
+    Ok(())
 }
 
 fn reduce(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Result<(), String> {

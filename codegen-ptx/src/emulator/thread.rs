@@ -11,6 +11,11 @@ pub(super) enum State {
     /// At an instruction that the warp executes together.
     AtCollective,
     AtBarrier,
+    /// At a named barrier, until it is another time's.
+    AtNamed {
+        barrier: usize,
+        time: u32,
+    },
     Ended,
 }
 
@@ -40,6 +45,15 @@ pub(super) struct Common<'a> {
     /// Whether a check failed in the block: then lanes are missing where none should be, and what
     /// the others get from them is arbitrary.
     pub(super) failed: bool,
+    /// By number, the barriers that count threads.
+    pub(super) named: [Named; 16],
+}
+
+/// A named barrier: how many threads have come this time, and how often it was complete.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Named {
+    came: u64,
+    time: u32,
 }
 
 impl Thread {
@@ -76,11 +90,15 @@ impl Thread {
                 common.failed |= instr.name[0] == "exit";
                 return Ok(());
             }
+            "bar" if instr.args.len() == 2 => {
+                self.named_barrier(instr, common)?;
+                return Ok(());
+            }
             "bar" if instr.name[1] == "sync" => {
                 self.state = State::AtBarrier;
                 return Ok(());
             }
-            "bar" | "shfl" | "vote" | "redux" | "mma" | "ldmatrix" => {
+            "bar" | "shfl" | "vote" | "match" | "redux" | "mma" | "ldmatrix" => {
                 self.state = State::AtCollective;
                 return Ok(());
             }
@@ -99,6 +117,37 @@ impl Thread {
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// `bar.sync a, b` and `bar.arrive a, b`.
+    fn named_barrier(&mut self, instr: &Instr, common: &mut Common<'_>) -> Result<(), String> {
+        let [barrier, threads] = [0, 1].map(|i| self.read(&instr.args[i], common));
+        let (barrier, threads) = (barrier? as usize, threads?);
+        let named = common.named.get_mut(barrier).ok_or("there are 16 barriers")?;
+        if !threads.is_multiple_of(32) {
+            return Err(format!("{threads} threads are no whole warps"));
+        }
+        let time = named.time;
+        named.came += 1;
+        if named.came == threads {
+            *named = Named { came: 0, time: time + 1 };
+        }
+        match instr.name[1].as_str() {
+            "sync" => self.state = State::AtNamed { barrier, time },
+            _ => self.at += 1,
+        }
+        Ok(())
+    }
+
+    /// Goes on if the named barrier it waits at is complete; whether it did.
+    pub(super) fn pass_named(&mut self, common: &Common<'_>) -> bool {
+        let State::AtNamed { barrier, time } = self.state else { return false };
+        let passes = common.named[barrier].time != time;
+        if passes {
+            self.state = State::Running;
+            self.at += 1;
+        }
+        passes
     }
 
     /// The bits of an operand.

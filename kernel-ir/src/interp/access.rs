@@ -109,6 +109,10 @@ impl Run<'_, '_> {
                 }
             }
             (Opcode::AtomicRmw | Opcode::AtomicCas, _) => self.atomic(plain, loc),
+            (Opcode::AtomicLoad | Opcode::AtomicStore, _) => self.atomic_access(plain, loc),
+            (Opcode::BarrierArrive, _) => {
+                self.come(plain);
+            }
             (Opcode::Fence, &Attr::Fence { order, scope }) => self.fence(order, scope),
             (Opcode::CpAsync, &Attr::Count(bytes)) => self.begin_copy(plain, bytes as usize, loc),
             (Opcode::CpAsyncCommit, _) => self.commit_copies(),

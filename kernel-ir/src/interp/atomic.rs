@@ -68,6 +68,30 @@ impl Run<'_, '_> {
         self.meet(&spot, order, scope, new.is_some());
     }
 
+    pub(super) fn atomic_access(&mut self, plain: &Plain, loc: Loc) {
+        let Attr::Fence { order, scope } = plain.attr else {
+            unreachable!("the kernel is verified: an atomic access has an order")
+        };
+        let pointer = plain.operands[0];
+        let bytes = pointer.ty.elem().size() as usize;
+        let sort = Sort::Atomic(scope);
+        let Some(spot) = self.reach(Access { pointer, bytes, align: bytes, sort, loc }) else {
+            return;
+        };
+        self.touch(&spot, sort, loc);
+        match plain.results.first() {
+            Some(result) => {
+                let bits = word(self.home(spot.home).get(spot.range()));
+                self.thread.regs[result.index()] = bits;
+            }
+            None => {
+                let new = self.thread.get(plain.operands[1]);
+                self.home_mut(spot.home).put(spot.at, &new.to_le_bytes()[..bytes]);
+            }
+        }
+        self.meet(&spot, order, scope, plain.results.is_empty());
+    }
+
     /// Learns what was released at a place, and releases there if it was written.
     fn meet(&mut self, spot: &Spot, order: Order, scope: Scope, wrote: bool) {
         let Some(memory) = self.whereabouts(spot.home) else { return };

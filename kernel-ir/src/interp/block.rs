@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::clock::{Who, share};
 use super::finding::FindingKind;
 use super::memory::Bytes;
+use super::named::Named;
 use super::program::Action;
 use super::shadow::Shadow;
 use super::thread::{State, Thread};
@@ -17,6 +18,7 @@ pub(super) struct Room {
     pub number: u32,
     pub shared: Bytes,
     pub shadow: Shadow,
+    pub named: [Named; 16],
     layout: (Vec<u32>, u32),
 }
 
@@ -48,6 +50,7 @@ impl Block {
                 number,
                 shared: Bytes::unwritten(bytes as usize),
                 shadow: Shadow::new(bytes as usize, world.launch.warp_size),
+                named: Default::default(),
                 layout,
             },
             threads: (0..count as u16).map(thread).collect(),
@@ -86,8 +89,10 @@ impl Block {
     /// No lane of the warp can go on alone.
     fn meet_warp(&mut self, world: &mut World<'_>, warp: std::ops::Range<usize>) {
         let lanes = &self.threads[warp.clone()];
-        let collective =
-            |t: &&Thread| Self::waits_at(world, t).is_some_and(|op| op != Opcode::Barrier);
+        let collective = |t: &&Thread| {
+            let barriers = [Opcode::Barrier, Opcode::BarrierSync];
+            Self::waits_at(world, t).is_some_and(|op| !barriers.contains(&op))
+        };
         if !lanes.iter().any(|t| collective(&t)) {
             return;
         }
@@ -124,6 +129,12 @@ impl Block {
         let waiting = self.threads.iter().filter(|t| t.state == State::Waiting);
         let order = |a: &&Thread, b: &&Thread| world.program.order(a.place(), b.place());
         let Some(first) = waiting.min_by(order) else { return };
+        if let Some(waiting) = self.threads.iter().find(|t| t.awaits.is_some()) {
+            let failed = self.threads.iter().any(|t| t.state == State::Failed);
+            let report = (!failed).then(|| self.room.incomplete(world, waiting)).flatten();
+            world.stopped = true;
+            return report.into_iter().for_each(|report| world.report(report));
+        }
         let missing = |t: &&Thread| match t.state {
             State::Waiting => order(t, &first).is_ne(),
             // Who has returned before counts as there; who came by elsewhere and returned after

@@ -25,6 +25,7 @@ impl Block {
             Opcode::Mma => self.multiply(world, warp, plain, loc),
             Opcode::Ldmatrix => self.load_matrices(world, warp, plain, loc),
             Opcode::WarpReduce => self.reduce(warp, plain),
+            Opcode::MatchAny => self.match_lanes(warp, plain),
             Opcode::VoteAll | Opcode::VoteAny | Opcode::Ballot => self.vote(warp, plain),
             _ => self.shuffle(world, warp, plain, loc),
         }
@@ -40,6 +41,15 @@ impl Block {
             _ => (0..count).fold(0, |bits, lane| bits | u64::from(holds(lane)) << lane),
         };
         self.give(warp, plain, |_| result);
+    }
+
+    fn match_lanes(&mut self, warp: Range<usize>, plain: &Plain) {
+        let lanes = &self.threads[warp.clone()];
+        let values: Vec<u64> = lanes.iter().map(|t| t.get(plain.operands[0])).collect();
+        self.give(warp, plain, |own| {
+            let same = |(lane, value): (usize, &u64)| u64::from(*value == values[own]) << lane;
+            values.iter().enumerate().map(same).sum()
+        });
     }
 
     fn give(&mut self, warp: Range<usize>, plain: &Plain, value: impl Fn(usize) -> u64) {
@@ -59,7 +69,7 @@ impl Block {
                 Opcode::ShuffleIdx => Some(by % size),
                 Opcode::ShuffleXor => Some((lane ^ by) % size),
                 Opcode::ShuffleUp => lane.checked_sub(by),
-                _ => lane.checked_add(by).filter(|&l| l < size),
+                _ => lane.checked_add(by).filter(|&l| (l as usize) < lanes.len()),
             };
             let source = source.unwrap_or(lane);
             let from = lanes.get(source as usize).unwrap_or_else(|| {

@@ -71,7 +71,8 @@ fn turn(world: &mut World<'_>, block: &mut Block) {
     let mut run = Run { world, room: &mut block.room, thread };
     run.some_copies_arrive();
     run.steps(most);
-    if thread.state != State::Ready {
+    block.pass_named();
+    if block.threads[usize::from(number)].state != State::Ready {
         block.ready.swap_remove(at);
         block.stopped(world, number);
     }

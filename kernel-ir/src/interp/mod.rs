@@ -14,7 +14,7 @@
 //! * `thread` steps through what one thread does alone, `scalar` computes, `access` and `atomic`
 //!   touch memory, `copies` are the asynchronous ones;
 //! * `collective` and `matrix` are what the lanes of a warp do together, `block` lets threads meet,
-//!   and `grid` decides whose turn it is.
+//!   `named` does so at barriers that count them, and `grid` decides whose turn it is.
 //!
 //! An operation that starts work which ends later, as TMA copies and `wgmma` do, is one more sort of
 //! access that stays in flight (`shadow`) until a wait settles it, as in `copies`; an object to wait
@@ -30,6 +30,7 @@ mod finding;
 mod grid;
 mod matrix;
 mod memory;
+mod named;
 mod program;
 mod rng;
 mod scalar;

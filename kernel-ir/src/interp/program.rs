@@ -259,7 +259,7 @@ impl Flat<'_> {
                 let (operands, results) = (self.regs(&inst.operands), self.regs(&inst.results));
                 let (op, attr, effect) = (inst.op, inst.attr.clone(), inst.op.effect());
                 let waits = effect == Effect::Collective
-                    || matches!(op, Opcode::Barrier | Opcode::WarpSync);
+                    || matches!(op, Opcode::Barrier | Opcode::BarrierSync | Opcode::WarpSync);
                 self.push(Action::Plain(Plain { op, effect, waits, attr, operands, results }));
             }
         }

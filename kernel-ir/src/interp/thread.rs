@@ -43,6 +43,8 @@ pub(super) struct Thread {
     /// What relaxed atomics saw, which the next fence acquires.
     pub seen: Option<Rc<Knowledge>>,
     pub fuel: u64,
+    /// The named barrier it stands at, and which time.
+    pub awaits: Option<(usize, u32)>,
     scratch: Vec<u64>,
 }
 
@@ -70,6 +72,7 @@ impl Thread {
             fenced: None,
             seen: None,
             fuel: world.launch.fuel,
+            awaits: None,
             scratch: Vec::new(),
         }
     }
@@ -124,6 +127,9 @@ impl Run<'_, '_> {
                 Action::Plain(plain) => {
                     if plain.waits {
                         self.thread.state = State::Waiting;
+                        if plain.op == Opcode::BarrierSync {
+                            self.thread.awaits = Some(self.come(plain));
+                        }
                         return;
                     }
                     self.plain(plain, step.loc);
@@ -206,14 +212,14 @@ impl Run<'_, '_> {
             return;
         }
         self.thread.state = State::Failed;
-        let number = |i: usize| plain.operands.get(i).map_or(0, |&r| self.thread.get(r));
-        let (index, len) = (number(1), number(2));
+        let number = |i: usize| plain.operands.get(1 + i).map_or(0, |&r| self.thread.get(r));
+        let values = std::array::from_fn(number);
         let agent = self.thread.agent;
         let record = &mut self.world.outcome.record;
         if record.state == 0 {
             record.state = 1;
             record.check = self.world.program.checks[&self.thread.pc];
-            (record.index, record.len) = (index, len);
+            record.values = values;
             (record.block, record.thread) = (agent.block, agent.thread);
         }
         self.abandon_copies();
@@ -230,6 +236,10 @@ impl Run<'_, '_> {
             }
             (Opcode::LocalAddr, Attr::Local(id)) => {
                 (regs[at], regs[at + 1]) = (Spaces::local(id.index()), 0);
+            }
+            (Opcode::PtrCast, _) => {
+                let from = plain.operands[0].index();
+                regs.copy_within(from..from + 2, at);
             }
             (Opcode::PtrAdd, _) => {
                 let [base, by] = [plain.operands[0], plain.operands[1]];

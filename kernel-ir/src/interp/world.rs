@@ -127,7 +127,7 @@ impl<'m> World<'m> {
                 start: found.map_or(0, |(_, start)| start),
                 len,
                 address,
-                writable: param.kind == ParamKind::Exclusive,
+                writable: matches!(param.kind, ParamKind::Exclusive | ParamKind::PrintBuffer),
                 shadow: None,
             }));
         }

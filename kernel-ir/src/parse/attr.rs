@@ -41,10 +41,19 @@ fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
             order: named(text, "a memory ordering", Order::from_name)?,
             scope: named(text, "a scope", Scope::from_name)?,
         },
-        Signature::Nothing if op == Opcode::Fence => Attr::Fence {
-            order: named(text, "a memory ordering", Order::from_name)?,
-            scope: named(text, "a scope", Scope::from_name)?,
-        },
+        Signature::Nothing if matches!(op, Opcode::BarrierSync | Opcode::BarrierArrive) => {
+            let id = text.number()?;
+            text.expect("threads")?;
+            Attr::Barrier { id, threads: text.number()? }
+        }
+        Signature::Nothing | Signature::AtomicLoad | Signature::AtomicStore
+            if !matches!(op, Opcode::CpAsyncWait) =>
+        {
+            Attr::Fence {
+                order: named(text, "a memory ordering", Order::from_name)?,
+                scope: named(text, "a scope", Scope::from_name)?,
+            }
+        }
         Signature::Reduce => Attr::Reduce(named(text, "a reduction", ReduceOp::from_name)?),
         Signature::Mma => Attr::Mma(named(text, "a matrix shape", MmaShape::from_name)?),
         Signature::VecExtract | Signature::VecInsert => Attr::Lane(text.number()?),

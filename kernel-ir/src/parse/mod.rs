@@ -80,12 +80,7 @@ impl Parser<'_> {
         let name = self.text.string()?;
         self.text.expect(":")?;
         let ty = self.ty()?;
-        let kind = named(&mut self.text, "the kind of a parameter", |name| match name {
-            "scalar" => Some(ParamKind::Scalar),
-            "readonly" => Some(ParamKind::ReadOnly),
-            "exclusive" => Some(ParamKind::Exclusive),
-            _ => None,
-        })?;
+        let kind = named(&mut self.text, "the kind of a parameter", ParamKind::from_name)?;
         let value = self.define(number, ty)?;
         self.kernel.params.push(Param { name, value, kind });
         Ok(())
@@ -108,6 +103,10 @@ impl Parser<'_> {
                 self.text.expect("x")?;
                 let len = self.text.number()?;
                 self.kernel.locals.push(LocalDecl { elem, len });
+            } else if self.text.eat("print") {
+                self.in_order("p", self.kernel.prints.len())?;
+                let message = self.text.string()?;
+                self.kernel.prints.push(message);
             } else if self.text.eat("var") {
                 self.in_order("v", self.kernel.vars.len())?;
                 let name = self.text.string()?;

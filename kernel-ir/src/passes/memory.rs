@@ -12,7 +12,7 @@ pub(crate) fn read_only(kernel: &Kernel) -> Vec<bool> {
     kernel.body.walk(&mut |inst| {
         let of = |i: usize| known[inst.operands[i].index()];
         let from = match inst.op {
-            Opcode::PtrAdd => of(0),
+            Opcode::PtrAdd | Opcode::PtrCast => of(0),
             Opcode::Select => of(1) && of(2),
             _ => return,
         };

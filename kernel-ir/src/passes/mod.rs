@@ -10,6 +10,7 @@ pub mod expand_math;
 pub mod flatten;
 pub mod fold;
 pub mod licm;
+mod match_lanes;
 pub mod mem2reg;
 pub mod ranges;
 pub mod small_floats;

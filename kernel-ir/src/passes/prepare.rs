@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::convergence::{self, ConvergenceError};
 use super::{
-    assumptions, cse, dce, expand_math, flatten, fold, licm, mem2reg, ranges, small_floats,
+    assumptions, cse, dce, expand_math, flatten, fold, licm, match_lanes, mem2reg, ranges,
+    small_floats,
 };
 use crate::kernel::Kernel;
 use crate::legal::{self, LegalError};
@@ -64,6 +65,7 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     pipeline.run("mem2reg", mem2reg::run)?;
     pipeline.run("dce", dce::run)?;
     convergence::check(&pipeline.kernel, target)?;
+    pipeline.run("match_lanes", |k| match_lanes::run(k, target))?;
     pipeline.run("small_floats", |k| small_floats::run(k, target))?;
     pipeline.run("expand_math", |k| expand_math::run(k, target))?;
     for _ in 0..ROUNDS {

@@ -234,7 +234,10 @@ impl Walk<'_> {
 
     fn plain(&mut self, inst: &Inst) {
         let cooperates = inst.op.effect() == Effect::Collective
-            || matches!(inst.op, Opcode::Barrier | Opcode::WarpSync);
+            || matches!(
+                inst.op,
+                Opcode::Barrier | Opcode::BarrierSync | Opcode::BarrierArrive | Opcode::WarpSync
+            );
         if cooperates {
             let (control, returned) = (self.control(), self.returned);
             self.sites.push(Site { op: inst.op, loc: inst.loc, control, returned });
@@ -259,9 +262,12 @@ impl Walk<'_> {
             // The memory behind it is another for each thread.
             Opcode::LocalAddr => source(Level::Varying),
             Opcode::Load => self.load(inst, operands),
-            Opcode::AtomicRmw | Opcode::AtomicCas | Opcode::Mma | Opcode::Ldmatrix => {
-                source(Level::Varying)
-            }
+            Opcode::AtomicRmw
+            | Opcode::AtomicCas
+            | Opcode::AtomicLoad
+            | Opcode::MatchAny
+            | Opcode::Mma
+            | Opcode::Ldmatrix => source(Level::Varying),
             Opcode::ShuffleIdx | Opcode::ShuffleXor | Opcode::ShuffleUp | Opcode::ShuffleDown => {
                 let value = self.level(inst.operands[0]);
                 if value.level <= Level::Warp {

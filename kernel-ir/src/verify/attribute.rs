@@ -1,8 +1,9 @@
 //! Which attribute an operation has.
 
 use super::{Rule, Verifier};
-use crate::attr::{Attr, CheckKind};
+use crate::attr::{Attr, CheckKind, Order};
 use crate::kernel::Inst;
+use crate::message::Message;
 use crate::op::{Opcode, Signature};
 
 /// The attribute that an operation has, in words, and whether this is one.
@@ -27,6 +28,12 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
         }
         Signature::Nothing if op == Opcode::Fence => {
             ("an ordering and scope", matches!(attr, Attr::Fence { .. }))
+        }
+        Signature::AtomicLoad | Signature::AtomicStore => {
+            ("an ordering and scope", matches!(attr, Attr::Fence { .. }))
+        }
+        Signature::Nothing if matches!(op, Opcode::BarrierSync | Opcode::BarrierArrive) => {
+            ("a named barrier", matches!(attr, Attr::Barrier { .. }))
         }
         Signature::Nothing if op == Opcode::CpAsyncWait => {
             ("a number of groups", matches!(attr, Attr::Count(_)))
@@ -69,6 +76,17 @@ impl Verifier<'_> {
             Attr::Count(bytes) if inst.op == Opcode::CpAsync && ![4, 8, 16].contains(bytes) => {
                 self.breach(Rule::CopyWidth, Some(inst), format!("{bytes} bytes"), "4, 8 or 16");
             }
+            Attr::Barrier { id, threads }
+                if !(1..=15).contains(id)
+                    || *threads == 0
+                    || *threads > 1024
+                    || threads % 32 != 0 =>
+            {
+                let found = format!("barrier {id} of {threads} threads");
+                let expected = "one of 1 to 15, of a multiple of 32 threads up to 1024";
+                self.breach(Rule::NamedBarrier, Some(inst), found, expected);
+            }
+            Attr::Fence { order, .. } => self.access_order(inst, *order),
             Attr::Ldmatrix { count, .. } if ![1, 2, 4].contains(count) => {
                 self.breach(Rule::CopyWidth, Some(inst), format!("{count} matrices"), "1, 2 or 4");
             }
@@ -76,10 +94,37 @@ impl Verifier<'_> {
                 let found = format!("{message:?} on a check of kind `{}`", kind.name());
                 self.breach(Rule::CheckMessage, Some(inst), found, "no message");
             }
+            Attr::Check(CheckKind::Assert, Some(message)) => {
+                let holes = message.parse::<Message>().map(|m| m.holes().count());
+                let values = inst.operands.len().saturating_sub(1);
+                if holes != Ok(values) {
+                    let found = format!("{message:?} with {values} values");
+                    let expected = "a message with a hole for each value";
+                    self.breach(Rule::CheckMessage, Some(inst), found, expected);
+                }
+            }
             Attr::Mma(shape) if !crate::mma::SHAPES.contains(shape) => {
                 self.breach(Rule::MatrixShape, Some(inst), shape.name(), "a shape of the table");
             }
             _ => {}
+        }
+    }
+}
+
+impl Verifier<'_> {
+    /// A load has nothing to release, and a store nothing to acquire.
+    fn access_order(&mut self, inst: &Inst, order: Order) {
+        let (fits, expected) = match inst.op {
+            Opcode::AtomicLoad => {
+                (matches!(order, Order::Relaxed | Order::Acquire), "relaxed or acquire")
+            }
+            Opcode::AtomicStore => {
+                (matches!(order, Order::Relaxed | Order::Release), "relaxed or release")
+            }
+            _ => return,
+        };
+        if !fits {
+            self.breach(Rule::AccessOrder, Some(inst), order.name(), expected);
         }
     }
 }

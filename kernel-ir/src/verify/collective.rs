@@ -25,6 +25,11 @@ impl Verifier<'_> {
                 self.operand_is(inst, 0, Type::BOOL);
                 self.result_is(inst, Type::U64);
             }
+            Signature::Match => {
+                let fits = matches!(self.operand(inst, 0), Type::Scalar(s) if s.is_num() || s == Scalar::Bool);
+                self.operand_fits(inst, 0, fits, "a number or bool");
+                self.result_is(inst, Type::U64);
+            }
             Signature::Reduce => self.reduce(inst),
             Signature::Ldmatrix => self.ldmatrix(inst),
             _ => {

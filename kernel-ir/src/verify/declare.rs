@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Rule, Verifier};
 use crate::kernel::{Param, ParamKind};
+use crate::message::Message;
 use crate::types::{Space, Type};
 
 /// Bytes of all arrays of a space together: offsets, rounded up to any alignment, stay 32-bit.
@@ -25,6 +26,28 @@ impl Verifier<'_> {
             self.param(param);
         }
         self.contract();
+        self.hidden();
+        for (i, print) in self.kernel.prints.iter().enumerate() {
+            if print.parse::<Message>().is_err() {
+                let found = format!("print p{i} {print:?}");
+                self.breach(Rule::PrintMessage, None, found, "text and holes such as `{f32:.2}`");
+            }
+        }
+    }
+
+    /// Launches put what they fill in behind what callers pass.
+    fn hidden(&mut self) {
+        let params = &self.kernel.params;
+        for (i, param) in params.iter().enumerate() {
+            let before = i.checked_sub(1).map(|i| &params[i]);
+            let twice = params[..i].iter().any(|p| param.kind.is_hidden() && p.kind == param.kind);
+            let late = before.is_some_and(|p| p.kind.is_hidden()) && !param.kind.is_hidden();
+            if twice || late {
+                let found = format!("parameter `{}` of kind {}", param.name, param.kind.name());
+                let expected = if twice { "one of the kind" } else { "it before what is hidden" };
+                self.breach(Rule::HiddenParameter, None, found, expected);
+            }
+        }
     }
 
     fn contract(&mut self) {
@@ -118,6 +141,13 @@ impl Verifier<'_> {
             return;
         }
         let ty = self.ty(param.value);
+        if let Some(expected) = param.kind.hidden_type() {
+            if ty != expected {
+                let found = format!("parameter `{}` of type {ty}", param.name);
+                self.breach(Rule::HiddenParameter, None, found, expected);
+            }
+            return;
+        }
         let expected = match (param.kind, ty) {
             (ParamKind::Scalar, Type::Scalar(_)) => return,
             (ParamKind::ReadOnly | ParamKind::Exclusive, Type::Ptr(Space::Global, _)) => return,

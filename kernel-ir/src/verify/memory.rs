@@ -14,6 +14,8 @@ impl Verifier<'_> {
             Signature::PtrAdd => self.ptr_add(inst),
             Signature::Load | Signature::Store => self.access(inst),
             Signature::AtomicRmw | Signature::AtomicCas => self.atomic(inst),
+            Signature::AtomicLoad | Signature::AtomicStore => self.atomic_access(inst),
+            Signature::PtrCast => self.ptr_cast(inst),
             Signature::Prefetch => {
                 self.pointer(inst, 0, &[Space::Global]);
             }
@@ -136,6 +138,25 @@ impl Verifier<'_> {
         {
             let expected = format!("a power of two that is at least {}", elem.size());
             self.breach(Rule::AccessAlignment, Some(inst), format!("align {align}"), expected);
+        }
+    }
+
+    fn ptr_cast(&mut self, inst: &Inst) {
+        let ty = self.operand(inst, 0);
+        // Local memory may lie otherwise for each size of element.
+        let Some(_) = self.pointer(inst, 0, &[Space::Global, Space::Shared]) else { return };
+        let Type::Ptr(from, _) = ty else { return };
+        let fits = matches!(self.result(inst), Type::Ptr(to, _) if to == from);
+        self.result_fits(inst, fits, format_args!("a pointer to {} memory", from.name()));
+    }
+
+    fn atomic_access(&mut self, inst: &Inst) {
+        let Some(elem) = self.pointer(inst, 0, &[Space::Global, Space::Shared]) else { return };
+        self.operand_fits(inst, 0, elem.is_num(), "a pointer to numbers");
+        if inst.op == Opcode::AtomicLoad {
+            self.result_is(inst, elem.into());
+        } else {
+            self.operand_is(inst, 1, elem.into());
         }
     }
 

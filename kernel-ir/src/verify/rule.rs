@@ -59,7 +59,11 @@ rules! {
     CombinesType "combines-type" "Atomics and reductions combine by an operation their type has: bitwise ones on integers (reductions: `bool` too), the others on numbers.";
     MatrixShape "matrix-shape" "A matrix instruction's shape is one of the table's.";
     CopyWidth "copy-width" "`cp_async` copies 4, 8 or 16 bytes; `ldmatrix` loads 1, 2 or 4 matrices.";
-    CheckMessage "check-message" "Only assertions have a message of their own.";
+    NamedBarrier "named-barrier" "A named barrier is one of 1 to 15, and as many threads come there as make whole warps of 32, 1024 at most.";
+    AccessOrder "access-order" "An atomic load is relaxed or acquires; an atomic store is relaxed or releases.";
+    CheckMessage "check-message" "Only assertions have a message of their own, and its holes are as many as the values.";
+    PrintMessage "print-message" "What a kernel prints is a message: text with holes that name the types of their values.";
+    HiddenParameter "hidden-parameter" "What a launch fills in is a parameter behind all that callers pass, of its kind's type, and there once.";
     // control flow
     RegionCount "region-count" "`if` has two regions, `for`, `loop` and `block` have one, and other operations none.";
     RegionArguments "region-arguments" "A `for`'s region takes the induction value and what is carried, a `loop`'s what is carried, others nothing.";

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Rule, Verifier};
 use crate::attr::{Attr, CheckKind};
+use crate::check::ErrorRecord;
 use crate::kernel::Inst;
 use crate::op::{Class, Opcode, Signature};
 use crate::types::{Scalar, Type};
@@ -15,7 +16,8 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::Const | Signature::Id(_) | Signature::Address => (0, 1),
         Signature::Unary(_) | Signature::Count(_) | Signature::Cast | Signature::Bitcast => (1, 1),
         Signature::VecExtract | Signature::Load | Signature::Ldmatrix => (1, 1),
-        Signature::Vote | Signature::Ballot | Signature::Reduce => (1, 1),
+        Signature::Vote | Signature::Ballot | Signature::Match | Signature::Reduce => (1, 1),
+        Signature::AtomicLoad | Signature::PtrCast => (1, 1),
         Signature::Binary(_) | Signature::Shift | Signature::Compare(_) => (2, 1),
         Signature::VecInsert | Signature::PtrAdd | Signature::Shuffle => (2, 1),
         Signature::AtomicRmw => (2, 1),
@@ -27,11 +29,14 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
             Opcode::VarLoadAt => (1, 1),
             _ => (2, 0),
         },
-        Signature::Store | Signature::CpAsync => (2, 0),
+        Signature::Store | Signature::AtomicStore | Signature::CpAsync => (2, 0),
         Signature::Nothing => (0, 0),
         Signature::Prefetch => (1, 0),
         Signature::Check => match inst.attr {
             Attr::Check(CheckKind::Bounds, _) => (3, 0),
+            Attr::Check(CheckKind::Assert, _) => {
+                return Some((1..=1 + ErrorRecord::VALUE_COUNT, 0));
+            }
             _ => (1, 0),
         },
         Signature::If | Signature::For | Signature::Loop => return None,
@@ -116,6 +121,7 @@ impl<'k> Verifier<'k> {
             Signature::Shuffle
             | Signature::Vote
             | Signature::Ballot
+            | Signature::Match
             | Signature::Reduce
             | Signature::Mma
             | Signature::Ldmatrix => self.collective(inst),

@@ -28,7 +28,7 @@ impl Failure {
         }
         let kind = kernel.checks()[record.check as usize].kind;
         let numbers = match kind {
-            CheckKind::Bounds => vec![record.index, record.len],
+            CheckKind::Bounds => vec![record.values[0], record.values[1]],
             _ => vec![],
         };
         Some(Failure(kind, numbers))

@@ -28,6 +28,8 @@ pub trait Condition {
     fn test(self, state: &mut While) -> bool;
     /// `assert!`: checked by every thread that gets here; of the host, while staging.
     fn assert(self, message: &str);
+    /// As `assert`, with a message that has values in it.
+    fn assert_formatted(self, message: std::fmt::Arguments<'_>);
 }
 
 /// An `if` decided while staging.
@@ -54,6 +56,13 @@ impl Condition for bool {
             fail(message);
         }
     }
+
+    #[track_caller]
+    fn assert_formatted(self, message: std::fmt::Arguments<'_>) {
+        if !self {
+            fail(message.to_string());
+        }
+    }
 }
 
 impl Condition for Val<bool> {
@@ -70,7 +79,12 @@ impl Condition for Val<bool> {
 
     #[track_caller]
     fn assert(self, message: &str) {
-        super::thread::device_assert(self, message);
+        super::printing::check_text(self, message);
+    }
+
+    #[track_caller]
+    fn assert_formatted(self, message: std::fmt::Arguments<'_>) {
+        super::printing::check_formatted(self, message);
     }
 }
 

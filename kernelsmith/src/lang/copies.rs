@@ -10,7 +10,8 @@ use kernelsmith_ir::{Attr, Opcode};
 use super::element::Num;
 use super::index::{KernelIndex, Memory, unchecked};
 use super::matrix::aligned;
-use super::memory::{Shared, Slice};
+use super::memory::Slice;
+use super::shared::Shared;
 use super::stage::build;
 use super::val::Val;
 

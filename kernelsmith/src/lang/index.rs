@@ -3,8 +3,9 @@
 use kernelsmith_ir::{Scalar, Value};
 
 use super::element::{Element, Num};
-use super::memory::{Shared, Slice, SliceMut};
+use super::memory::{Slice, SliceMut};
 use super::place::Place;
+use super::shared::Shared;
 use super::stage::{build, fail};
 use super::staged::Staged;
 use super::val::{IntoStaged, IntoVal, Val};

@@ -86,7 +86,7 @@ impl<T: Int> Val<T> {
     /// The logarithm to base 2, rounded down, of a positive number: checked.
     #[track_caller]
     pub fn ilog2(self) -> Val<u32> {
-        super::thread::device_assert(
+        super::printing::check_text(
             gt(self, zero()),
             "argument of integer logarithm must be positive",
         );

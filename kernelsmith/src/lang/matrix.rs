@@ -27,8 +27,8 @@ use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
 
 use super::element::Num;
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
-use super::memory::Shared;
 use super::place::Place;
+use super::shared::Shared;
 use super::stage::{build, fail};
 use super::staged::{Staged, next};
 use super::val::{StoredAs, Val};

@@ -1,15 +1,16 @@
-//! Memory a kernel sees: slices of buffers, tensor views, shared arrays.
+//! Memory a kernel sees: slices of buffers, and tensor views.
 
 use std::marker::PhantomData;
 
-use kernelsmith_ir::attr::{Attr, Const};
-use kernelsmith_ir::{Opcode, ParamKind, Scalar, Space, Type, Value};
+use kernelsmith_ir::attr::Attr;
+use kernelsmith_ir::{Opcode, ParamKind, Space, Type, Value};
 
+use super::atomic::Atomic;
 use super::element::{Element, Num};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
 use super::iter::{Elements, RunIter, elements};
 use super::place::Place;
-use super::stage::{build, fail, target};
+use super::stage::{build, fail};
 use super::staged::{Staged, next};
 use super::val::Val;
 
@@ -167,6 +168,12 @@ impl<T: Num> SliceMut<T> {
     pub fn slot_at(&self, index: impl KernelIndex) -> Slot<T> {
         checked(self, index)
     }
+
+    /// An element for atomic access; checked.
+    #[track_caller]
+    pub fn atomic(&self, index: impl KernelIndex) -> Atomic<T> {
+        Atomic::new(checked(self, index))
+    }
 }
 
 /// Checks the last of `N` elements from `index` on.
@@ -206,89 +213,6 @@ fn store_vector<T: Element, const N: usize>(slot: Slot<T>, values: [Val<T>; N]) 
         let attr = Attr::Mem { align: size, cache: kernelsmith_ir::attr::CacheHint::Normal };
         b.emit(Opcode::Store, attr, &[slot.address(), vector], &[]);
     });
-}
-
-/// An array in the block's shared memory.
-pub struct Shared<T: Element> {
-    base: Value,
-    len: Value,
-    ty: PhantomData<T>,
-}
-
-impl<T: Element> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T: Element> Copy for Shared<T> {}
-
-impl<T: Element> Memory<T> for Shared<T> {
-    fn base(&self) -> Value {
-        self.base
-    }
-    fn length(&self) -> Val<usize> {
-        Val::from_id(self.len)
-    }
-}
-
-impl<T: Element> Shared<T> {
-    /// Number of elements.
-    pub fn len(&self) -> Val<usize> {
-        Val::from_id(self.len)
-    }
-
-    /// Whether there are no elements.
-    #[track_caller]
-    pub fn is_empty(&self) -> Val<bool> {
-        super::compare::eq(self.len(), 0)
-    }
-
-    /// Reads an element without a check.
-    ///
-    /// # Safety
-    /// `index` is less than `len` on every thread that gets here.
-    #[track_caller]
-    pub unsafe fn get_unchecked(&self, index: impl KernelIndex) -> Val<T> {
-        unchecked(self, index).get()
-    }
-
-    /// Writes an element without a check.
-    ///
-    /// # Safety
-    /// `index` is less than `len` on every thread that gets here.
-    #[track_caller]
-    pub unsafe fn set_unchecked(&self, index: impl KernelIndex, value: Val<T>) {
-        unchecked(self, index).set(value);
-    }
-
-    /// The address of an element, for atomics; checked.
-    #[track_caller]
-    pub fn slot_at(&self, index: impl KernelIndex) -> Slot<T> {
-        checked(self, index)
-    }
-}
-
-/// An array of `len` elements in the block's shared memory. What it holds at first is undefined.
-#[track_caller]
-pub fn shared<T: Element>(len: usize) -> Shared<T> {
-    let limit = target().max_shared_bytes() as usize;
-    let bytes = len.saturating_mul(T::TYPE.size() as usize);
-    if len == 0 || bytes > limit {
-        fail(format!(
-            "a shared array of {len} {} has {bytes} bytes; {} allows 1 to {limit}",
-            T::TYPE,
-            target()
-        ));
-    }
-    let (base, len) = build(|b| {
-        // 16 bytes: what vector accesses, cp.async and ldmatrix need of a row's start.
-        let id = b.shared("shared", T::TYPE, Some(len as u32), 16);
-        let ty = b.kernel().shared_type(id);
-        let base = b.emit1(Opcode::SharedAddr, Attr::Shared(id), &[], ty);
-        (base, b.constant(Const::int(Scalar::U64, len as i128)))
-    });
-    Shared { base, len, ty: PhantomData }
 }
 
 macro_rules! views {
@@ -382,5 +306,13 @@ impl<T: Num, I: KernelIndex, const R: usize> AtMut<[I; R]> for ViewMut<T, R> {
     #[track_caller]
     fn slot(&self, index: [I; R]) -> Slot<T> {
         self.locate(index)
+    }
+}
+
+impl<T: Num, const R: usize> ViewMut<T, R> {
+    /// An element for atomic access; checked.
+    #[track_caller]
+    pub fn atomic<I: KernelIndex>(&self, index: [I; R]) -> Atomic<T> {
+        Atomic::new(self.locate(index))
     }
 }

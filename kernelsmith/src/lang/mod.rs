@@ -1,7 +1,9 @@
 //! The language of kernels: the types and functions that `#[kernel]` functions are made of once
 //! the macro has rewritten them.
 
+pub mod atomic;
 pub mod cast;
+pub mod collectives;
 pub mod compare;
 pub mod contract;
 pub mod control;
@@ -18,7 +20,9 @@ pub mod option;
 pub mod overflow;
 pub mod part;
 pub mod place;
+pub mod printing;
 pub mod ranges;
+pub mod shared;
 pub mod slicing;
 pub mod stage;
 pub mod staged;
@@ -26,9 +30,10 @@ pub mod thread;
 pub mod val;
 
 pub use element::{Bits, Element, Float, Int, Num, Signed};
-pub use memory::{Shared, Slice, SliceMut, ViewMut, ViewRef, shared};
+pub use memory::{Slice, SliceMut, ViewMut, ViewRef};
 pub use option::RunOption;
 pub use place::Place;
+pub use shared::{Shared, SharedTile, dynamic_shared, shared, shared_tile};
 pub use stage::StagingError;
 pub use staged::Staged;
 pub use val::Val;

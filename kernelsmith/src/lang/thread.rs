@@ -1,12 +1,10 @@
-//! Who a thread is, and working with the others of its warp and block.
+//! Who a thread is, and waiting for the others of its warp and block.
 
-use kernelsmith_ir::attr::{AtomicOp, Dim, Order, ReduceOp, Scope};
-use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
+use kernelsmith_ir::attr::Dim;
+use kernelsmith_ir::{Attr, Opcode, Scalar, Type};
 
-use super::element::{Element, Num};
-use super::index::Slot;
-use super::stage::{build, target};
-use super::val::{IntoVal, Val};
+use super::stage::{build, fail, target};
+use super::val::Val;
 
 /// An id as the `usize` that indices are.
 #[track_caller]
@@ -129,130 +127,32 @@ pub fn warp_sync() {
     build(|b| b.emit(Opcode::WarpSync, Attr::None, &[], &[]));
 }
 
-/// A memory fence for the threads of the device.
+/// A barrier of the block that a part of its warps uses by itself: `id` is 1 to 15, and `threads` the
+/// number of threads that come there each time, a multiple of 32. Waits until as many have come by
+/// [`barrier_sync`] or [`barrier_arrive`]; what they wrote to memory before is then visible.
+///
+/// Warps come as a whole, and which of them do may differ: producers arrive, consumers wait. Only
+/// NVIDIA has such barriers (PTX ISA, "bar, barrier"); elsewhere the kernel does not compile.
 #[track_caller]
-pub fn fence() {
-    let attr = Attr::Fence { order: Order::AcqRel, scope: Scope::Device };
-    build(|b| b.emit(Opcode::Fence, attr, &[], &[]));
+pub fn barrier_sync(id: u32, threads: u32) {
+    named_barrier(Opcode::BarrierSync, id, threads);
 }
 
-macro_rules! shuffles {
-    ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {$(
-        $(#[$meta])*
-        #[track_caller]
-        pub fn $name<T: Num>(value: Val<T>, lane: impl IntoVal<u32>) -> Val<T> {
-            let lane = lane.into_val();
-            Val::from_id(build(|b| b.same(Opcode::$op, &[value.id, lane.id])))
-        }
-    )*};
-}
-
-shuffles! {
-    /// The value of the lane of that index.
-    shuffle ShuffleIdx;
-    /// The value of lane `lane_id ^ mask`.
-    shuffle_xor ShuffleXor;
-    /// The value of lane `lane_id - delta`; the own value where there is none.
-    shuffle_up ShuffleUp;
-    /// The value of lane `lane_id + delta`; the own value where there is none.
-    shuffle_down ShuffleDown;
-}
-
-macro_rules! reductions {
-    ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {$(
-        $(#[$meta])*
-        #[track_caller]
-        pub fn $name<T: Num>(value: Val<T>) -> Val<T> {
-            let ty = Type::Scalar(T::TYPE);
-            let attr = Attr::Reduce(ReduceOp::$op);
-            Val::from_id(build(|b| b.emit1(Opcode::WarpReduce, attr, &[value.id], ty)))
-        }
-    )*};
-}
-
-reductions! {
-    /// The sum over the lanes of the warp, on every lane.
-    warp_sum Add;
-    /// The smallest value of the lanes of the warp, on every lane.
-    warp_min Min;
-    /// The largest value of the lanes of the warp, on every lane.
-    warp_max Max;
+/// Comes to a named barrier, so that those who wait there by [`barrier_sync`] need not wait for this
+/// thread, and goes on.
+#[track_caller]
+pub fn barrier_arrive(id: u32, threads: u32) {
+    named_barrier(Opcode::BarrierArrive, id, threads);
 }
 
 #[track_caller]
-fn collective(op: Opcode, condition: Val<bool>, ty: Type) -> Value {
-    build(|b| b.emit1(op, Attr::None, &[condition.id], ty))
-}
-
-/// Whether the condition holds on every lane of the warp.
-#[track_caller]
-pub fn warp_all(condition: Val<bool>) -> Val<bool> {
-    Val::from_id(collective(Opcode::VoteAll, condition, Type::BOOL))
-}
-
-/// Whether the condition holds on some lane of the warp.
-#[track_caller]
-pub fn warp_any(condition: Val<bool>) -> Val<bool> {
-    Val::from_id(collective(Opcode::VoteAny, condition, Type::BOOL))
-}
-
-/// The condition of every lane as bits: bit `i` is lane `i`'s.
-#[track_caller]
-pub fn ballot(condition: Val<bool>) -> Val<u64> {
-    Val::from_id(collective(Opcode::Ballot, condition, Type::U64))
-}
-
-macro_rules! atomics {
-    ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {
-        /// Atomic operations, relaxed and for the whole device; each returns the old value.
-        impl<T: Num> Slot<T> {
-            $(
-                $(#[$meta])*
-                #[track_caller]
-                pub fn $name(&self, value: impl IntoVal<T>) -> Val<T> {
-                    let value = value.into_val();
-                    let attr = Attr::Atomic {
-                        op: AtomicOp::$op,
-                        order: Order::Relaxed,
-                        scope: Scope::Device,
-                    };
-                    let operands = [self.address(), value.id];
-                    let ty = Type::Scalar(T::TYPE);
-                    Val::from_id(build(|b| b.emit1(Opcode::AtomicRmw, attr, &operands, ty)))
-                }
-            )*
-        }
-    };
-}
-
-atomics! {
-    /// Adds.
-    atomic_add Add;
-    /// Keeps the smaller.
-    atomic_min Min;
-    /// Keeps the larger.
-    atomic_max Max;
-    /// Exchanges.
-    atomic_exchange Exchange;
-}
-
-impl<T: Element> Slot<T> {
-    /// Writes `new` if the element is `expected`; returns the old value.
-    #[track_caller]
-    pub fn atomic_cas(&self, expected: impl IntoVal<T>, new: impl IntoVal<T>) -> Val<T> {
-        let (expected, new) = (expected.into_val(), new.into_val());
-        let (op, order, scope) = (AtomicOp::Exchange, Order::AcqRel, Scope::Device);
-        let attr = Attr::Atomic { op, order, scope };
-        let operands = [self.address(), expected.id, new.id];
-        let ty = Type::Scalar(T::TYPE);
-        Val::from_id(build(|b| b.emit1(Opcode::AtomicCas, attr, &operands, ty)))
+fn named_barrier(op: Opcode, id: u32, threads: u32) {
+    if !(1..=15).contains(&id) || threads == 0 || threads > 1024 || !threads.is_multiple_of(32) {
+        fail(format!(
+            "named barrier {id} of {threads} threads: barriers are numbered 1 to 15, and threads \
+             come in whole warps of 32, 1024 at most"
+        ));
     }
-}
-
-/// Reports an error with a message and ends the thread unless the condition holds.
-#[track_caller]
-pub fn device_assert(condition: Val<bool>, message: &str) {
-    build(|b| {
-        b.check(condition.id, kernelsmith_ir::attr::CheckKind::Assert, Some(message));
-    });
+    let attr = Attr::Barrier { id: id as u8, threads: threads as u16 };
+    build(|b| b.emit(op, attr, &[], &[]));
 }

@@ -1,6 +1,5 @@
 //! A value that is known when the kernel runs.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use kernelsmith_ir::Value;
@@ -27,12 +26,6 @@ impl<T: Element> Clone for Val<T> {
 }
 
 impl<T: Element> Copy for Val<T> {}
-
-impl<T: Element> fmt::Debug for Val<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}: {}", self.id.0, T::TYPE)
-    }
-}
 
 impl<T: Element> From<T> for Val<T> {
     #[track_caller]

@@ -169,16 +169,16 @@ fn a_warp_sync_of_a_few_lanes() {
 #[kernel]
 fn asks_its_neighbour(y: &mut [f32]) {
     let i = thread_idx_x();
-    y[i] = shuffle_down(i.to_f32(), 1u32); //~ not there
+    y[i] = shuffle_xor(i.to_f32(), 1u32); //~ not there
 }
 
 #[test]
 fn a_shuffle_from_a_lane_that_does_not_exist() {
     let mut y = numbers(32);
     finds_nothing(asks_its_neighbour(&mut y).grid(1).block(32));
-    let launch = asks_its_neighbour(&mut y).grid(1).block(20);
+    let launch = asks_its_neighbour(&mut y).grid(1).block(19);
     let finding = finds(SOURCE, "not there", InactiveLane, launch);
-    assert_eq!(finding.agent.thread, [19, 0, 0]);
+    assert_eq!(finding.agent.thread, [18, 0, 0]);
 }
 
 #[kernel]

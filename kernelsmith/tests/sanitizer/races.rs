@@ -224,11 +224,11 @@ fn a_counter_read_while_others_count() {
 fn last_block_sums(#[comptime] safe: bool, sums: &mut [f32], done: &mut [u32], y: &mut [f32]) {
     sums[block_idx_x()] = block_idx_x().to_f32(); //~ no fence other
     if safe {
-        fence();
+        fence(Ordering::AcqRel, Scope::Device);
     }
     let before = done.slot_at(0).atomic_add(1);
     if before as usize == grid_dim_x() - 1 {
-        fence();
+        fence(Ordering::AcqRel, Scope::Device);
         let mut sum = 0.0;
         for block in 0..grid_dim_x() {
             sum += sums[block]; //~ no fence
@@ -255,12 +255,12 @@ fn waits_for_a_flag(#[comptime] safe: bool, data: &mut [f32], flag: &mut [u32], 
     if block_idx_x() == 0 {
         data[0] = 5.0; //~ no release other
         if safe {
-            fence();
+            fence(Ordering::AcqRel, Scope::Device);
         }
         flag.slot_at(0).atomic_exchange(1);
     } else {
         while flag.slot_at(0).atomic_add(0) == 0 {}
-        fence();
+        fence(Ordering::AcqRel, Scope::Device);
         y[0] = data[0]; //~ no release
     }
 }

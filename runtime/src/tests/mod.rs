@@ -94,7 +94,7 @@ fn word(args: &[u8], at: usize) -> u64 {
 /// A record as a device leaves it.
 fn failed(check: u32, index: u64, len: u64) -> ErrorRecord {
     let (block, thread) = ([3, 0, 0], [17, 0, 0]);
-    ErrorRecord { state: 1, check, index, len, block, thread, ..ErrorRecord::default() }
+    ErrorRecord { state: 1, check, values: [index, len, 0, 0], block, thread }
 }
 
 /// One block of one thread.
