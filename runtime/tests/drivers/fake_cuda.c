@@ -189,7 +189,7 @@ struct launch {
     unsigned count;
 };
 /* The layout of the runtime's error record. */
-struct record { uint32_t state, check; uint64_t index, len; uint32_t block[3], thread[3], reserved[4]; };
+struct record { uint32_t state, check; uint64_t values[4]; uint32_t block[3], thread[3]; };
 
 /* Kernels called `fill` fill a slice of floats; those called `fail` fail their first check. */
 int cuLaunchKernelEx(const struct launch *launch, void *function, void **params, void **extra) {
@@ -208,7 +208,7 @@ int cuLaunchKernelEx(const struct launch *launch, void *function, void **params,
     } else if (!strcmp(function, "fail")) {
         struct record *record = *(struct record **)(block + bytes - 8);
         if (!record->state)
-            *record = (struct record){1, 0, 7, 5, {launch->grid[0] - 1, 0, 0}, {launch->block[0] - 1, 0, 0}, {0}};
+            *record = (struct record){1, 0, {7, 5}, {launch->grid[0] - 1, 0, 0}, {launch->block[0] - 1, 0, 0}};
     }
     return SUCCESS;
 }

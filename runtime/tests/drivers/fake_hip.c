@@ -122,7 +122,7 @@ int hipModuleGetFunction(void **function, void *module, const char *name) {
     return module ? SUCCESS : INVALID_VALUE;
 }
 /* The layout of the runtime's error record. */
-struct record { uint32_t state, check; uint64_t index, len; uint32_t block[3], thread[3], reserved[4]; };
+struct record { uint32_t state, check; uint64_t values[4]; uint32_t block[3], thread[3]; };
 
 /* Kernels called `fill` fill a slice of floats; those called `fail` fail their first check. */
 int hipModuleLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
@@ -140,7 +140,7 @@ int hipModuleLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
     } else if (!strcmp(function, "fail")) {
         struct record *record = *(struct record **)(block + bytes - 8);
         if (!record->state)
-            *record = (struct record){1, 0, 7, 5, {gx - 1, gy - 1, gz - 1}, {bx - 1, by - 1, bz - 1}, {0}};
+            *record = (struct record){1, 0, {7, 5}, {gx - 1, gy - 1, gz - 1}, {bx - 1, by - 1, bz - 1}};
     }
     return SUCCESS;
 }
