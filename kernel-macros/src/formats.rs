@@ -7,12 +7,12 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{Expr, ExprAssign, Ident, Lit, Macro, Token};
 
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Rewriter};
+use crate::span::Spanned;
 
 /// The arguments of a macro, all of them expressions.
 struct Arguments(Vec<Expr>);

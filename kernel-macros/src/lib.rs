@@ -18,8 +18,8 @@ mod control;
 mod derive;
 mod device;
 mod expr;
-#[cfg(test)]
 mod formats;
+#[cfg(test)]
 mod growth;
 mod join;
 mod kernel;

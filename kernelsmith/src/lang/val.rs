@@ -108,7 +108,7 @@ trait Literal<L> {
 }
 
 #[track_caller]
-fn in_range<T: Literal<L> + Element, L: Copy + fmt::Display>(x: T, literal: L) -> T {
+fn in_range<T: Literal<L> + Element, L: Copy + std::fmt::Display>(x: T, literal: L) -> T {
     if !x.holds(literal) {
         super::stage::fail(format!("the literal {literal} is out of range for `{}`", T::TYPE));
     }

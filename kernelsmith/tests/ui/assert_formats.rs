@@ -1,10 +1,10 @@
+//! The message of an assertion with a value too few.
 use kernelsmith::prelude::*;
 
 #[kernel]
-fn mistake(x: &[f32], y: &mut [f32]) {
-    let i = global_idx_x();
-    assert!(x[i] > 0.0, "element {} is negative", i);
-    y[i] = x[i];
+fn check(n: u32, y: &mut [u32]) {
+    assert!(n > 3, "n is {}, not {}", n);
+    y[0] = n;
 }
 
 fn main() {}
