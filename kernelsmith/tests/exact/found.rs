@@ -43,7 +43,7 @@ fn half_floats_of_floats(a: u32, b: u32, c: u32) -> u32 {
 fn let_else_where_both_ways_leave(a: u32, b: u32, c: u32) -> u32 {
     let x = if a > c {
         let Some(n) = b.checked_sub(c) else { return 7 };
-        return n + 100;
+        return n ^ 100;
     } else {
         a
     };
@@ -53,7 +53,7 @@ fn let_else_where_both_ways_leave(a: u32, b: u32, c: u32) -> u32 {
         };
         return n;
     }
-    x + 3
+    x ^ 3
 }
 
 crate::agreement!(agree_wide:
