@@ -129,9 +129,9 @@ impl<'k> Emitter<'k> {
             }
         }
         let Some(name) = self.native(native, elem) else {
-            let update = match op {
-                AtomicOp::Exchange => Update::Replace(value),
-                _ => Update::Combine(opcode(op), value),
+            let update = match op.opcode() {
+                None => Update::Replace(value),
+                Some(code) => Update::Combine(code, value),
             };
             return Ok(Some(self.swap_loop(elem, address, access, update)?));
         };
@@ -301,18 +301,5 @@ impl<'k> Emitter<'k> {
             Scalar::F64 => self.op("mov.b64", Class::F64, &[bits.into()]),
             _ => bits,
         }
-    }
-}
-
-/// The operation that combines the old value with the operand.
-const fn opcode(op: AtomicOp) -> Opcode {
-    match op {
-        AtomicOp::Add => Opcode::Add,
-        AtomicOp::Sub => Opcode::Sub,
-        AtomicOp::Min => Opcode::Min,
-        AtomicOp::Max => Opcode::Max,
-        AtomicOp::And => Opcode::And,
-        AtomicOp::Or => Opcode::Or,
-        _ => Opcode::Xor,
     }
 }

@@ -155,7 +155,7 @@ impl<'k> Emitter<'k> {
         let clamp = Operand::u32(31);
         for distance in [16, 8, 4, 2, 1] {
             let other = self.shfl(elem.into(), "bfly", all, Operand::u32(distance), clamp);
-            all = self.scalar(opcode(op), elem, &[all.into(), other.into()])?;
+            all = self.scalar(op.opcode(), elem, &[all.into(), other.into()])?;
         }
         Ok(all)
     }
@@ -168,7 +168,7 @@ impl<'k> Emitter<'k> {
         for distance in [16, 8, 4, 2, 1] {
             let distance = Operand::u32(distance);
             let other = self.shfl(elem.into(), "down", all, distance, last);
-            let both = self.scalar(opcode(op), elem, &[all.into(), other.into()])?;
+            let both = self.scalar(op.opcode(), elem, &[all.into(), other.into()])?;
             let source = self.op("add.s32", Class::B32, &[lane.into(), distance]);
             let there = self.op("setp.le.u32", Class::Pred, &[source.into(), last]);
             all = self.choose(there, both.into(), all.into());
@@ -206,16 +206,5 @@ impl<'k> Emitter<'k> {
             }
             _ => return Err(self.unsupported(Type::BOOL, "it is defined on numbers")),
         })
-    }
-}
-
-const fn opcode(op: ReduceOp) -> Opcode {
-    match op {
-        ReduceOp::Add => Opcode::Add,
-        ReduceOp::Min => Opcode::Min,
-        ReduceOp::Max => Opcode::Max,
-        ReduceOp::And => Opcode::And,
-        ReduceOp::Or => Opcode::Or,
-        ReduceOp::Xor => Opcode::Xor,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
+use crate::op::Opcode;
 use crate::rounding::{f64_to_bf16, f64_to_f16};
 use crate::types::Scalar;
 
@@ -202,6 +203,36 @@ named_enum! {
         Normal = "normal",
         /// Read or written once.
         Streaming = "streaming",
+    }
+}
+
+impl AtomicOp {
+    /// What is computed of the old value and the operand; an exchange computes nothing.
+    pub const fn opcode(self) -> Option<Opcode> {
+        Some(match self {
+            AtomicOp::Add => Opcode::Add,
+            AtomicOp::Sub => Opcode::Sub,
+            AtomicOp::Min => Opcode::Min,
+            AtomicOp::Max => Opcode::Max,
+            AtomicOp::And => Opcode::And,
+            AtomicOp::Or => Opcode::Or,
+            AtomicOp::Xor => Opcode::Xor,
+            AtomicOp::Exchange => return None,
+        })
+    }
+}
+
+impl ReduceOp {
+    /// What combines two lanes' values.
+    pub const fn opcode(self) -> Opcode {
+        match self {
+            ReduceOp::Add => Opcode::Add,
+            ReduceOp::Min => Opcode::Min,
+            ReduceOp::Max => Opcode::Max,
+            ReduceOp::And => Opcode::And,
+            ReduceOp::Or => Opcode::Or,
+            ReduceOp::Xor => Opcode::Xor,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kernelsmith_ir::attr::{AtomicOp, Order, Scope};
 use kernelsmith_ir::{Attr, Inst, Opcode, ParamKind, Scalar, Type, Value};
-use kernelsmith_llvm::emit::llvm_type;
+use kernelsmith_llvm::emit::{atomic_name, failure_ordering, llvm_type, ordering};
 
 use super::{Lowering, memory_text, text};
 use crate::Error;
@@ -13,15 +13,6 @@ fn scope(scope: Scope) -> &'static str {
         Scope::Block => "syncscope(\"workgroup\") ",
         Scope::Device => "syncscope(\"agent\") ",
         Scope::System => "",
-    }
-}
-
-fn order(order: Order) -> &'static str {
-    match order {
-        Order::Relaxed => "monotonic",
-        Order::Acquire => "acquire",
-        Order::Release => "release",
-        Order::AcqRel => "acq_rel",
     }
 }
 
@@ -49,7 +40,7 @@ impl Lowering<'_> {
                 self.define(inst, at);
             }
             (Opcode::Fence, Attr::Fence { order: o, scope: s }) if *o != Order::Relaxed => {
-                self.w.line(format!("fence {}{}", scope(*s), order(*o)));
+                self.w.line(format!("fence {}{}", scope(*s), ordering(*o)));
             }
             (Opcode::CpAsync, Attr::Count(bytes)) => self.copy(inst, *bytes),
             // Copies are done when they are made, and a prefetch is a hint that only gfx12 has an
@@ -111,28 +102,14 @@ impl Lowering<'_> {
         if ty.size() < 4 {
             return Err(self.unsupported(inst, format!("atomics have 4 or 8 bytes, not {ty}")));
         }
-        let name = match (op, ty.is_float(), ty.is_signed()) {
-            (AtomicOp::Add, true, _) => "fadd",
-            (AtomicOp::Sub, true, _) => "fsub",
-            (AtomicOp::Min, true, _) => "fmin",
-            (AtomicOp::Max, true, _) => "fmax",
-            (AtomicOp::Min, _, true) => "min",
-            (AtomicOp::Max, _, true) => "max",
-            (AtomicOp::Min, _, false) => "umin",
-            (AtomicOp::Max, _, false) => "umax",
-            (AtomicOp::Exchange, ..) => "xchg",
-            (AtomicOp::Add, ..) => "add",
-            (AtomicOp::Sub, ..) => "sub",
-            (AtomicOp::And, false, _) => "and",
-            (AtomicOp::Or, false, _) => "or",
-            (AtomicOp::Xor, false, _) => "xor",
-            _ => return Err(self.unsupported(inst, format!("`{}` of {ty}", op.name()))),
+        let Some(name) = atomic_name(op, ty) else {
+            return Err(self.unsupported(inst, format!("`{}` of {ty}", op.name())));
         };
         let ty = llvm_type(ty, None);
         let value = self.w.value(format!(
             "atomicrmw {name} {pointer} {address}, {ty} {value} {}{}",
             scope(s),
-            order(o)
+            ordering(o)
         ));
         self.define(inst, value);
         Ok(())
@@ -143,7 +120,7 @@ impl Lowering<'_> {
         let at = format!("{} {}", text(self.ty(inst.operands[0])), self.get(inst.operands[0]));
         let elem = self.ty(inst.operands[0]).elem();
         let (ty, align) = (llvm_type(elem, None), elem.size());
-        let access = format!("{at} {}{}, align {align}", scope(s), order(o));
+        let access = format!("{at} {}{}, align {align}", scope(s), ordering(o));
         if inst.op == Opcode::AtomicLoad {
             let value = self.w.value(format!("load atomic {ty}, {access}"));
             self.define(inst, value);
@@ -166,14 +143,11 @@ impl Lowering<'_> {
             false => v,
         });
         let text = llvm_type(int, None);
-        let failure = match o {
-            Order::Acquire | Order::AcqRel => "acquire",
-            _ => "monotonic",
-        };
+        let failure = failure_ordering(o);
         let pair = self.w.value(format!(
             "cmpxchg {pointer} {address}, {text} {expected}, {text} {new} {}{} {failure}",
             scope(s),
-            order(o)
+            ordering(o)
         ));
         let old = self.w.value(format!("extractvalue {{ {text}, i1 }} {pair}, 0"));
         let old = match ty.is_float() {

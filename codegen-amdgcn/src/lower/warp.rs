@@ -1,6 +1,5 @@
 //! Barriers, and the lanes of a wave.
 
-use kernelsmith_ir::attr::ReduceOp;
 use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Target};
 use kernelsmith_llvm::emit::llvm_type;
 
@@ -163,14 +162,7 @@ impl Lowering<'_> {
         let Attr::Reduce(op) = inst.attr else {
             return Err(self.unsupported(inst, "it has no reduction"));
         };
-        let op = match op {
-            ReduceOp::Add => Opcode::Add,
-            ReduceOp::Min => Opcode::Min,
-            ReduceOp::Max => Opcode::Max,
-            ReduceOp::And => Opcode::And,
-            ReduceOp::Or => Opcode::Or,
-            ReduceOp::Xor => Opcode::Xor,
-        };
+        let op = op.opcode();
         let ty = self.ty(inst.operands[0]).elem();
         let whole = self.kernel.fills_warps(self.warp_size());
         let (mut value, lane) = (self.get(inst.operands[0]), self.lane_id());

@@ -3,7 +3,7 @@
 
 use kernelsmith_ir::attr::{AtomicOp, Order};
 use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Space, Type};
-use kernelsmith_llvm::emit::{llvm_type, suffix};
+use kernelsmith_llvm::emit::{atomic_name, failure_ordering, llvm_type, ordering, suffix};
 
 use super::operation::{element_text, elements};
 use super::value::{LANES, Lanes};
@@ -403,22 +403,8 @@ impl Lowering<'_> {
 
     fn atomic(&mut self, inst: &Inst, op: AtomicOp, order: Order) -> Result<(), Error> {
         let ty = self.ty(inst.operands[1]).elem();
-        let name = match (op, ty.is_float(), ty.is_signed()) {
-            (AtomicOp::Add, true, _) => "fadd",
-            (AtomicOp::Sub, true, _) => "fsub",
-            (AtomicOp::Min, true, _) => "fmin",
-            (AtomicOp::Max, true, _) => "fmax",
-            (AtomicOp::Min, _, true) => "min",
-            (AtomicOp::Max, _, true) => "max",
-            (AtomicOp::Min, ..) => "umin",
-            (AtomicOp::Max, ..) => "umax",
-            (AtomicOp::Exchange, ..) => "xchg",
-            (AtomicOp::Add, ..) => "add",
-            (AtomicOp::Sub, ..) => "sub",
-            (AtomicOp::And, false, _) => "and",
-            (AtomicOp::Or, false, _) => "or",
-            (AtomicOp::Xor, false, _) => "xor",
-            _ => return Err(self.unsupported(inst, format!("`{}` of {ty}", op.name()))),
+        let Some(name) = atomic_name(op, ty) else {
+            return Err(self.unsupported(inst, format!("`{}` of {ty}", op.name())));
         };
         if let Some(small) = small_operation(op, ty) {
             self.small_atomic(inst, small, order);
@@ -507,10 +493,7 @@ impl Lowering<'_> {
             4 => Scalar::U32,
             _ => Scalar::U64,
         };
-        let failure = match order {
-            Order::Acquire | Order::AcqRel => "acquire",
-            _ => "monotonic",
-        };
+        let failure = failure_ordering(order);
         let text = element_text(int);
         self.scalarised(inst, |this, at, values| {
             let [expected, new] = [0, 1].map(|i: usize| match ty.is_float() {
@@ -549,25 +532,7 @@ impl Lowering<'_> {
 
 /// The operation that an atomic access computes on a float of 16 bits.
 fn small_operation(op: AtomicOp, ty: Scalar) -> Option<Opcode> {
-    if !matches!(ty, Scalar::F16 | Scalar::BF16) {
-        return None;
-    }
-    match op {
-        AtomicOp::Add => Some(Opcode::Add),
-        AtomicOp::Sub => Some(Opcode::Sub),
-        AtomicOp::Min => Some(Opcode::Min),
-        AtomicOp::Max => Some(Opcode::Max),
-        _ => None,
-    }
-}
-
-fn ordering(order: Order) -> &'static str {
-    match order {
-        Order::Relaxed => "monotonic",
-        Order::Acquire => "acquire",
-        Order::Release => "release",
-        Order::AcqRel => "acq_rel",
-    }
+    if matches!(ty, Scalar::F16 | Scalar::BF16) { op.opcode() } else { None }
 }
 
 /// The suffix of memory intrinsics for all lanes.

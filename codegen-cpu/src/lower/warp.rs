@@ -160,14 +160,7 @@ impl Lowering<'_> {
             return Err(self.unsupported(inst, "it has no reduction"));
         };
         let ty = ty.elem();
-        let op = match reduction {
-            ReduceOp::Add => Opcode::Add,
-            ReduceOp::Min => Opcode::Min,
-            ReduceOp::Max => Opcode::Max,
-            ReduceOp::And => Opcode::And,
-            ReduceOp::Or => Opcode::Or,
-            ReduceOp::Xor => Opcode::Xor,
-        };
+        let op = reduction.opcode();
         let mut vector = self.vector(value, ty.into());
         if let Some(mask) = self.mask.clone() {
             let text = vector_text(ty.into());

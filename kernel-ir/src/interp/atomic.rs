@@ -14,7 +14,7 @@ use super::scalar;
 use super::shadow::Sort;
 use super::thread::Run;
 use super::world::Meeting;
-use crate::attr::{AtomicOp, Attr, Const, Order, Scope};
+use crate::attr::{Attr, Const, Order, Scope};
 use crate::loc::Loc;
 use crate::op::Opcode;
 
@@ -56,10 +56,10 @@ impl Run<'_, '_> {
         let ty = result.ty.elem();
         let old = Const { ty, bits: word(self.home(spot.home).get(spot.range())) };
         let operand = |i: usize| Const { ty, bits: self.thread.get(plain.operands[i]) };
-        let new = match (plain.op, op) {
+        let new = match (plain.op, op.opcode()) {
             (Opcode::AtomicCas, _) => (operand(1).bits == old.bits).then(|| operand(2).bits),
-            (_, AtomicOp::Exchange) => Some(operand(1).bits),
-            _ => scalar::compute(opcode(op), &[old, operand(1)], ty),
+            (_, None) => Some(operand(1).bits),
+            (_, Some(code)) => scalar::compute(code, &[old, operand(1)], ty),
         };
         if let Some(new) = new {
             self.home_mut(spot.home).put(spot.at, &new.to_le_bytes()[..bytes]);
@@ -134,17 +134,5 @@ impl Run<'_, '_> {
         if releases(order) {
             self.thread.fenced = Some((scope, Rc::new(self.thread.clock.release())));
         }
-    }
-}
-
-const fn opcode(op: AtomicOp) -> Opcode {
-    match op {
-        AtomicOp::Add => Opcode::Add,
-        AtomicOp::Sub => Opcode::Sub,
-        AtomicOp::Min => Opcode::Min,
-        AtomicOp::Max => Opcode::Max,
-        AtomicOp::And => Opcode::And,
-        AtomicOp::Or => Opcode::Or,
-        AtomicOp::Xor | AtomicOp::Exchange => Opcode::Xor,
     }
 }

@@ -7,7 +7,7 @@ use super::finding::FindingKind;
 use super::program::Plain;
 use super::scalar;
 use super::world::{Report, World};
-use crate::attr::{Attr, Const, ReduceOp};
+use crate::attr::{Attr, Const};
 use crate::loc::Loc;
 use crate::op::Opcode;
 
@@ -91,7 +91,7 @@ impl Block {
         let Attr::Reduce(reduction) = plain.attr else {
             unreachable!("the kernel is verified: a reduction has an operation")
         };
-        let (op, from) = (opcode(reduction), plain.operands[0]);
+        let (op, from) = (reduction.opcode(), plain.operands[0]);
         let ty = from.ty.elem();
         for part in 0..from.len() {
             let lanes = &self.threads[warp.clone()];
@@ -111,16 +111,5 @@ impl Block {
             let at = plain.results[0].index() + part;
             self.threads[warp.clone()].iter_mut().for_each(|t| t.regs[at] = values[0].bits);
         }
-    }
-}
-
-const fn opcode(op: ReduceOp) -> Opcode {
-    match op {
-        ReduceOp::Add => Opcode::Add,
-        ReduceOp::Min => Opcode::Min,
-        ReduceOp::Max => Opcode::Max,
-        ReduceOp::And => Opcode::And,
-        ReduceOp::Or => Opcode::Or,
-        ReduceOp::Xor => Opcode::Xor,
     }
 }

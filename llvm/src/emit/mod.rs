@@ -6,6 +6,7 @@
 //! for a vector of `lanes` elements: the AMD backend uses vectors for a thread's own vectors, the
 //! CPU backend for the lanes of a warp.
 
+mod atomic;
 mod cast;
 mod constant;
 mod half;
@@ -17,6 +18,7 @@ use std::fmt::Write;
 
 use kernelsmith_ir::Scalar;
 
+pub use atomic::{atomic_name, failure_ordering, ordering};
 pub use constant::{constant, splat};
 pub use lines::Lines;
 
