@@ -127,5 +127,6 @@ fn f64_functions_by_a_greater_table() {
     let path = std::env::var("TABLE").expect("TABLE names a file of scripts/derive-math-table.py");
     for (op, error, x) in worst_of_table(&std::fs::read_to_string(path).expect("readable")) {
         println!("{:10} {error:.4} ulp at {x:?}", op.name());
+        assert!(error <= 2.0, "{}({x:?}): {error} ulp", op.name());
     }
 }
