@@ -4,6 +4,7 @@
 mod cases;
 mod language;
 mod tensor_cores;
+mod together;
 
 use std::process::ExitCode;
 
@@ -33,7 +34,12 @@ fn main() -> ExitCode {
         }
     };
     let (mut passed, mut failed) = (0, 0);
-    for case in cases::all().into_iter().chain(language::all()).chain(tensor_cores::all()) {
+    for case in cases::all()
+        .into_iter()
+        .chain(language::all())
+        .chain(together::all())
+        .chain(tensor_cores::all())
+    {
         let outcome = (case.run)(&device);
         let (verdict, error, allowed) = match &outcome {
             Ok((error, allowed)) if error <= allowed => ("ok", *error, *allowed),
