@@ -74,6 +74,8 @@ const LIBRARY_METHODS: &[&str] = &[
     "load_vector",
     "store_matrix",
     "get_unchecked",
+    "owns",
+    "global",
     "cast",
 ];
 

@@ -15,6 +15,20 @@ enum Argument {
     Size(usize),
     Float(f32),
     Slice(Vec<u8>, usize),
+    /// A partitioned output: its shape and its tiles'.
+    Part(Vec<u8>, Vec<usize>, Vec<usize>),
+}
+
+fn part(x: &[f64], shape: &[usize], tile: &[usize]) -> Argument {
+    let bytes = x.iter().flat_map(|x| (*x as f32).to_le_bytes());
+    Argument::Part(bytes.collect(), shape.to_vec(), tile.to_vec())
+}
+
+/// `c.shape0`: a property of `c` along axis 0.
+fn property(name: &str) -> Option<(&str, &str, usize)> {
+    let (name, property) = name.split_once('.')?;
+    let word = property.trim_end_matches(|c: char| c.is_ascii_digit());
+    Some((name, word, property[word.len()..].parse().unwrap_or(0)))
 }
 
 fn floats(x: &[f64]) -> Argument {
@@ -52,18 +66,26 @@ impl Case {
         let mut last = 0;
         for (param, at) in kernel.params.iter().zip(offsets) {
             let at = at as usize;
-            let (name, length) = match param.name.strip_suffix(".len") {
-                Some(name) => (name, true),
-                None => (param.name.as_str(), false),
-            };
+            let (name, word, axis) = property(&param.name).unwrap_or((&param.name, "", 0));
             let argument = self.arguments.iter().find(|(n, _)| *n == name);
             let (_, argument) = argument.unwrap_or_else(|| panic!("no argument `{name}`"));
             let mut put = |bytes: &[u8]| packed[at..at + bytes.len()].copy_from_slice(bytes);
             match argument {
                 Argument::Size(n) => put(&(*n as u64).to_le_bytes()),
                 Argument::Float(x) => put(&x.to_le_bytes()),
-                Argument::Slice(_, len) if length => put(&(*len as u64).to_le_bytes()),
-                Argument::Slice(bytes, _) => {
+                Argument::Slice(_, len) if word == "len" => put(&(*len as u64).to_le_bytes()),
+                Argument::Part(_, shape, tile) if word == "tiles" => {
+                    put(&(shape[axis].div_ceil(tile[axis]) as u32).to_le_bytes());
+                }
+                Argument::Part(_, shape, tile) if !word.is_empty() => {
+                    let value = match word {
+                        "shape" => shape[axis],
+                        "tile" => tile[axis],
+                        _ => shape[axis + 1..].iter().product(),
+                    };
+                    put(&(value as u64).to_le_bytes());
+                }
+                Argument::Slice(bytes, _) | Argument::Part(bytes, ..) => {
                     last = alloc(bytes);
                     put(&last.to_le_bytes());
                 }
@@ -146,9 +168,13 @@ fn saxpy() {
     let (x, y) = (numbers(300, 1), numbers(300, 2));
     let case = Case {
         name: "saxpy",
-        arguments: vec![("a", Argument::Float(1.5)), ("x", floats(&x)), ("y", floats(&y))],
-        grid: [3, 1, 1],
-        block: [128, 1, 1],
+        arguments: vec![
+            ("a", Argument::Float(1.5)),
+            ("x", floats(&x)),
+            ("y", part(&y, &[300], &[256])),
+        ],
+        grid: [2, 1, 1],
+        block: [256, 1, 1],
     };
     case.check(&reference::saxpy(1.5, &x, &y), 0.0);
 }
@@ -162,11 +188,8 @@ fn softmax() {
         let case = Case {
             name: "softmax",
             arguments: vec![
-                ("rows", Argument::Size(rows)),
-                ("columns", Argument::Size(columns)),
-                ("rows_per_block", Argument::Size(rows_per_block)),
                 ("x", floats(&x)),
-                ("y", floats(&vec![0.0; x.len()])),
+                ("y", part(&vec![0.0; x.len()], &[rows, columns], &[rows_per_block, columns])),
             ],
             grid: [rows.div_ceil(rows_per_block) as u32, 1, 1],
             block: [32, 1, 1],
@@ -186,9 +209,9 @@ fn matmul(name: &'static str, slice: fn(&[f64]) -> Argument) {
             ("k", Argument::Size(k)),
             ("a", slice(&a)),
             ("b", slice(&b)),
-            ("c", floats(&vec![0.0; m * n])),
+            ("c", part(&vec![0.0; m * n], &[m, n], &[GPU.bm, GPU.bn])),
         ],
-        grid: [n.div_ceil(GPU.bn) as u32, m.div_ceil(GPU.bm) as u32, 1],
+        grid: [(n.div_ceil(GPU.bn) * m.div_ceil(GPU.bm)) as u32, 1, 1],
         block: [GPU.block().0 as u32, GPU.block().1 as u32, 1],
     };
     // Sums of multiples of 2^-6 below 2^10 are exact.
@@ -229,22 +252,27 @@ fn flash_attention() {
 
 #[test]
 fn a_failing_check_names_its_place() {
+    // The one check that is left in the library: V is too short for its 20 rows.
+    let (rows, len) = (20, 20 * 64 - 10);
+    let tensor = |seed| floats(&numbers(rows * 64, seed));
     let case = Case {
-        name: "softmax",
+        name: "flash_attention",
         arguments: vec![
-            ("rows", Argument::Size(2)),
-            ("columns", Argument::Size(10)),
-            ("rows_per_block", Argument::Size(1)),
-            ("x", floats(&numbers(15, 9))),
-            ("y", floats(&[0.0; 20])),
+            ("m", Argument::Size(rows)),
+            ("n", Argument::Size(rows)),
+            ("scale", Argument::Float(1.0)),
+            ("q", tensor(1)),
+            ("k", tensor(2)),
+            ("v", floats(&numbers(len, 3))),
+            ("out", tensor(4)),
         ],
-        grid: [2, 1, 1],
+        grid: [1, 1, 1],
         block: [32, 1, 1],
     };
     let (_, record) = case.run(sm(90, true), 5);
-    assert_eq!((record.state, record.values[1], record.block), (1, 15, [1, 0, 0]));
-    assert!((15..20).contains(&record.values[0]), "{record:?}");
+    assert_eq!((record.state, record.values[1], record.block), (1, len as u64, [0, 0, 0]));
+    assert!((len..rows * 64).contains(&(record.values[0] as usize)), "{record:?}");
     let checks = case.prepared(sm(90, true)).checks();
     let (file, _, _) = checks[record.check as usize].location.clone().unwrap();
-    assert!(file.ends_with("softmax.rs"), "{file}");
+    assert!(file.ends_with("tile.rs"), "{file}");
 }

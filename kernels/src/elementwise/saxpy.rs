@@ -2,12 +2,14 @@ use kernelsmith::prelude::*;
 
 use crate::error::{Error, check_len};
 
+/// Threads of a block, and elements.
+const BLOCK: usize = 256;
+
 /// `y = a * x + y`, one thread an element.
-#[kernel(requires = x.len() >= y.len())]
-pub fn saxpy_kernel<T: Float>(a: T, x: &[T], y: &mut [T]) {
-    let i = global_idx_x();
-    if i < y.len() {
-        y[i] = a.mul_add(x[i], y[i]);
+#[kernel(block = BLOCK, requires = (x.len() >= y.shape(0), y.tile(0) == BLOCK))]
+pub fn saxpy_kernel<T: Float>(a: T, x: &[T], y: &mut Part<T, 1>) {
+    if y.owns([0]) {
+        y[0] = a.mul_add(x[y.global(0, 0)], y[0]);
     }
 }
 
@@ -21,7 +23,6 @@ pub fn saxpy<T: Float>(a: T, x: &Buffer<T>, y: &mut Buffer<T>) -> Result<(), Err
         return Ok(());
     }
     let device = y.device().clone();
-    let n = y.len();
-    saxpy_kernel::<T>(a, x, y).threads(n, 256).launch(&device)?;
+    saxpy_kernel::<T>(a, x, y.partition([BLOCK])).launch(&device)?;
     Ok(())
 }

@@ -28,7 +28,7 @@ pub fn matmul<T: Float>(
     }
     let device = c.device().clone();
     let tiles = config::tiles(device.target());
-    let grid = (n.div_ceil(tiles.bn), m.div_ceil(tiles.bm));
+    let c = View::of_mut(c, [m, n]).partition([tiles.bm, tiles.bn]);
     let launch = match tiles {
         config::CPU => {
             const T: Tiles = config::CPU;
@@ -39,6 +39,6 @@ pub fn matmul<T: Float>(
             matmul_tiled::<_, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }>(m, n, k, a, b, c)
         }
     };
-    launch.grid(grid).launch(&device)?;
+    launch.launch(&device)?;
     Ok(())
 }

@@ -4,13 +4,20 @@ use crate::tile::stage;
 
 /// `C = A * B` for row-major `A: m x k`, `B: k x n`, `C: m x n`, with f32 accumulation.
 ///
-/// A block computes a `BM x BN` tile of C, staging `BM x BK` of A and `BK x BN` of B in shared
+/// A block computes its `BM x BN` tile of C, staging `BM x BK` of A and `BK x BN` of B in shared
 /// memory as f32. A thread computes `TM` consecutive rows by `TN` columns that lie `BN / TN` apart,
 /// so that the threads of a warp read consecutive columns of B and one and the same element of A.
 /// Blocks have `(BN / TN, BM / TM)` threads.
 #[kernel(
     block = [BN / TN, BM / TM],
-    requires = (a.len() >= m * k, b.len() >= k * n, c.len() >= m * n),
+    requires = (
+        a.len() >= m * k,
+        b.len() >= k * n,
+        c.shape(0) == m,
+        c.shape(1) == n,
+        c.tile(0) == BM,
+        c.tile(1) == BN,
+    ),
 )]
 pub fn matmul_tiled<
     T: Float,
@@ -25,10 +32,10 @@ pub fn matmul_tiled<
     k: usize,
     a: &[T],
     b: &[T],
-    c: &mut [f32],
+    c: &mut Part<f32, 2>,
 ) {
     let (tx, ty) = (thread_idx_x(), thread_idx_y());
-    let (row0, col0) = (block_idx_y() * BM, block_idx_x() * BN);
+    let (row0, col0) = (c.origin(0), c.origin(1));
     let a_tile = shared::<f32>(BM * BK);
     let b_tile = shared::<f32>(BK * BN);
 
@@ -51,9 +58,8 @@ pub fn matmul_tiled<
 
     for i in unroll(0..TM) {
         for j in unroll(0..TN) {
-            let (row, col) = (row0 + ty * TM + i, col0 + j * (BN / TN) + tx);
-            if row < m && col < n {
-                c[row * n + col] = acc[i][j];
+            if c.owns([i, j]) {
+                c[[i, j]] = acc[i][j];
             }
         }
     }

@@ -3,46 +3,43 @@ use kernelsmith::prelude::*;
 
 use crate::error::{Error, check_len};
 
-/// Softmax of each row of a row-major matrix. A block is one warp and takes `rows_per_block`
-/// consecutive rows.
+/// Softmax of each row of a row-major matrix. A block is one warp and takes whole rows, as many as `y`
+/// is partitioned by.
 ///
 /// Three sweeps a row: the maximum, the exponentials with their sum, the scaling. A row stays in the
 /// L1 cache between sweeps (up to some 4000 columns on the CPU), so memory sees one read and one
 /// write. The next row's maximum is taken along with this row's exponentials: memory delivers the
 /// one while the arithmetic is busy with the other.
-#[kernel(requires = (x.len() >= rows * columns, y.len() >= rows * columns))]
-pub fn softmax_kernel(
-    rows: usize,
-    columns: usize,
-    rows_per_block: usize,
-    x: &[f32],
-    y: &mut [f32],
-) {
-    let first = block_idx_x() * rows_per_block;
-    let last = rows.min(first + rows_per_block);
-    let lane = thread_idx_x();
+#[kernel(
+    block = kernelsmith::lang::stage::target().warp_size() as usize,
+    requires = (x.len() >= y.shape(0) * y.shape(1), y.tile(1) >= y.shape(1)),
+)]
+pub fn softmax_kernel(x: &[f32], y: &mut Part<f32, 2>) {
+    let (rows, columns) = (y.count(0), y.shape(1));
 
     let mut max = f32::NEG_INFINITY;
-    for j in (lane..columns).step_by(warp_size()) {
-        max = max.max(x[first * columns + j]);
+    if rows > 0 {
+        for j in 0..y.count(1) {
+            max = max.max(x[y.global(0, 0) * columns + y.global(1, j)]);
+        }
     }
-    for row in first..last {
-        let start = row * columns;
-        let more = row + 1 < last;
+    for i in 0..rows {
+        let start = y.global(0, i) * columns;
         let row_max = warp_max(max);
         max = f32::NEG_INFINITY;
         let mut sum = 0.0;
-        for j in (lane..columns).step_by(warp_size()) {
-            let e = (x[start + j] - row_max).exp();
-            y[start + j] = e;
+        for j in 0..y.count(1) {
+            let column = y.global(1, j);
+            let e = (x[start + column] - row_max).exp();
+            y[[i, j]] = e;
             sum += e;
-            if more {
-                max = max.max(x[start + columns + j]);
+            if i + 1 < rows {
+                max = max.max(x[y.global(0, i + 1) * columns + column]);
             }
         }
         let scale = 1.0 / warp_sum(sum);
-        for j in (lane..columns).step_by(warp_size()) {
-            y[start + j] *= scale;
+        for j in 0..y.count(1) {
+            y[[i, j]] *= scale;
         }
     }
 }
@@ -63,10 +60,8 @@ pub fn softmax(columns: usize, x: &Buffer<f32>, y: &mut Buffer<f32>) -> Result<(
     check_len("y", y.len(), "rows * columns", rows.checked_mul(columns))?;
     let device = y.device().clone();
     let per_block = rows_per_block(device.target(), rows);
-    softmax_kernel(rows, columns, per_block, x, y)
-        .grid(rows.div_ceil(per_block))
-        .block(device.target().warp_size() as usize)
-        .launch(&device)?;
+    let y = View::of_mut(y, [rows, columns]).partition([per_block, columns]);
+    softmax_kernel(x, y).launch(&device)?;
     Ok(())
 }
 

@@ -123,7 +123,7 @@ impl<T: Num, const R: usize> Part<T, R> {
 
     /// Whether the thread has these indices, one for each axis.
     #[track_caller]
-    pub fn contains<I: KernelIndex>(&self, index: [I; R]) -> Val<bool> {
+    pub fn owns<I: KernelIndex>(&self, index: [I; R]) -> Val<bool> {
         let inside = std::array::from_fn::<_, R, _>(|axis| self.inside(axis, index[axis]));
         let all =
             inside.into_iter().reduce(|a, b| build(|builder| builder.same(Opcode::And, &[a, b])));
