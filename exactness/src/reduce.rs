@@ -12,9 +12,11 @@ const CANDIDATES: usize = 48;
 /// Rounds at most.
 const ROUNDS: usize = 24;
 
-/// What a failure is, without its numbers: where, and whether results differ.
+/// What a failure is, without its numbers: where, and whether results differ; of what rustc refuses,
+/// the message without the source.
 fn kind(failure: &str) -> (&str, bool) {
-    (failure.split(':').next().unwrap_or(failure), failure.contains("rows differ"))
+    let end = if failure.starts_with("rustc") { ": `" } else { ":" };
+    (failure.split(end).next().unwrap_or(failure), failure.contains("rows differ"))
 }
 
 /// A smaller program that fails like `failure`, and its failures.

@@ -206,7 +206,20 @@ fn block_returns(block: &syn::Block) -> bool {
 /// Looks for `return`.
 struct Returns(bool);
 
+/// Whether `return` is among tokens. What they mean is the macro's, so none is looked for closely.
+fn mentions_return(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        proc_macro2::TokenTree::Ident(ident) => ident == "return",
+        proc_macro2::TokenTree::Group(group) => mentions_return(group.stream()),
+        _ => false,
+    })
+}
+
 impl<'a> Visit<'a> for Returns {
+    /// The arguments of `matches!` and `assert!` are expressions.
+    fn visit_macro(&mut self, mac: &'a syn::Macro) {
+        self.0 |= mentions_return(mac.tokens.clone());
+    }
     fn visit_expr_return(&mut self, _: &'a syn::ExprReturn) {
         self.0 = true;
     }

@@ -56,7 +56,20 @@ fn let_else_where_both_ways_leave(a: u32, b: u32, c: u32) -> u32 {
     x ^ 3
 }
 
+#[device(host)]
+fn return_within_a_macro(a: u32, b: u32, c: u32) -> u32 {
+    let small = matches!(
+        if a > c {
+            return 3;
+        } else {
+            b
+        },
+        4..=11
+    );
+    small as u32 * 2
+}
+
 crate::agreement!(agree_wide:
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
-    let_else_where_both_ways_leave,
+    let_else_where_both_ways_leave, return_within_a_macro,
 );
