@@ -158,6 +158,17 @@ impl Call<'_> {
                     );
                 }
             }
+            complete_streaming_stores();
         });
+    }
+}
+
+/// x86 orders stores past the caches with nothing but this (Intel SDM, `SFENCE`): whoever learns that
+/// the blocks have run must see what they wrote.
+fn complete_streaming_stores() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
     }
 }

@@ -6,7 +6,7 @@ use kernelsmith::{StagingError, Target, bf16};
 use crate::attention::flash_attention_kernel_ir;
 use crate::elementwise::saxpy_kernel_ir;
 use crate::matmul::{config, matmul_tiled_ir};
-use crate::norm::softmax_kernel_ir;
+use crate::norm::{softmax_capacity, softmax_kernel_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct Entry {
 /// Every kernel.
 pub const KERNELS: &[Entry] = &[
     Entry { name: "saxpy", about: "y = a * x + y, f32", ir: saxpy_kernel_ir::<f32> },
-    Entry { name: "softmax", about: "softmax of each row, f32", ir: softmax_kernel_ir },
+    Entry { name: "softmax", about: "softmax of each row of up to 4096, f32", ir: softmax },
     Entry { name: "matmul_f32", about: "C = A * B, f32", ir: matmul::<f32> },
     Entry { name: "matmul_bf16", about: "C = A * B, bf16 with f32 sums", ir: matmul::<bf16> },
     Entry {
@@ -47,6 +47,10 @@ fn matmul<T: kernelsmith::lang::Float>(target: &Target) -> Result<Kernel, Stagin
             matmul_tiled_ir::<T, { GPU.bm }, { GPU.bn }, { GPU.bk }, { GPU.tm }, { GPU.tn }>(target)
         }
     }
+}
+
+fn softmax(target: &Target) -> Result<Kernel, StagingError> {
+    softmax_kernel_ir(target, softmax_capacity(target, 4096))
 }
 
 fn attention(target: &Target) -> Result<Kernel, StagingError> {

@@ -1,6 +1,6 @@
 //! Loads, stores, atomics and fences.
 
-use kernelsmith_ir::attr::{AtomicOp, Order, Scope};
+use kernelsmith_ir::attr::{AtomicOp, CacheHint, Order, Scope};
 use kernelsmith_ir::{Attr, Inst, Opcode, ParamKind, Scalar, Type, Value};
 use kernelsmith_llvm::emit::{atomic_name, failure_ordering, llvm_type, ordering};
 
@@ -25,7 +25,7 @@ impl Lowering<'_> {
             (Opcode::LocalAddr, Attr::Local(id)) => self.define(inst, format!("%local{}", id.0)),
             (Opcode::PtrAdd, _) => self.ptr_add(inst),
             (Opcode::Load, Attr::Mem { align, .. }) => self.load(inst, *align),
-            (Opcode::Store, Attr::Mem { align, .. }) => self.store(inst, *align),
+            (Opcode::Store, Attr::Mem { align, cache }) => self.store(inst, *align, *cache),
             (Opcode::AtomicRmw, Attr::Atomic { op, order, scope }) => {
                 return self.atomic(inst, *op, *order, *scope);
             }
@@ -85,7 +85,7 @@ impl Lowering<'_> {
         self.define(inst, value);
     }
 
-    fn store(&mut self, inst: &Inst, align: u32) {
+    fn store(&mut self, inst: &Inst, align: u32, cache: CacheHint) {
         let [address, value] = [0, 1].map(|i| self.get(inst.operands[i]));
         let (pointer, ty) = (text(self.ty(inst.operands[0])), self.ty(inst.operands[1]));
         let value = match ty {
@@ -93,7 +93,9 @@ impl Lowering<'_> {
             _ => value,
         };
         let ty = memory_text(ty);
-        self.w.line(format!("store {ty} {value}, {pointer} {address}, align {align}"));
+        // LLVM, "AMDGPU Memory Model": such stores get the `nt` or `slc` bit.
+        let hint = if cache == CacheHint::Streaming { ", !nontemporal !{i32 1}" } else { "" };
+        self.w.line(format!("store {ty} {value}, {pointer} {address}, align {align}{hint}"));
     }
 
     fn atomic(&mut self, inst: &Inst, op: AtomicOp, o: Order, s: Scope) -> Result<(), Error> {

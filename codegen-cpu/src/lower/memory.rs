@@ -1,7 +1,7 @@
 //! Memory: scalars where lanes agree on the address, vectors where addresses are consecutive,
 //! gathers and scatters elsewhere.
 
-use kernelsmith_ir::attr::{AtomicOp, Order};
+use kernelsmith_ir::attr::{AtomicOp, CacheHint, Order};
 use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Space, Type};
 use kernelsmith_llvm::emit::{atomic_name, failure_ordering, llvm_type, ordering, suffix};
 
@@ -9,6 +9,9 @@ use super::operation::{element_text, elements};
 use super::value::{LANES, Lanes};
 use super::{Lowering, MASK, memory_type, scalar_text, vector_text};
 use crate::Error;
+
+/// Bytes of a cache line.
+const LINE: i64 = 64;
 
 impl Lowering<'_> {
     pub(super) fn memory(&mut self, inst: &Inst) -> Result<(), Error> {
@@ -23,7 +26,8 @@ impl Lowering<'_> {
             }
             (Opcode::PtrAdd, _) => self.ptr_add(inst),
             (Opcode::Load, _) => self.load(inst),
-            (Opcode::Store, _) => self.store(inst),
+            (Opcode::Store, Attr::Mem { cache, .. }) => self.store(inst, *cache),
+            (Opcode::Prefetch, _) => self.prefetch(inst),
             (Opcode::AtomicRmw, Attr::Atomic { op, order, .. }) => {
                 return self.atomic(inst, *op, *order);
             }
@@ -45,6 +49,8 @@ impl Lowering<'_> {
             }
             (Opcode::Fence, Attr::Fence { order, .. }) if *order != Order::Relaxed => {
                 let order = match order {
+                    // Streamed stores wait for this one only.
+                    _ if self.streams => "seq_cst",
                     Order::Acquire => "acquire",
                     Order::Release => "release",
                     _ => "acq_rel",
@@ -52,9 +58,8 @@ impl Lowering<'_> {
                 self.w.line(format!("fence {order}"));
             }
             (Opcode::CpAsync, Attr::Count(bytes)) => self.copy_bytes(inst, *bytes),
-            // Copies are done when they are made, and hardware prefetches streams by itself.
-            (Opcode::Fence | Opcode::CpAsyncCommit | Opcode::CpAsyncWait | Opcode::Prefetch, _) => {
-            }
+            // Copies are done when they are made.
+            (Opcode::Fence | Opcode::CpAsyncCommit | Opcode::CpAsyncWait, _) => {}
             _ => return Err(self.unsupported(inst, "its attribute is of another operation")),
         }
         Ok(())
@@ -282,13 +287,62 @@ impl Lowering<'_> {
         }
     }
 
-    fn store(&mut self, inst: &Inst) {
+    fn store(&mut self, inst: &Inst, cache: CacheHint) {
         let address = self.address(inst);
         let value = self.get(inst.operands[1]);
         let [pointer, ty] = [0, 1].map(|i| self.ty(inst.operands[i]));
         for (i, part) in elements(&value, ty.lanes()).iter().enumerate() {
             let at = self.element_address(&address, pointer, i as u32);
-            self.store_one(&at, part, ty.elem());
+            match &at {
+                Lanes::Affine { base, stride: 1, .. }
+                    if cache == CacheHint::Streaming && self.mask.is_none() =>
+                {
+                    self.store_streaming(base, part, ty.elem());
+                }
+                _ => self.store_one(&at, part, ty.elem()),
+            }
+        }
+    }
+
+    /// All lanes' elements, past the caches. x86 has such stores of aligned vectors only (Intel SDM,
+    /// `MOVNTPS`), so a test chooses; it comes out the same for whole rows.
+    fn store_streaming(&mut self, base: &str, value: &Lanes, elem: Scalar) {
+        let all = memory_type(Type::Scalar(elem), Some(LANES));
+        let vector = self.vector(value, Type::Scalar(elem));
+        let vector = self.written_bool(&vector, elem, Some(LANES));
+        let [aligned, other, done] =
+            ["aligned", "unaligned", "stored"].map(|what| self.w.label(what));
+        let at = self.w.value(format!("ptrtoint ptr {base} to i64"));
+        let rest = self.w.value(format!("and i64 {at}, {}", LINE - 1));
+        let good = self.w.value(format!("icmp eq i64 {rest}, 0"));
+        self.w.line(format!("br i1 {good}, label %{aligned}, label %{other}"));
+        self.w.begin_block(&aligned);
+        self.w.line(format!(
+            "store {all} {vector}, ptr {base}, align {LINE}, !nontemporal !{{i32 1}}"
+        ));
+        self.w.line(format!("br label %{done}"));
+        self.w.begin_block(&other);
+        self.w.line(format!("store {all} {vector}, ptr {base}, align {}", elem.size()));
+        self.w.line(format!("br label %{done}"));
+        self.w.begin_block(&done);
+    }
+
+    /// The lines of evenly spaced elements, masked lanes' too: a prefetch never faults. Lanes whose
+    /// addresses are anyone's are left to the loads.
+    fn prefetch(&mut self, inst: &Inst) {
+        let size = i64::from(self.ty(inst.operands[0]).elem().size());
+        let (base, lines) = match self.address(inst) {
+            Lanes::Uniform(at) => (at, 1),
+            Lanes::Affine { base, stride: 1, .. } => {
+                (base, (size * i64::from(LANES) + LINE - 1) / LINE)
+            }
+            _ => return,
+        };
+        self.w.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)");
+        for line in 0..lines {
+            let at = self.w.value(format!("getelementptr i8, ptr {base}, i64 {}", line * LINE));
+            // To be read (0), into the second level (2), data (1).
+            self.w.line(format!("call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)"));
         }
     }
 
@@ -436,6 +490,9 @@ impl Lowering<'_> {
             self.vector(&lanes, ty)
         });
         let ty = self.ty(inst.operands[1]).elem();
+        if self.streams && order != Order::Relaxed {
+            self.w.line("fence seq_cst");
+        }
         self.each_lane(|this, lane| {
             let at = this.w.value(format!("extractelement <{LANES} x ptr> {address}, i32 {lane}"));
             let all = vector_text(ty.into());

@@ -22,8 +22,9 @@ mod warp;
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use kernelsmith_ir::attr::CacheHint;
 use kernelsmith_ir::passes::uniformity::{Level, Uniformity};
-use kernelsmith_ir::{Inst, Kernel, Label, Scalar, Target, Type, Value};
+use kernelsmith_ir::{Attr, Inst, Kernel, Label, Opcode, Scalar, Target, Type, Value};
 use kernelsmith_llvm::emit::{Lines, Writer, llvm_type};
 
 use crate::Error;
@@ -58,6 +59,8 @@ struct Lowering<'k> {
     split: segment::Split,
     /// The stack slots of local arrays.
     locals: HashMap<u32, String>,
+    /// Whether the kernel has stores past the caches, which releases do not order by themselves.
+    streams: bool,
 }
 
 /// Threads of a block.
@@ -111,11 +114,21 @@ pub(crate) fn lower(
         live: None,
         split: segment::Split::default(),
         locals: HashMap::new(),
+        streams: streams(kernel),
     };
     lowering.w.number_lines(lines, &kernel.sources);
     lowering.params();
     lowering.block_body()?;
     Ok(lowering.module(symbol))
+}
+
+fn streams(kernel: &Kernel) -> bool {
+    let mut any = false;
+    kernel.body.walk(&mut |inst| {
+        let streaming = matches!(inst.attr, Attr::Mem { cache: CacheHint::Streaming, .. });
+        any |= inst.op == Opcode::Store && streaming;
+    });
+    any
 }
 
 impl Lowering<'_> {

@@ -6,40 +6,48 @@ use crate::error::{Error, check_len};
 /// Softmax of each row of a row-major matrix. A block is one warp and takes whole rows, as many as `y`
 /// is partitioned by.
 ///
-/// Three sweeps a row: the maximum, the exponentials with their sum, the scaling. A row stays in the
-/// L1 cache between sweeps (up to some 4000 columns on the CPU), so memory sees one read and one
-/// write. The next row's maximum is taken along with this row's exponentials: memory delivers the
-/// one while the arithmetic is busy with the other.
+/// Three sweeps a row: the maximum, the exponentials with their sum, the scaling. Between the last two
+/// the exponentials wait in the block's memory if it has room for `capacity` numbers, and go past the
+/// caches on their way out; with a capacity of 0 they wait in `y`. While the arithmetic is busy with
+/// one row, memory is asked for the next.
 #[kernel(
     block = kernelsmith::lang::stage::target().warp_size() as usize,
     requires = (x.len() >= y.shape(0) * y.shape(1), y.tile(1) >= y.shape(1)),
 )]
-pub fn softmax_kernel(x: &[f32], y: &mut Part<f32, 2>) {
-    let (rows, columns) = (y.count(0), y.shape(1));
-
-    let mut max = f32::NEG_INFINITY;
-    if rows > 0 {
-        for j in 0..y.count(1) {
-            max = max.max(x[y.global(0, 0) * columns + y.global(1, j)]);
-        }
+pub fn softmax_kernel(#[comptime] capacity: usize, x: &[f32], y: &mut Part<f32, 2>) {
+    let columns = y.shape(1);
+    let waiting = shared::<f32>(capacity.max(1));
+    if capacity > 0 {
+        assert!(columns <= capacity);
     }
-    for i in 0..rows {
+    for i in 0..y.count(0) {
         let start = y.global(0, i) * columns;
-        let row_max = warp_max(max);
-        max = f32::NEG_INFINITY;
+        let mut max = f32::NEG_INFINITY;
+        for j in 0..y.count(1) {
+            max = max.max(x[start + y.global(1, j)]);
+        }
+        let max = warp_max(max);
         let mut sum = 0.0;
         for j in 0..y.count(1) {
             let column = y.global(1, j);
-            let e = (x[start + column] - row_max).exp();
-            y[[i, j]] = e;
+            if capacity > 0 {
+                x.prefetch(start + columns + column);
+            }
+            let e = ((x[start + column] - max) * std::f32::consts::LOG2_E).exp2_fast();
             sum += e;
-            if i + 1 < rows {
-                max = max.max(x[y.global(0, i + 1) * columns + column]);
+            if capacity > 0 {
+                waiting[column] = e;
+            } else {
+                y[[i, j]] = e;
             }
         }
         let scale = 1.0 / warp_sum(sum);
         for j in 0..y.count(1) {
-            y[[i, j]] *= scale;
+            if capacity > 0 {
+                y.store_streaming([i, j], waiting[y.global(1, j)] * scale);
+            } else {
+                y[[i, j]] *= scale;
+            }
         }
     }
 }
@@ -59,20 +67,18 @@ pub fn softmax(columns: usize, x: &Buffer<f32>, y: &mut Buffer<f32>) -> Result<(
     let rows = y.len().checked_div(columns).unwrap_or(0);
     check_len("y", y.len(), "rows * columns", rows.checked_mul(columns))?;
     let device = y.device().clone();
-    let per_block = rows_per_block(device.target(), rows);
-    let y = View::of_mut(y, [rows, columns]).partition([per_block, columns]);
-    softmax_kernel(x, y).launch(&device)?;
+    let y = View::of_mut(y, [rows, columns]).partition([1, columns]);
+    softmax_kernel(capacity(device.target(), columns), x, y).launch(&device)?;
     Ok(())
 }
 
-/// A GPU hides memory's latency by other warps; the CPU wants rows to look ahead to, yet enough
-/// blocks to keep every core busy to the end.
-fn rows_per_block(target: &Target, rows: usize) -> usize {
+/// The block's memory for a row: on a GPU none, as it holds more rows in its L1 cache than blocks of one
+/// warp leave room for in shared memory. On a CPU it is the processor's cache as well, but stays out of
+/// the way of `y`, which need not be read before it is written; few sizes, as each is a kernel. Rows
+/// that leave nothing of a second-level cache are better off in `y`.
+pub(crate) fn capacity(target: &Target, columns: usize) -> usize {
     match target {
-        Target::Cpu => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            (rows / (8 * cores)).clamp(1, 16)
-        }
-        _ => 1,
+        Target::Cpu if columns <= 1 << 17 => columns.next_power_of_two().max(1 << 12),
+        _ => 0,
     }
 }

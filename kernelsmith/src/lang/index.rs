@@ -1,6 +1,7 @@
 //! Indexing: `x[i]` and `x[i] = v`, checked unless asked for otherwise.
 
-use kernelsmith_ir::{Scalar, Value};
+use kernelsmith_ir::attr::{Attr, CacheHint};
+use kernelsmith_ir::{Opcode, Scalar, Value};
 
 use super::element::{Element, Num};
 use super::memory::{Slice, SliceMut};
@@ -76,6 +77,13 @@ impl<T: Element> Slot<T> {
     #[track_caller]
     pub fn set(&self, value: Val<T>) {
         build(|b| b.store(self.address, value.id));
+    }
+
+    /// Writes the element, which nobody will read soon.
+    #[track_caller]
+    pub fn set_streaming(&self, value: Val<T>) {
+        let attr = Attr::Mem { align: T::TYPE.size(), cache: CacheHint::Streaming };
+        build(|b| b.emit(Opcode::Store, attr, &[self.address, value.id], &[]));
     }
 
     /// Writes a value that has a type of its own: a host number becomes a run-time one.

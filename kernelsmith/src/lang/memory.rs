@@ -3,16 +3,16 @@
 use std::marker::PhantomData;
 
 use kernelsmith_ir::attr::Attr;
-use kernelsmith_ir::{Opcode, ParamKind, Space, Type, Value};
+use kernelsmith_ir::{Opcode, ParamKind, Space, Target, Type, Value};
 
 use super::atomic::Atomic;
 use super::element::{Element, Num};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
 use super::iter::{Elements, RunIter, elements};
 use super::place::Place;
-use super::stage::{build, fail};
+use super::stage::{build, fail, target};
 use super::staged::{Staged, next};
-use super::val::Val;
+use super::val::{IntoVal, Val};
 
 /// A parameter of a kernel.
 #[diagnostic::on_unimplemented(
@@ -109,6 +109,14 @@ macro_rules! slices {
                 unchecked(self, index).get()
             }
 
+            /// Asks for the cache line of an element to be brought closer while the kernel goes on.
+            /// A hint, which needs no bounds: behind the end it does nothing. PTX brings the line to
+            /// the L2 cache, the CPU too; AMD's chips of this list have no instruction for it.
+            #[track_caller]
+            pub fn prefetch(&self, index: impl KernelIndex) {
+                prefetch(self, index.value());
+            }
+
             /// Reads `N` consecutive elements from `index` on with one instruction where the
             /// target has it. `index` must be a multiple of `N`, of a buffer that begins at a
             /// multiple of the vector's size (as every buffer and no sub-view does by itself).
@@ -155,6 +163,12 @@ impl<T: Num> SliceMut<T> {
         unchecked(self, index).set(value);
     }
 
+    /// Writes an element that nobody will read soon, past the caches where the target can; checked.
+    #[track_caller]
+    pub fn store_streaming(&self, index: impl KernelIndex, value: impl IntoVal<T>) {
+        checked(self, index).set_streaming(value.into_val());
+    }
+
     /// Writes `N` consecutive elements from `index` on; see `load_vector`.
     #[track_caller]
     pub fn store_vector<const N: usize>(&self, index: impl KernelIndex, values: [Val<T>; N]) {
@@ -174,6 +188,25 @@ impl<T: Num> SliceMut<T> {
     pub fn atomic(&self, index: impl KernelIndex) -> Atomic<T> {
         Atomic::new(checked(self, index))
     }
+}
+
+#[track_caller]
+fn prefetch<T: Element>(memory: &impl Memory<T>, index: Val<usize>) {
+    let ask = || {
+        let at = unchecked(memory, index).address();
+        build(|b| b.emit(Opcode::Prefetch, Attr::None, &[at], &[]));
+    };
+    // A CPU's prefetch ignores addresses that are none; PTX does not say so of its own.
+    if target() == Target::Cpu {
+        return ask();
+    }
+    let inside = build(|b| b.compare(Opcode::Lt, index.id, memory.length().id));
+    build(|b| b.begin_if(inside));
+    ask();
+    build(|b| {
+        b.begin_else(&[]);
+        b.end_if(&[], &[]);
+    });
 }
 
 /// Checks the last of `N` elements from `index` on.

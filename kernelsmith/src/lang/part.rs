@@ -30,7 +30,7 @@ use super::element::Num;
 use super::index::{At, AtMut, KernelIndex, Slot};
 use super::memory::Param;
 use super::stage::{build, fail};
-use super::val::Val;
+use super::val::{IntoVal, Val};
 
 /// `&mut Part<T, R>`: the elements of a tensor of `R` dimensions that the calling thread owns. See
 /// [the module](self).
@@ -225,6 +225,14 @@ impl<T: Num, const R: usize> Part<T, R> {
             }
             b.ptr_add(self.base, at)
         }))
+    }
+}
+
+impl<T: Num, const R: usize> Part<T, R> {
+    /// Writes an element that nobody will read soon, past the caches where the target can; checked.
+    #[track_caller]
+    pub fn store_streaming<I: KernelIndex>(&self, index: [I; R], value: impl IntoVal<T>) {
+        self.locate(index).set_streaming(value.into_val());
     }
 }
 

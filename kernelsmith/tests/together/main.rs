@@ -6,4 +6,5 @@ mod blocks;
 mod harness;
 mod printing;
 mod sharing;
+mod streaming;
 mod warps;
