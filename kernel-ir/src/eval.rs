@@ -40,13 +40,14 @@ pub const fn folds(op: Opcode) -> bool {
 /// least twice their 11 and two more); their `fma` rounds the exact sum once. Integers become
 /// `bf16` through `f32`, as on every target.
 pub fn eval(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
-    use Opcode::{Abs, Bitcast, Cast, CopySign, Eq, Ge, Gt, Le, Lt, Ne, Neg, Select};
+    use Opcode::{Abs, Agreed, Bitcast, Cast, CopySign, Eq, Ge, Gt, Le, Lt, Ne, Neg, Select};
     let first = *operands.first()?;
     match op {
         Eq | Ne | Lt | Le | Gt | Ge => compare(op, first, operands[1]).map(Const::bool),
         Select => Some(if first.bits != 0 { operands[1] } else { operands[2] }),
         Cast => cast(first, result),
         Bitcast => Some(Const::new(result, first.bits)),
+        Agreed => Some(first),
         Neg | Abs | CopySign if first.ty.is_float() => Some(sign(op, operands)),
         _ if first.ty.is_float() => float(op, operands, result),
         _ => int(op, operands, result),

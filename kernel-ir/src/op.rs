@@ -328,6 +328,7 @@ table! {
     Ballot "ballot" Collective, S::Ballot, All, "The condition of every lane of the warp as bits.";
     MatchAny "match_any" Collective, S::Match, All, "The lanes of the warp that have the same bits as this one, as bits.";
     WarpReduce "warp_reduce" Collective, S::Reduce, All, "The reduction over the lanes of the warp that there are: the same bits on every lane.";
+    Agreed "agreed" Pure, S::Unary(Any), All, "Its operand, on which the threads of the block that come here agree: whoever writes it has seen to that.";
     // matrices
     Mma "mma" Collective, S::Mma, ByShape, "D = A * B + C on the warp's fragments.";
     Ldmatrix "ldmatrix" Collective, S::Ldmatrix, Sm(75), "Loads 1, 2 or 4 8x8 matrices of 16-bit elements from shared memory: lane i gives the address of row i % 8 of matrix i / 8, and gets 2 elements of each.";

@@ -155,6 +155,7 @@ const fn fixed_form(signature: Signature) -> &'static str {
         Signature::Shuffle => "(s, u32) -> s",
         Signature::Vote => "(bool) -> bool",
         Signature::Ballot => "(bool) -> u64",
+        Signature::Match => "(s) -> u64",
         Signature::Reduce => "(s) -> s",
         Signature::Mma => "(a, b, c) -> d",
         Signature::Ldmatrix => "(ptr<shared, f16 or bf16>) -> vector of 2, 4 or 8",

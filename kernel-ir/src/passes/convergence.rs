@@ -26,7 +26,7 @@ pub struct ConvergenceError {
     pub group: &'static str,
     /// What keeps threads away.
     pub trouble: String,
-    /// From where that comes, one line for each step.
+    /// From where that comes, one line for each step, and what to do instead.
     pub trace: String,
 }
 
@@ -58,17 +58,29 @@ fn allowed(op: Opcode) -> (Level, bool) {
 fn error(kernel: &Kernel, uniformity: &Uniformity, site: &Site) -> ConvergenceError {
     let (level, _) = allowed(site.op);
     let group = if level == Level::Block { "block" } else { "warp" };
-    let (trouble, raised) = if site.control.level > level {
-        (format!("whether it is reached can differ between the threads of a {group}"), site.control)
+    let (trouble, raised, way_out) = if site.control.level > level {
+        (
+            format!("whether it is reached can differ between the threads of a {group}"),
+            site.control,
+            format!(
+                "move it to where all of them come, or decide by what the {group} agrees on, as \
+                 `{group}_any`, `{group}_all` and `{group}_broadcast` give"
+            ),
+        )
     } else {
-        (format!("some threads of a {group} may have returned before"), site.returned)
+        (
+            format!("some threads of a {group} may have returned before"),
+            site.returned,
+            "instead of returning, put what only some threads do under an `if` that ends before"
+                .to_owned(),
+        )
     };
     ConvergenceError {
         op: site.op.name(),
         location: kernel.sources.display(site.loc),
         group,
         trouble,
-        trace: trace(kernel, uniformity, raised),
+        trace: trace(kernel, uniformity, raised) + "\n  " + &way_out,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each is a function `run(&mut Kernel)` that leaves the kernel's meaning as it was; [`prepare`]
 //! runs them in order.
+mod agreements;
 pub mod assumptions;
 pub mod convergence;
 pub mod cse;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::convergence::{self, ConvergenceError};
 use super::{
-    assumptions, cse, dce, expand_math, flatten, fold, licm, match_lanes, mem2reg, ranges,
-    small_floats,
+    agreements, assumptions, cse, dce, expand_math, flatten, fold, licm, match_lanes, mem2reg,
+    ranges, small_floats,
 };
 use crate::kernel::Kernel;
 use crate::legal::{self, LegalError};
@@ -63,8 +63,10 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     verify(kernel)?;
     legal::check(kernel, target)?;
     pipeline.run("mem2reg", mem2reg::run)?;
-    pipeline.run("dce", dce::run)?;
+    // Before anything is removed: a collective operation whose result nobody uses is wrong too.
     convergence::check(&pipeline.kernel, target)?;
+    pipeline.run("agreements", agreements::run)?;
+    pipeline.run("dce", dce::run)?;
     pipeline.run("match_lanes", |k| match_lanes::run(k, target))?;
     pipeline.run("small_floats", |k| small_floats::run(k, target))?;
     pipeline.run("expand_math", |k| expand_math::run(k, target))?;

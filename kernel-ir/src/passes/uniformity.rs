@@ -280,6 +280,7 @@ impl Walk<'_> {
                     source(Level::Varying)
                 }
             }
+            Opcode::Agreed if operands.level > Level::Block => source(Level::Block),
             Opcode::VoteAll | Opcode::VoteAny if agreed => operands,
             Opcode::WarpReduce if agreed && is_idempotent(&inst.attr) => operands,
             Opcode::VoteAll | Opcode::VoteAny | Opcode::Ballot | Opcode::WarpReduce => {

@@ -6,6 +6,7 @@
 //! nothing that the verifier lets through breaks a pass.
 
 mod broken;
+mod convergence;
 mod machine;
 mod random_kernel;
 

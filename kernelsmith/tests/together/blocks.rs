@@ -17,6 +17,7 @@ fn everything(x: &[i32], out: &mut [i32]) {
     out[5 * n + i] = block_scan_exclusive(v, -7, |a, b| if b == 0 { a } else { b });
     out[6 * n + i] = block_count(v > 0) as i32;
     out[7 * n + i] = block_any(v == 3) as i32 + 2 * block_all(v != 3) as i32;
+    out[8 * n + i] = block_broadcast(v + 100);
 }
 
 fn expected(x: &[i32]) -> Vec<i32> {
@@ -35,6 +36,7 @@ fn expected(x: &[i32]) -> Vec<i32> {
         (0..x.len()).map(|i| last(&x[..i])).collect(),
         all(x.iter().filter(|v| **v > 0).count() as i32),
         all(found),
+        all(x[0] + 100),
     ]
     .concat()
 }
@@ -58,7 +60,7 @@ proptest! {
         let x: Vec<i32> = (0..n as u32)
             .map(|i| (i.wrapping_mul(2654435761).wrapping_add(seed) >> 20) as i32 % 7 - 3)
             .collect();
-        let out = vec![0; 8 * n];
+        let out = vec![0; 9 * n];
         let run = one_block(block, &x, &out);
         run.everywhere(|x, out| everything(x, out), |found| assert_eq!(found, expected(&x)));
     }
@@ -93,6 +95,6 @@ fn they_can_stand_in_loops() {
 
 #[test]
 fn they_compile_for_every_target() {
-    let run = one_block([100, 1, 1], &[0; 100], &[0; 800]);
+    let run = one_block([100, 1, 1], &[0; 100], &[0; 900]);
     run.compiles_for(&TARGETS, |x, out| everything(x, out));
 }

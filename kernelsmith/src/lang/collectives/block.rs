@@ -5,10 +5,13 @@
 //! shape and size do. Threads are numbered x fastest. What was written to memory before is visible
 //! to the whole block after. A function takes a few words of shared memory where it stands.
 
+use kernelsmith_ir::Opcode;
+
 use crate::lang::compare::{eq, ge, gt, ne};
 use crate::lang::control::{Condition, select};
 use crate::lang::element::{Element, Num};
 use crate::lang::shared::{Shared, shared};
+use crate::lang::stage::build;
 use crate::lang::thread::{
     barrier, block_dim_x, block_dim_y, block_dim_z, thread_idx_x, thread_idx_y, thread_idx_z,
     warp_id, warp_size, warp_sync,
@@ -55,6 +58,29 @@ fn for_each_warp<T: Element>() -> Shared<T> {
     shared(1024 / warp_size())
 }
 
+/// Tells the compiler that the block's threads hold one value: barriers may stand under conditions
+/// on it.
+#[track_caller]
+fn agreed<T: Element>(value: Val<T>) -> Val<T> {
+    Val::from_id(build(|b| b.same(Opcode::Agreed, &[value.id])))
+}
+
+/// The value of the first thread of the block, on every thread: of the one whose [`thread_rank`] is
+/// 0. What one thread has found out, and read from memory above all, all can then decide by:
+/// barriers may stand under conditions on it.
+#[track_caller]
+pub fn block_broadcast<T: Element>(value: Val<T>) -> Val<T> {
+    let place = shared::<T>(1usize);
+    // Rules out, while compiling, that the first thread has returned.
+    warp_sync();
+    when(eq(thread_rank(), 0usize), || checked(&place, 0usize).set(value));
+    barrier();
+    let value = agreed(checked(&place, 0usize).get());
+    // The place may be written again, in the next iteration of a loop.
+    barrier();
+    value
+}
+
 /// What `combine` makes of all threads' values, on every thread. `combine` is associative; the
 /// values keep the order of [`thread_rank`].
 #[track_caller]
@@ -80,7 +106,7 @@ fn across_warps<T: Num>(of_warp: Val<T>, combine: impl Fn(Val<T>, Val<T>) -> Val
         when(eq(lane(), 0u32), || checked(&partial, 0usize).set(sum));
     });
     barrier();
-    let sum = checked(&partial, 0usize).get();
+    let sum = agreed(checked(&partial, 0usize).get());
     // The array may be written again, in the next iteration of a loop.
     barrier();
     sum

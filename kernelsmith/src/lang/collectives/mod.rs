@@ -4,8 +4,8 @@ mod block;
 mod warp;
 
 pub use block::{
-    block_all, block_any, block_count, block_max, block_min, block_reduce, block_scan,
-    block_scan_exclusive, block_scan_sum, block_sum, block_threads, thread_rank,
+    block_all, block_any, block_broadcast, block_count, block_max, block_min, block_reduce,
+    block_scan, block_scan_exclusive, block_scan_sum, block_sum, block_threads, thread_rank,
 };
 pub use warp::{
     ballot, lanes_below, match_any, shuffle, shuffle_down, shuffle_up, shuffle_xor, warp_all,

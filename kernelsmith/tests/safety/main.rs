@@ -1,5 +1,7 @@
 //! What kernels cannot do wrong: contracts, partitioned outputs, convergence.
 
+mod convergence;
+
 mod contracts {
     use kernelsmith::prelude::*;
     use kernelsmith::{ContractBroken, Error, Target};
@@ -39,9 +41,9 @@ mod contracts {
         let values = [("rows", 2), ("columns", 3), ("x.len()", 5)];
         assert_eq!(broken.values, values.map(|(name, value)| (name.to_owned(), value)));
         let (file, line, _) = broken.location.clone().unwrap();
-        assert_eq!((&*file, line), (file!(), 7));
+        assert_eq!((&*file, line), (file!(), 9));
         let (file, line, _) = broken.launched_at.clone();
-        assert_eq!((&*file, line), (file!(), 21));
+        assert_eq!((&*file, line), (file!(), 23));
         let text = broken.to_string();
         assert!(text.contains("requires `x.len() >= rows * columns`, but rows is 2"), "{text}");
     }
@@ -196,96 +198,5 @@ mod parts {
         let grid = count_owners(View::of_mut(&mut y, [8, 8]).partition([4, 4])).grid(5).block(32);
         let error = grid.launch(&device).unwrap_err().to_string();
         assert!(error.contains("it follows from the partition of `y`, [4, 1, 1]"), "{error}");
-    }
-}
-
-#[allow(dead_code)] // Only the IR of these kernels is looked at.
-mod convergence {
-    use kernelsmith::prelude::*;
-    use kernelsmith::{StagingError, Target, ir};
-
-    #[kernel]
-    fn barrier_in_a_branch(x: &mut [f32]) {
-        let i = thread_idx_x();
-        let near = i < 7;
-        if near {
-            barrier();
-        }
-        x[i] = 0.0;
-    }
-
-    #[kernel]
-    fn sum_in_a_loop(x: &mut [f32]) {
-        let lane = lane_id();
-        let mut sum = 0.0;
-        for i in 0..lane {
-            sum += warp_sum(x[i as usize]);
-        }
-        x[0] = sum;
-    }
-
-    #[kernel]
-    fn barrier_by_data(flags: &[u32], x: &mut [f32]) {
-        let flag = flags[thread_idx_x()];
-        while flag > 0 {
-            barrier();
-        }
-        x[0] = 0.0;
-    }
-
-    #[kernel]
-    fn barrier_for_all(n: u32, x: &mut [f32]) {
-        if n > 3 && block_idx_x() > 0 {
-            barrier();
-        }
-        x[0] = 0.0;
-    }
-
-    fn prepared(kernel: Result<ir::Kernel, StagingError>) -> Result<ir::Kernel, String> {
-        let target: Target = "sm_90a".parse().unwrap();
-        ir::passes::prepare(&kernel.unwrap(), &target).map_err(|error| error.to_string())
-    }
-
-    /// What is said, with the lines of this file, counted from the kernel's.
-    fn refused(kernel: Result<ir::Kernel, StagingError>, line: u32, says: &[(&str, u32)]) {
-        let text = prepared(kernel).unwrap_err();
-        for (what, offset) in says {
-            let place = format!("{}:{}:", file!(), line + offset);
-            let found = text.lines().any(|l| l.contains(what) && l.contains(&place));
-            assert!(found, "no `{what}` with {place} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn what_divides_threads_is_traced_to_its_line() {
-        let target: Target = "sm_90a".parse().unwrap();
-        refused(
-            barrier_in_a_branch_ir(&target),
-            208,
-            &[
-                ("`barrier` must be reached by every thread of the block together", 4),
-                ("depends on `lt`", 2),
-                ("comes from `thread_idx`", 1),
-            ],
-        );
-        refused(
-            sum_in_a_loop_ir(&target),
-            218,
-            &[
-                ("must be reached by every thread of the warp together", 4),
-                ("comes from `lane_id`", 1),
-            ],
-        );
-        refused(
-            barrier_by_data_ir(&target),
-            228,
-            &[("`barrier` must be reached", 3), ("comes from", 1)],
-        );
-    }
-
-    #[test]
-    fn what_all_threads_agree_on_is_no_error() {
-        let target: Target = "sm_90a".parse().unwrap();
-        prepared(barrier_for_all_ir(&target)).unwrap();
     }
 }
