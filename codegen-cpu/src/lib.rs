@@ -10,6 +10,7 @@ pub mod error;
 mod library;
 mod lower;
 pub mod run;
+mod team;
 
 pub use compile::{CpuObject, Isa, compile};
 pub use error::Error;

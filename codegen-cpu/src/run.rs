@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use kernelsmith_ir::check::ErrorRecord;
 use kernelsmith_llvm::Jit;
-use rayon::prelude::*;
 
 use crate::compile::SYMBOL;
+use crate::team::share;
 use crate::{CpuObject, Error, library};
 
 /// Runs one block: packed arguments, shared memory, error record, block index, grid.
@@ -70,8 +70,8 @@ impl CpuKernel {
         let blocks = u64::from(gx) * u64::from(gy) * u64::from(gz);
         let shared = self.shared_bytes as usize + dynamic_shared as usize + SHARED_ALIGN;
         let call = Call { kernel: self, grid, args, record, shared };
-        if rayon::current_num_threads() == 1 {
-            return call.range(0, blocks);
+        if blocks <= 1 || rayon::current_num_threads() == 1 {
+            return call.measured(0, blocks);
         }
         let expected = self.block_ns.load(Ordering::Relaxed).saturating_mul(blocks);
         let small = expected != 0 && u128::from(expected) < ALONE.as_nanos();
@@ -80,7 +80,7 @@ impl CpuKernel {
         // Neighbouring blocks share rows and columns of matrices, so runs of them stay on one
         // thread; several runs for each thread even out their lengths.
         let pieces = (rayon::current_num_threads() as u64 * 8).min(blocks) as usize;
-        (0..pieces).into_par_iter().with_max_len(1).for_each(|piece| {
+        share(pieces, &|piece| {
             let at = |piece: usize| first + blocks * piece as u64 / pieces as u64;
             call.measured(at(piece), at(piece + 1));
         });

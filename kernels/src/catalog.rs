@@ -5,7 +5,7 @@ use kernelsmith::{StagingError, Target, bf16};
 
 use crate::attention::flash_attention_kernel_ir;
 use crate::elementwise::saxpy_kernel_ir;
-use crate::matmul::{config, matmul_tiled_ir};
+use crate::matmul::{Layout, config, matmul_panels_ir, matmul_tiled_ir};
 use crate::norm::{softmax_capacity, softmax_kernel_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
@@ -38,11 +38,9 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 }
 
 fn matmul<T: kernelsmith::lang::Float>(target: &Target) -> Result<Kernel, StagingError> {
-    use config::{CPU, GPU};
+    use config::GPU;
     match target {
-        Target::Cpu => {
-            matmul_tiled_ir::<T, { CPU.bm }, { CPU.bn }, { CPU.bk }, { CPU.tm }, { CPU.tn }>(target)
-        }
+        Target::Cpu => matmul_panels_ir::<T, f32, 1024>(target, Layout::Panels),
         _ => {
             matmul_tiled_ir::<T, { GPU.bm }, { GPU.bn }, { GPU.bk }, { GPU.tm }, { GPU.tn }>(target)
         }

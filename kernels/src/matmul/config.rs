@@ -1,4 +1,4 @@
-//! Tile sizes of the tiled matmul, by target.
+//! Tile sizes of the tiled matmul.
 
 use kernelsmith::Target;
 
@@ -48,40 +48,28 @@ impl Tiles {
     }
 }
 
-/// For the CPU: a warp's tile is 6 rows by 64 columns, which with AVX-512 are 24 registers (see
-/// `docs/notes/matmul-cpu.md`), and a block's tiles stay in the L2 cache.
-pub const CPU: Tiles = Tiles { bm: 96, bn: 64, bk: 256, tm: 6, tn: 2 };
-
 /// For GPUs: 256 threads of 8 x 8 results each, 16 KiB of shared memory; 16 loads from shared memory
 /// feed 64 multiply-adds. 97 registers on NVIDIA, up to 199 on AMD, and no spills
 /// (`kernels/tests/targets.rs`).
 pub const GPU: Tiles = Tiles { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8 };
-
-/// The tile sizes for a target.
-pub fn tiles(target: &Target) -> Tiles {
-    match target {
-        Target::Cpu => CPU,
-        _ => GPU,
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_target_can_have_its_tiles() {
-        for name in ["cpu", "sm_75", "sm_90a", "gfx90a", "gfx942", "gfx1100", "gfx1201"] {
+    fn every_gpu_can_have_its_tiles() {
+        for name in ["sm_75", "sm_90a", "gfx90a", "gfx942", "gfx1100", "gfx1201"] {
             let target = name.parse().unwrap();
-            tiles(&target).check(&target).unwrap();
+            GPU.check(&target).unwrap();
         }
     }
 
     #[test]
     fn impossible_tiles_are_told() {
-        let odd = Tiles { tm: 5, ..CPU };
-        assert!(odd.check(&Target::Cpu).unwrap_err().contains("96 x 64"));
-        let huge = Tiles { bk: 1 << 20, ..CPU };
+        let odd = Tiles { tm: 5, ..GPU };
+        assert!(odd.check(&Target::Cpu).unwrap_err().contains("128 x 128"));
+        let huge = Tiles { bk: 1 << 20, ..GPU };
         assert!(huge.check(&Target::Cpu).unwrap_err().contains("shared"));
     }
 }

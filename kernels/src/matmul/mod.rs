@@ -1,10 +1,14 @@
 //! Matrix multiplication.
 
 pub mod config;
+mod cpu;
+mod panels;
 mod tiled;
 
+pub use panels::{Layout, matmul_panels, matmul_panels_ir, pack_panels, pack_panels_ir};
 pub use tiled::{matmul_tiled, matmul_tiled_ir};
 
+use kernelsmith::Target;
 use kernelsmith::prelude::*;
 
 use crate::error::{Error, check_len};
@@ -27,18 +31,15 @@ pub fn matmul<T: Float>(
         return Ok(());
     }
     let device = c.device().clone();
-    let tiles = config::tiles(device.target());
-    let c = View::of_mut(c, [m, n]).partition([tiles.bm, tiles.bn]);
-    let launch = match tiles {
-        config::CPU => {
-            const T: Tiles = config::CPU;
-            matmul_tiled::<_, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }>(m, n, k, a, b, c)
-        }
-        _ => {
-            const T: Tiles = config::GPU;
-            matmul_tiled::<_, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }>(m, n, k, a, b, c)
-        }
-    };
-    launch.launch(&device)?;
+    if k == 0 {
+        return Ok(c.view_mut().fill_zero().map_err(kernelsmith::Error::from)?);
+    }
+    if *device.target() == Target::Cpu {
+        return cpu::matmul((m, n, k), a, b, c);
+    }
+    const T: Tiles = config::GPU;
+    let c = View::of_mut(c, [m, n]).partition([T.bm, T.bn]);
+    matmul_tiled::<_, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }>(m, n, k, a, b, c)
+        .launch(&device)?;
     Ok(())
 }

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 use crate::launch::LaunchConfig;
 use crate::sync::lock;
 
+use super::pool::Pool;
+
 /// Allocations from here on begin on a boundary of large pages and ask for such pages: a matrix
 /// then needs hundreds of times fewer page faults and TLB entries.
 const LARGE: usize = 4 << 20;
@@ -23,6 +25,7 @@ const LARGE_PAGE: usize = 2 << 20;
 pub(crate) struct CpuDriver {
     /// Guards every error record: a launch of one thread may end while another collects.
     records: Mutex<()>,
+    pool: Pool,
 }
 
 /// When an event happened.
@@ -51,6 +54,24 @@ fn advise_large_pages(memory: *mut u8, bytes: usize) {
 
 #[cfg(not(target_os = "linux"))]
 fn advise_large_pages(_: *mut u8, _: usize) {}
+
+/// # Safety
+/// The memory is of [`CpuDriver::allocate`] with as many bytes, and nobody uses it any more.
+unsafe fn release(address: u64, bytes: usize) {
+    if let Ok(layout) = layout(bytes) {
+        // SAFETY: allocated with the same layout.
+        unsafe { dealloc(address as *mut u8, layout) };
+    }
+}
+
+impl Drop for CpuDriver {
+    fn drop(&mut self) {
+        for (address, bytes) in self.pool.drain() {
+            // SAFETY: what is in the pool is nobody else's.
+            unsafe { release(address, bytes) };
+        }
+    }
+}
 
 fn out_of_memory(bytes: usize, detail: &str) -> Error {
     let (device, detail) = ("CPU".to_owned(), detail.to_owned());
@@ -125,6 +146,9 @@ impl Driver for CpuDriver {
     }
 
     fn allocate(&self, bytes: usize, _: Handle) -> Result<u64> {
+        if let Some(memory) = self.pool.take(bytes) {
+            return Ok(memory);
+        }
         let layout = layout(bytes)?;
         // SAFETY: callers ask for at least one byte.
         let memory = unsafe { alloc(layout) };
@@ -138,9 +162,9 @@ impl Driver for CpuDriver {
     }
 
     unsafe fn free(&self, address: u64, bytes: usize, _: Handle) {
-        if let Ok(layout) = layout(bytes) {
-            // SAFETY: allocated by `allocate` with the same layout.
-            unsafe { dealloc(address as *mut u8, layout) };
+        for (address, bytes) in self.pool.put(address, bytes) {
+            // SAFETY: the caller's memory, or such that was given to the pool before.
+            unsafe { release(address, bytes) };
         }
     }
 

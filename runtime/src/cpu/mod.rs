@@ -7,6 +7,7 @@
 //! any order, and get none; each one's own calls are in order by being calls.
 
 mod driver;
+mod pool;
 
 use std::sync::Arc;
 
