@@ -395,8 +395,11 @@ fn failing_checks_name_kernel_line_index_and_length() {
     control(&buffer(&[1.0f32]), &mut out).threads(64, 64).launch(&device).unwrap();
     let error = device.synchronize().unwrap_err();
     let failure = error.check_failed().expect("a failed check");
-    assert_eq!((failure.kernel.as_str(), failure.index, failure.len), ("control", 10, 10));
-    assert_eq!(failure.thread, [10, 0, 0]);
+    assert_eq!((failure.kernel.as_str(), failure.len), ("control", 10));
+    // Which of the threads comes first is open.
+    let [thread, 0, 0] = failure.thread else { panic!("{:?}", failure.thread) };
+    assert_eq!(failure.index, u64::from(thread));
+    assert!((10..64).contains(&thread), "{thread}");
     assert!(failure.location.as_ref().unwrap().0.ends_with("language.rs"));
     device.synchronize().unwrap();
 }

@@ -33,8 +33,9 @@ fn empty_statements(a: u32, _b: u32, _c: u32) -> u32 {
 
 #[device(host)]
 fn half_floats_of_floats(a: u32, b: u32, c: u32) -> u32 {
-    let x = f16::from_f32(f32::from_bits(a)) * f16::from_f64(b as f64);
-    let y = bf16::from_f32(f32::from_bits(a)) + bf16::from_f64(c as f64);
+    let x = f16::from_f32(f32::from_bits(a)) * f16::from_f64((b >> 12) as f64);
+    // Numbers of at most 20 bits: `half` does not look at an f64's lowest 32 bits when it rounds.
+    let y = bf16::from_f32(f32::from_bits(a)) + bf16::from_f64((c >> 12) as f64);
     let bits = |v: f32| if v.is_nan() { 1 } else { v.to_bits() };
     bits(x.to_f32()) ^ bits(y.to_f32()).rotate_left(9)
 }
