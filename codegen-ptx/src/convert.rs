@@ -7,10 +7,25 @@ use crate::emit::{Emitter, ins};
 use crate::error::Error;
 use crate::reg::{Class, Operand, Reg, classes};
 
+fn is_fp8(ty: Scalar) -> bool {
+    matches!(ty, Scalar::E4M3 | Scalar::E5M2)
+}
+
 impl<'k> Emitter<'k> {
     pub(crate) fn cast(&mut self, inst: &Inst) -> Result<(), Error> {
         let (from, to) = (self.ty(inst.operands[0]), self.ty(inst.result()));
+        let has_fp8 = self.target.sm >= 89;
+        if has_fp8 && is_fp8(from.elem()) && to.elem() == Scalar::F32 {
+            let floats = self.widen_fp8(inst);
+            self.bind_lanes(inst.result(), floats);
+            return Ok(());
+        }
         let lanes = self.lanes(inst.operands[0]);
+        if has_fp8 && is_fp8(to.elem()) && from.elem() == Scalar::F32 {
+            let words = self.narrow_to_fp8(to, &lanes);
+            self.bind_regs(inst.result(), words);
+            return Ok(());
+        }
         if let Some(words) = self.cast_pairs(from, to, &lanes) {
             self.bind_regs(inst.result(), words);
             return Ok(());
@@ -40,6 +55,56 @@ impl<'k> Emitter<'k> {
             self.op(&op, Class::B32, &[two[1], two[0]])
         });
         Some(words.collect())
+    }
+
+    /// Two by two, saturating (PTX ISA, `cvt`: `.e4m3x2`, `.e5m2x2`); a last one by itself beside 0.
+    fn narrow_to_fp8(&mut self, to: Type, lanes: &[Operand]) -> Vec<Reg> {
+        self.need_fp8();
+        let op = format!("cvt.rn.satfinite.{}x2.f32", to.elem());
+        let zero = Operand::Const(kernelsmith_ir::attr::Const::f32(0.0));
+        let pairs: Vec<Reg> = lanes
+            .chunks(2)
+            // The first source becomes the upper half.
+            .map(|two| self.op(&op, Class::B16, &[*two.get(1).unwrap_or(&zero), two[0]]))
+            .collect();
+        if !matches!(to, Type::Vector(..)) {
+            return vec![self.op("cvt.u32.u16", Class::B32, &[pairs[0].into()])];
+        }
+        let words = pairs.chunks(2).map(|two| {
+            let (word, low) = (self.new_reg(Class::B32), two[0]);
+            let high = *two.get(1).unwrap_or(&low);
+            ins!(self, "mov.b32 {word}, {{{low}, {high}}};");
+            word
+        });
+        words.collect()
+    }
+
+    /// Two by two, through f16, in which they are exact.
+    fn widen_fp8(&mut self, inst: &Inst) -> Vec<Reg> {
+        self.need_fp8();
+        let ty = self.ty(inst.operands[0]);
+        let op = format!("cvt.rn.f16x2.{}x2", ty.elem());
+        let mut floats = Vec::new();
+        for word in self.regs(inst.operands[0]) {
+            for pair in self.halves(word.into()) {
+                if floats.len() < ty.lanes() as usize {
+                    let two = self.op(&op, Class::B32, &[pair.into()]);
+                    let halves = self.halves(two.into());
+                    let wide =
+                        halves.map(|half| self.op("cvt.f32.f16", Class::F32, &[half.into()]));
+                    floats.extend(wide);
+                }
+            }
+        }
+        floats.truncate(ty.lanes() as usize);
+        floats
+    }
+
+    /// From sm_90 on the conversions are as old as the architecture.
+    fn need_fp8(&mut self) {
+        if self.target.sm < 90 {
+            self.need(8, 1);
+        }
     }
 
     /// Converts one scalar.

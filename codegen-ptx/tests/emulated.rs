@@ -79,6 +79,9 @@ fn samples(ty: Scalar) -> Vec<Const> {
             .map(|x| Const::int(ty, x))
             .collect();
     }
+    if matches!(ty, Scalar::E4M3 | Scalar::E5M2) {
+        return (0..256).map(|code| Const::new(ty, code)).collect();
+    }
     let finite = [0.0, 0.5, 1.0, 1.5, 2.5, 3.7, 100.25, 127.5, 255.9, 300.0, 40000.0, 65504.0, 1e5];
     let wide = [3e9, 1e19, 1e30, 3e38, 1e-5, 6e-8, 1e-40, 0.1, 1.0 / 3.0, f64::INFINITY, f64::NAN];
     let all = finite.into_iter().chain(wide).flat_map(|x| [x, -x]);
@@ -153,8 +156,8 @@ fn is_exact(op: Opcode, ty: Scalar) -> bool {
     use Opcode::*;
     let inexact =
         matches!(op, Rsqrt | Exp | Exp2 | Log | Log2 | Sin | Cos | Tanh | Erf | Pow | Exp2Fast);
-    // A float's remainder is expanded before code is generated.
-    !(inexact || op == Rem && ty.is_float())
+    // A float's remainder is expanded before code is generated, and `agreed` is taken out.
+    !(inexact || op == Agreed || op == Rem && ty.is_float())
 }
 
 #[test]
@@ -198,6 +201,16 @@ fn casts_are_rusts() {
                 check(Opcode::Cast, &[from], to, 2, target);
                 check(Opcode::Cast, &[from], to, 5, target);
             }
+        }
+    }
+}
+
+#[test]
+fn casts_of_8_bit_floats() {
+    for ty in [Scalar::E4M3, Scalar::E5M2] {
+        for (lanes, target) in [(1, sm(89, false)), (2, sm(90, false)), (5, sm(100, true))] {
+            check(Opcode::Cast, &[ty], Scalar::F32, lanes, target);
+            check(Opcode::Cast, &[Scalar::F32], ty, lanes, target);
         }
     }
 }

@@ -18,7 +18,7 @@ const NUMBERS: [Scalar; 12] = {
 fn is_expanded(op: Opcode, elem: Scalar) -> bool {
     use Opcode::*;
     match op {
-        Exp | Exp2 | Log | Log2 | Sin | Cos | Tanh | Erf | Pow => true,
+        Exp | Exp2 | Log | Log2 | Sin | Cos | Tanh | Erf | Pow | Agreed => true,
         Rem => elem.is_float(),
         Exp2Fast => elem != Scalar::F32,
         _ => false,
@@ -144,6 +144,23 @@ fn casts() {
             bench.apply(Opcode::Cast, &[Scalar::TF32.into()], Type::F32);
         }
         assemble_everywhere(&bench.finish());
+    }
+}
+
+#[test]
+fn casts_of_8_bit_floats() {
+    let mut bench = Bench::new("casts_fp8".to_owned());
+    for to in [Scalar::E4M3, Scalar::E5M2] {
+        for ty in [Type::F32, Type::Vector(Scalar::F32, 3), Type::Vector(Scalar::F32, 4)] {
+            bench.apply(Opcode::Cast, &[ty], ty.with_elem(to));
+            bench.apply(Opcode::Cast, &[ty.with_elem(to)], ty);
+        }
+    }
+    let kernel = bench.finish();
+    for target in [common::sm(89, false), common::sm(90, true), common::sm(120, false)] {
+        common::assemble(&kernel, target);
+        let text = common::ptx(&kernel, target).text;
+        assert!(text.contains("cvt.rn.satfinite.e4m3x2.f32") && text.contains(".f16x2.e5m2x2"));
     }
 }
 

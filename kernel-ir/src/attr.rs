@@ -1,5 +1,6 @@
 //! What an instruction carries besides its operands: everything fixed while compiling.
 
+use crate::fp8::Format;
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
 use crate::op::Opcode;
@@ -59,11 +60,11 @@ impl Const {
             Scalar::BF16 => half::bf16::from_bits(self.bits as u16).to_f64(),
             Scalar::F32 => f32::from_bits(self.bits as u32) as f64,
             Scalar::F64 => f64::from_bits(self.bits),
-            _ => return None,
+            ty => Format::of(ty)?.decode(self.bits as u8),
         })
     }
 
-    /// A float of type `ty`, rounded to nearest even from `x`.
+    /// A float of type `ty`, rounded to nearest even from `x`; the 8-bit ones saturate.
     ///
     /// # Panics
     /// If `ty` is not a float: a bug in the compiler.
@@ -73,7 +74,10 @@ impl Const {
             Scalar::BF16 => Const::new(ty, f64_to_bf16(x).to_bits() as u64),
             Scalar::F32 => Const::f32(x as f32),
             Scalar::F64 => Const::f64(x),
-            _ => panic!("Const::float of type {ty}"),
+            _ => match Format::of(ty) {
+                Some(format) => Const::new(ty, format.encode(x).into()),
+                None => panic!("Const::float of type {ty}"),
+            },
         }
     }
 }

@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 use half::{bf16, f16};
 
 use crate::attr::Const;
+use crate::fp8::Format;
 use crate::op::Opcode;
 use crate::types::Scalar;
 
@@ -100,6 +101,10 @@ fn compare(op: Opcode, a: Const, b: Const) -> Option<bool> {
 fn cast(x: Const, to: Scalar) -> Option<Const> {
     if to == x.ty {
         return Some(x);
+    }
+    let eighth = |ty| Format::of(ty).is_some();
+    if eighth(x.ty) && to == Scalar::F32 || x.ty == Scalar::F32 && eighth(to) {
+        return Some(Const::float(to, x.as_f64()?));
     }
     let computes = |ty: Scalar| ty.is_num() || ty == Scalar::Bool;
     if to == Scalar::Bool || !computes(x.ty) || !computes(to) {

@@ -20,6 +20,7 @@ pub mod builder;
 pub mod check;
 pub mod contract;
 pub mod eval;
+mod fp8;
 pub mod interp;
 pub mod kernel;
 pub mod legal;

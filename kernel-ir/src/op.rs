@@ -290,7 +290,7 @@ table! {
     Ge "ge" Pure, S::Compare(Num), All, "Greater or equal; false with NaN.";
     Select "select" Pure, S::Select, All, "The second operand where the first is true, else the third.";
     // conversion
-    Cast "cast" Pure, S::Cast, All, "Rust's `as`: integers wrap, float to integer saturates with NaN to 0, to a narrower float rounds to nearest even; bool to integer is 0 or 1.";
+    Cast "cast" Pure, S::Cast, All, "Rust's `as`: integers wrap, float to integer saturates with NaN to 0, to a narrower float rounds to nearest even; bool to integer is 0 or 1. The 8-bit floats convert from and to f32, and saturate.";
     Bitcast "bitcast" Pure, S::Bitcast, All, "The same bits as another type; vector lane 0 is the lowest bits.";
     // vectors
     VecMake "vec_make" Pure, S::VecMake, All, "A vector of its operands.";

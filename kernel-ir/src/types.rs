@@ -34,9 +34,9 @@ pub enum Scalar {
     F32,
     /// IEEE 754 binary64.
     F64,
-    /// OCP FP8 E4M3 (finite only, with NaN). Storage and matrix operands only.
+    /// OCP FP8 E4M3 (finite only, with NaN). Storage, conversion from and to f32, matrix operands.
     E4M3,
-    /// OCP FP8 E5M2. Storage and matrix operands only.
+    /// OCP FP8 E5M2. As [`Scalar::E4M3`].
     E5M2,
     /// A binary32 container of which the tensor core reads 19 bits. Matrix operands only.
     TF32,

@@ -12,6 +12,16 @@ pub(super) fn convert(instr: &Instr, x: &[u64]) -> Option<u64> {
     let mut types = instr.name.iter().rev().filter_map(|part| Ty::parse(part));
     let (from, to) = (types.next()?, types.next()?);
     match to {
+        Ty::F16x2 if fp8(from).is_some() => {
+            let ty = fp8(from)?;
+            let half = |code| rounded(Const::new(ty, code).as_f64()?, Ty::F16);
+            Some(half(x[0] >> 8)? << 16 | half(x[0])?)
+        }
+        Ty::E4M3x2 | Ty::E5M2x2 if instr.has("satfinite") => {
+            let ty = fp8(to)?;
+            let [high, low] = [float(from, x[0])?, float(from, x[1])?];
+            Some(Const::float(ty, high).bits << 8 | Const::float(ty, low).bits)
+        }
         // The first source becomes the upper half.
         Ty::F16x2 | Ty::BF16x2 => {
             let half = if to == Ty::F16x2 { Ty::F16 } else { Ty::BF16 };
@@ -36,6 +46,15 @@ pub(super) fn convert(instr: &Instr, x: &[u64]) -> Option<u64> {
             None if instr.has("rz") => toward_zero(float(from, x[0])?, to),
             None => rounded(float(from, x[0])?, to),
         },
+    }
+}
+
+/// The type of which there are two.
+fn fp8(ty: Ty) -> Option<Scalar> {
+    match ty {
+        Ty::E4M3x2 => Some(Scalar::E4M3),
+        Ty::E5M2x2 => Some(Scalar::E5M2),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod dce;
 pub mod expand_math;
 pub mod flatten;
 pub mod fold;
+pub mod fp8;
 pub mod licm;
 mod match_lanes;
 pub mod mem2reg;

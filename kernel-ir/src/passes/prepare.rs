@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::convergence::{self, ConvergenceError};
 use super::{
-    agreements, assumptions, cse, dce, expand_math, flatten, fold, licm, match_lanes, mem2reg,
+    agreements, assumptions, cse, dce, expand_math, flatten, fold, fp8, licm, match_lanes, mem2reg,
     ranges, small_floats,
 };
 use crate::kernel::Kernel;
@@ -69,6 +69,7 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     pipeline.run("dce", dce::run)?;
     pipeline.run("match_lanes", |k| match_lanes::run(k, target))?;
     pipeline.run("small_floats", |k| small_floats::run(k, target))?;
+    pipeline.run("fp8", |k| fp8::run(k, target))?;
     pipeline.run("expand_math", |k| expand_math::run(k, target))?;
     for _ in 0..ROUNDS {
         let before = pipeline.kernel.body.clone();

@@ -215,11 +215,15 @@ impl<'k> Verifier<'k> {
         if !self.operand_fits(inst, 0, !from.is_ptr(), "a scalar or vector") {
             return;
         }
+        use Scalar::{E4M3, E5M2, TF32};
         let (a, b) = (from.elem(), to.elem());
         let there = a == b
             || (a.is_num() && b.is_num())
             || (a == Scalar::Bool && b.is_int())
-            || matches!((a, b), (Scalar::F32, Scalar::TF32) | (Scalar::TF32, Scalar::F32));
+            || matches!(
+                (a, b),
+                (Scalar::F32, TF32 | E4M3 | E5M2) | (TF32 | E4M3 | E5M2, Scalar::F32)
+            );
         let same_shape = !to.is_ptr() && from.with_elem(b) == to;
         self.result_fits(
             inst,

@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod exhaustive;
+mod fp8;
 mod lanes;
 mod shape;
 mod small;
