@@ -1,6 +1,11 @@
+use std::any::TypeId;
+
+use kernelsmith::Target;
 use kernelsmith::prelude::*;
 
 use super::online::OnlineSoftmax;
+use super::rows::{QUERIES, attention_rows};
+use crate::elementwise::to_f32;
 use crate::error::{Error, check_len};
 use crate::tile::stage;
 
@@ -144,29 +149,59 @@ pub fn flash_attention<T: Float>(
         return Ok(());
     }
     let device = out.device().clone();
-    let cpu = *device.target() == kernelsmith::Target::Cpu;
-    // Each block's tiles: shared memory is 48 KiB or less on GPUs, and a part of L2 on the CPU.
+    if *device.target() == Target::Cpu {
+        // f32 is read in place; other elements are converted once rather than by each block.
+        return match TypeId::of::<T>() == TypeId::of::<f32>() {
+            true => rows(attention, d, q, k, v, out),
+            false => rows(attention, d, q, &to_f32(k)?, &to_f32(v)?, out),
+        };
+    }
+    // Each block's tiles: shared memory is 48 KiB or less.
     macro_rules! kernel {
         ($d:literal, $bm:literal, $bn:literal) => {
             flash_attention_kernel::<T, $d, $bm, $bn, 8, 8>(m, n, scale, causal, q, k, v, out)
                 .grid(m.div_ceil($bm))
         };
     }
-    let launch = match (d, cpu) {
-        (32, true) => kernel!(32, 64, 64),
-        (64, true) => kernel!(64, 64, 64),
-        (128, true) => kernel!(128, 64, 64),
-        (32, false) => kernel!(32, 64, 32),
-        (64, false) => kernel!(64, 32, 32),
-        (128, false) => kernel!(128, 32, 8),
-        _ => {
-            return Err(Error::Shape {
-                argument: "d",
-                found: format!("the value {d}"),
-                rule: format!("head dimensions are {HEAD_DIMENSIONS:?}"),
-            });
-        }
+    let launch = match d {
+        32 => kernel!(32, 64, 32),
+        64 => kernel!(64, 32, 32),
+        128 => kernel!(128, 32, 8),
+        _ => return Err(no_kernel(d)),
     };
     launch.launch(&device)?;
     Ok(())
+}
+
+fn rows<T: Float, K: Float>(
+    attention: Attention,
+    d: usize,
+    q: &Buffer<T>,
+    k: &Buffer<K>,
+    v: &Buffer<K>,
+    out: &mut Buffer<f32>,
+) -> Result<(), Error> {
+    let Attention { queries: m, keys: n, causal, scale } = attention;
+    let device = out.device().clone();
+    macro_rules! kernel {
+        ($d:literal) => {
+            attention_rows::<T, K, $d>(m, n, scale, causal, q, k, v, out)
+        };
+    }
+    let launch = match d {
+        32 => kernel!(32),
+        64 => kernel!(64),
+        128 => kernel!(128),
+        _ => return Err(no_kernel(d)),
+    };
+    launch.grid(m.div_ceil(QUERIES)).launch(&device)?;
+    Ok(())
+}
+
+fn no_kernel(d: usize) -> Error {
+    Error::Shape {
+        argument: "d",
+        found: format!("the value {d}"),
+        rule: format!("head dimensions are {HEAD_DIMENSIONS:?}"),
+    }
 }

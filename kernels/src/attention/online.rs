@@ -39,3 +39,43 @@ impl OnlineSoftmax {
         if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
     }
 }
+
+/// [`OnlineSoftmax`] of scores that are exponents of 2, by the target's approximation of `2^x`.
+#[derive(KernelValue, Clone, Copy)]
+pub struct OnlineSoftmax2 {
+    max: Val<f32>,
+    /// The maximum, or 0 where every score so far is `-inf`: what scores are taken against.
+    base: Val<f32>,
+    sum: Val<f32>,
+}
+
+#[device]
+impl OnlineSoftmax2 {
+    /// Of no scores.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> OnlineSoftmax2 {
+        OnlineSoftmax2 { max: f32::NEG_INFINITY, base: 0.0, sum: 0.0 }
+    }
+
+    /// As [`OnlineSoftmax::rescale`].
+    pub fn rescale(&mut self, max: f32) -> f32 {
+        let new = self.max.max(max);
+        self.base = if new == f32::NEG_INFINITY { 0.0 } else { new };
+        let factor = (self.max - self.base).exp2_fast();
+        self.max = new;
+        self.sum *= factor;
+        factor
+    }
+
+    /// As [`OnlineSoftmax::weight`].
+    pub fn weight(&mut self, score: f32) -> f32 {
+        let weight = (score - self.base).exp2_fast();
+        self.sum += weight;
+        weight
+    }
+
+    /// As [`OnlineSoftmax::scale`].
+    pub fn scale(&self) -> f32 {
+        if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
+    }
+}

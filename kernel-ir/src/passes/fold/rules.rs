@@ -61,7 +61,53 @@ impl Folder<'_> {
             let all = if inst.op == And { zero } else { Const::int(ty, ones) };
             return Some(Simpler::Const(all));
         }
+        if inst.op == Sub {
+            return self.difference(a, b, ty);
+        }
         self.reassociate(inst, ty).or_else(|| self.pull_constant(inst, ty))
+    }
+
+    /// `(x + y) - y` is `x`, and `(x + c) * z - x * z` is `z * c`: the lengths of slices between
+    /// multiples of something, which then are known to be what they look like.
+    fn difference(&self, a: Value, b: Value, ty: Scalar) -> Option<Simpler> {
+        if let Some(sum) = self.def(a).filter(|d| d.op == Add) {
+            match sum.operands[..] {
+                [x, y] if y == b => return Some(Simpler::Value(x)),
+                [x, y] if x == b => return Some(Simpler::Value(y)),
+                _ => {}
+            }
+        }
+        let (c, factors) = self.gap(a, b, ty)?;
+        match factors[..] {
+            [] => Some(Simpler::Const(c)),
+            [x] => Some(Simpler::Op(Mul, vec![Term::Value(x), Term::Const(c)])),
+            [x, y] => Some(Simpler::Op(Mul, vec![Term::Op(Mul, [x, y]), Term::Const(c)])),
+            _ => None,
+        }
+    }
+
+    /// `a - b`, if it is a constant times values that are factors of both.
+    fn gap(&self, a: Value, b: Value, ty: Scalar) -> Option<(Const, Vec<Value>)> {
+        let zero = Const::new(ty, 0);
+        let [(x, c), (y, d)] = [a, b].map(|v| self.offset(v).unwrap_or((v, zero)));
+        if x == y {
+            return Some((eval(Sub, &[c, d], ty)?, Vec::new()));
+        }
+        let [p, q] = [a, b].map(|v| self.def(v).filter(|d| d.op == Mul));
+        let (p, q) = (&p?.operands, &q?.operands);
+        let (p, q, shared) = if p[1] == q[1] {
+            (p[0], q[0], p[1])
+        } else if p[0] == q[0] {
+            (p[1], q[1], p[0])
+        } else {
+            return None;
+        };
+        let (mut c, mut factors) = self.gap(p, q, ty)?;
+        match self.constant(shared) {
+            Some(factor) => c = eval(Mul, &[c, factor], ty)?,
+            None => factors.push(shared),
+        }
+        Some((c, factors))
     }
 
     /// A value that is another plus a constant.
