@@ -10,13 +10,13 @@ use syn::{GenericParam, Generics, PathArguments, Type, TypeParamBound, WherePred
 use crate::library;
 
 /// Rust's scalar types that mean a run-time value in a kernel.
-const SCALARS: [&str; 17] = [
-    "bool", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "f16", "bf16",
-    "f32", "f64", "i128", "u128",
+const SCALARS: [&str; 19] = [
+    "bool", "i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize", "e4m3", "e5m2",
+    "f16", "bf16", "f32", "f64", "i128", "u128",
 ];
 
 /// Bounds that make a type parameter a scalar.
-const SCALAR_BOUNDS: [&str; 6] = ["Element", "Num", "Int", "Float", "Signed", "Bits"];
+const SCALAR_BOUNDS: [&str; 7] = ["Element", "Stored", "Num", "Int", "Float", "Signed", "Bits"];
 
 /// Whether an identifier is a scalar type of Rust.
 pub(crate) fn is_scalar(name: &str) -> bool {

@@ -48,3 +48,4 @@ pub use lang::StagingError;
 pub use launch::{Error, Launch};
 
 pub use half::{bf16, f16};
+pub use kernelsmith_runtime::{e4m3, e5m2};

@@ -4,7 +4,7 @@ pub use crate::lang::atomic::{Atomic, Ordering, Scope, fence};
 pub use crate::lang::collectives::*;
 pub use crate::lang::contract::assume;
 pub use crate::lang::copies::{cp_async, cp_async_commit, cp_async_unchecked, cp_async_wait};
-pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed};
+pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed, Stored};
 pub use crate::lang::matrix::{
     Accumulator, FactorRole, Fragment, LdmatrixAtom, MatrixA, MatrixB, MatrixLayout, MatrixRole,
     Mfma, MmaAtom, MmaSync, WmmaGfx11, WmmaGfx12, mma,
@@ -16,5 +16,5 @@ pub use crate::lang::shared::{Shared, SharedTile, dynamic_shared, shared, shared
 pub use crate::lang::thread::*;
 pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, Partition, View};
-pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, f16, kernel};
+pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, e4m3, e5m2, f16, kernel};
 pub use crate::{device_assert, device_print};

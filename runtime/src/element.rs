@@ -4,6 +4,8 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 use kernelsmith_ir::Scalar;
 
+use crate::fp8::{e4m3, e5m2};
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -32,7 +34,7 @@ macro_rules! elements {
 elements! {
     i8 = I8, i16 = I16, i32 = I32, i64 = I64,
     u8 = U8, u16 = U16, u32 = U32, u64 = U64,
-    f16 = F16, bf16 = BF16, f32 = F32, f64 = F64,
+    e4m3 = E4M3, e5m2 = E5M2, f16 = F16, bf16 = BF16, f32 = F32, f64 = F64,
 }
 
 #[cfg(target_pointer_width = "64")]

@@ -1,5 +1,8 @@
 //! `as`, with Rust's exact meaning.
 
+use kernelsmith_ir::Scalar;
+use kernelsmith_runtime::{e4m3, e5m2};
+
 use super::element::{Element, Num};
 use super::stage::build;
 use super::val::Val;
@@ -17,7 +20,12 @@ impl<A: Element, B: Num> CastTo<Val<B>> for Val<A> {
         if A::TYPE == B::TYPE {
             return Val::from_id(self.id);
         }
-        Val::from_id(build(|b| b.cast(self.id, B::TYPE)))
+        Val::from_id(build(|b| {
+            // All others know 8-bit floats by way of f32.
+            let eighth = matches!(A::TYPE, Scalar::E4M3 | Scalar::E5M2);
+            let wide = if eighth { b.cast(self.id, Scalar::F32) } else { self.id };
+            if eighth && B::TYPE == Scalar::F32 { wide } else { b.cast(wide, B::TYPE) }
+        }))
     }
 }
 
@@ -54,6 +62,8 @@ lossless! {
     i16 => i32, i64, isize, f32, f64;
     u32 => u64, i64, f64;
     i32 => i64, f64;
+    e4m3 => f32;
+    e5m2 => f32;
     half::f16 => f32, f64;
     half::bf16 => f32, f64;
     f32 => f64;
@@ -112,7 +122,39 @@ macro_rules! bits {
     )*};
 }
 
-bits!(half::f16 as u16, half::bf16 as u16, f32 as u32, f64 as u64);
+bits!(e4m3 as u8, e5m2 as u8, half::f16 as u16, half::bf16 as u16, f32 as u32, f64 as u64);
+
+macro_rules! eighths {
+    ($($eighth:ty: $($from:ty),*;)*) => {$(
+        $(impl CastTo<Val<$eighth>> for Val<$from> {
+            #[track_caller]
+            fn cast_to(self) -> Val<$eighth> {
+                let wide = CastTo::<Val<f32>>::cast_to(self);
+                Val::from_id(build(|b| b.cast(wide.id, <$eighth>::TYPE)))
+            }
+        })*
+
+        impl Val<$eighth> {
+            /// The nearest value of the type: what is too large becomes the largest finite one.
+            #[track_caller]
+            pub fn from_f32(x: Val<f32>) -> Val<$eighth> {
+                x.cast_to()
+            }
+
+            /// `self as f32`, exactly.
+            #[track_caller]
+            pub fn to_f32(self) -> Val<f32> {
+                self.cast_to()
+            }
+        }
+    )*};
+}
+
+// Once rounded: 16-bit floats are exact in f32, as are 8-bit ones.
+eighths! {
+    e4m3: f32, half::f16, half::bf16, e5m2;
+    e5m2: f32, half::f16, half::bf16, e4m3;
+}
 
 macro_rules! halves {
     ($($half:ty),*) => {$(

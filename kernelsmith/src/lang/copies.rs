@@ -7,7 +7,7 @@
 
 use kernelsmith_ir::{Attr, Opcode};
 
-use super::element::Num;
+use super::element::Stored;
 use super::index::{KernelIndex, Memory, unchecked};
 use super::matrix::aligned;
 use super::memory::Slice;
@@ -21,7 +21,7 @@ use super::val::Val;
 /// and the bounds are checked when the kernel runs. (The buffer begins at a multiple of 16 bytes,
 /// as every buffer and no sub-view does by itself.)
 #[track_caller]
-pub fn cp_async<const N: usize, T: Num>(
+pub fn cp_async<const N: usize, T: Stored>(
     to: Shared<T>,
     to_index: impl KernelIndex,
     from: Slice<T>,
@@ -43,7 +43,7 @@ pub fn cp_async<const N: usize, T: Num>(
 /// On every thread that gets here, both indices are multiples of `N` and `N` elements from them on
 /// are in bounds.
 #[track_caller]
-pub unsafe fn cp_async_unchecked<const N: usize, T: Num>(
+pub unsafe fn cp_async_unchecked<const N: usize, T: Stored>(
     to: Shared<T>,
     to_index: impl KernelIndex,
     from: Slice<T>,
@@ -71,7 +71,7 @@ pub fn cp_async_wait(pending: u32) {
 }
 
 #[track_caller]
-fn check_last<const N: usize, T: Num>(memory: &impl Memory<T>, index: Val<usize>) {
+fn check_last<const N: usize, T: Stored>(memory: &impl Memory<T>, index: Val<usize>) {
     let (last, len) = (index + (N - 1), memory.length());
     build(|b| b.check_bounds(last.id, len.id));
 }

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use kernelsmith_ir::Scalar;
 use kernelsmith_ir::attr::Const;
+use kernelsmith_runtime::{e4m3, e5m2};
 
 /// What a type is in kernels: `f32` is a `Val<f32>`, structs of run-time values are themselves.
 /// Associated types of traits (`A::Output`) go through it.
@@ -23,7 +24,9 @@ macro_rules! in_kernel {
     };
 }
 
-in_kernel!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f16, bf16, f32, f64);
+in_kernel!(
+    bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, e4m3, e5m2, f16, bf16, f32, f64
+);
 
 impl<S: InKernel, const N: usize> InKernel for [S; N] {
     type Type = [S::Type; N];
@@ -54,12 +57,20 @@ pub trait Element:
     fn constant(self) -> Const;
 }
 
-/// An integer or float: a type with arithmetic, that buffers can hold.
+/// A type that buffers can hold: a number, or an 8-bit float, which converts to one.
+#[diagnostic::on_unimplemented(
+    message = "buffers cannot hold `{Self}`",
+    note = "they hold i8..i64, u8..u64, usize, isize, e4m3, e5m2, f16, bf16, f32 and f64; generic \
+            kernels say which: `T: Num`, `T: Float`, `T: Stored`"
+)]
+pub trait Stored: Element + kernelsmith_runtime::Element {}
+
+/// An integer or float: a type with arithmetic.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a number that kernels compute with",
     note = "numbers are i8..i64, u8..u64, usize, isize, f16, bf16, f32 and f64"
 )]
-pub trait Num: Element + kernelsmith_runtime::Element + PartialOrd {}
+pub trait Num: Stored + PartialOrd {}
 
 /// An integer.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an integer that kernels compute with")]
@@ -90,6 +101,7 @@ macro_rules! elements {
                 Const::new(Scalar::$scalar, self as $wide as u64)
             }
         }
+        impl Stored for $ty {}
         impl Num for $ty {}
         impl Int for $ty {}
         impl Bits for $ty {}
@@ -109,6 +121,7 @@ macro_rules! floats {
                 Const::new(Scalar::$scalar, self.to_bits() as u64)
             }
         }
+        impl Stored for $ty {}
         impl Num for $ty {}
         impl Signed for $ty {}
         impl Float for $ty {
@@ -125,6 +138,20 @@ floats! {
     f32 = F32, |x| x as f32;
     f64 = F64, |x| x;
 }
+
+macro_rules! stored {
+    ($($ty:ty = $scalar:ident),*) => {$(
+        impl Element for $ty {
+            const TYPE: Scalar = Scalar::$scalar;
+            fn constant(self) -> Const {
+                Const::new(Scalar::$scalar, self.to_bits().into())
+            }
+        }
+        impl Stored for $ty {}
+    )*};
+}
+
+stored!(e4m3 = E4M3, e5m2 = E5M2);
 
 macro_rules! signed {
     ($($ty:ty),*) => { $(impl Signed for $ty {})* };

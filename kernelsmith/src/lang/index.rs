@@ -3,7 +3,7 @@
 use kernelsmith_ir::attr::{Attr, CacheHint};
 use kernelsmith_ir::{Opcode, Scalar, Value};
 
-use super::element::{Element, Num};
+use super::element::{Element, Stored};
 use super::memory::{Slice, SliceMut};
 use super::place::Place;
 use super::shared::Shared;
@@ -162,9 +162,9 @@ macro_rules! memories {
     )*};
 }
 
-memories!(Slice: Num, SliceMut: Num, Shared: Element);
+memories!(Slice: Stored, SliceMut: Stored, Shared: Element);
 
-impl<T: Num, I: KernelIndex> AtMut<I> for SliceMut<T> {
+impl<T: Stored, I: KernelIndex> AtMut<I> for SliceMut<T> {
     type Slot = Slot<T>;
     #[track_caller]
     fn slot(&self, index: I) -> Slot<T> {

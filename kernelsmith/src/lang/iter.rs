@@ -1,7 +1,7 @@
 //! Iterators over what is known when the kernel runs: memory, and ranges that are more than the
 //! head of a loop.
 
-use super::element::Num;
+use super::element::Stored;
 use super::index::{Memory, unchecked};
 use super::option::RunOption;
 use super::place::Place;
@@ -30,7 +30,7 @@ pub struct Elements<M, T> {
     ty: std::marker::PhantomData<T>,
 }
 
-impl<T: Num, M: Memory<T>> Sequence for Elements<M, T> {
+impl<T: Stored, M: Memory<T>> Sequence for Elements<M, T> {
     type Item = &'static Val<T>;
     fn count(&self) -> Val<usize> {
         self.memory.length()
@@ -44,7 +44,7 @@ impl<T: Num, M: Memory<T>> Sequence for Elements<M, T> {
 }
 
 /// The elements of some memory, in order.
-pub(crate) fn elements<T: Num, M: Memory<T>>(memory: M) -> RunIter<Elements<M, T>> {
+pub(crate) fn elements<T: Stored, M: Memory<T>>(memory: M) -> RunIter<Elements<M, T>> {
     RunIter(Elements { memory, ty: std::marker::PhantomData })
 }
 
@@ -158,7 +158,7 @@ impl<S: Sequence> Sequence for Taken<S> {
     }
 }
 
-impl<T: Num, S: Sequence<Item = &'static Val<T>>> Sequence for Copies<S> {
+impl<T: Stored, S: Sequence<Item = &'static Val<T>>> Sequence for Copies<S> {
     type Item = Val<T>;
     fn count(&self) -> Val<usize> {
         self.items.count()
@@ -271,7 +271,7 @@ impl<S: Sequence> RunIter<S> {
     }
 }
 
-impl<T: Num, S: Sequence<Item = &'static Val<T>>> RunIter<S> {
+impl<T: Stored, S: Sequence<Item = &'static Val<T>>> RunIter<S> {
     /// The items themselves, rather than references.
     pub fn copied(self) -> RunIter<Copies<S>> {
         RunIter(Copies { items: self.0 })

@@ -6,7 +6,7 @@ use kernelsmith_ir::attr::Attr;
 use kernelsmith_ir::{Opcode, ParamKind, Space, Target, Type, Value};
 
 use super::atomic::Atomic;
-use super::element::{Element, Num};
+use super::element::{Element, Num, Stored};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
 use super::iter::{Elements, RunIter, elements};
 use super::place::Place;
@@ -25,7 +25,7 @@ pub trait Param {
     fn declare(name: &str) -> Self;
 }
 
-impl<T: Num> Param for Val<T> {
+impl<T: Stored> Param for Val<T> {
     fn declare(name: &str) -> Val<T> {
         Val::from_id(build(|b| b.param(name, T::TYPE.into(), ParamKind::Scalar)))
     }
@@ -34,21 +34,21 @@ impl<T: Num> Param for Val<T> {
 macro_rules! slices {
     ($($(#[$meta:meta])* $name:ident $kind:ident;)*) => {$(
         $(#[$meta])*
-        pub struct $name<T: Num> {
+        pub struct $name<T: Stored> {
             base: Value,
             len: Value,
             ty: PhantomData<T>,
         }
 
-        impl<T: Num> Clone for $name<T> {
+        impl<T: Stored> Clone for $name<T> {
             fn clone(&self) -> Self {
                 *self
             }
         }
 
-        impl<T: Num> Copy for $name<T> {}
+        impl<T: Stored> Copy for $name<T> {}
 
-        impl<T: Num> Param for $name<T> {
+        impl<T: Stored> Param for $name<T> {
             fn declare(name: &str) -> Self {
                 let (base, len) = build(|b| {
                     let ptr = Type::Ptr(Space::Global, T::TYPE);
@@ -59,7 +59,7 @@ macro_rules! slices {
             }
         }
 
-        impl<T: Num> Memory<T> for $name<T> {
+        impl<T: Stored> Memory<T> for $name<T> {
             fn base(&self) -> Value {
                 self.base
             }
@@ -68,7 +68,7 @@ macro_rules! slices {
             }
         }
 
-        impl<T: Num> $name<T> {
+        impl<T: Stored> $name<T> {
             /// Number of elements.
             pub fn len(&self) -> Val<usize> {
                 Val::from_id(self.len)
@@ -128,7 +128,7 @@ macro_rules! slices {
             }
         }
 
-        impl<T: Num> Staged for $name<T> {
+        impl<T: Stored> Staged for $name<T> {
             const LEAVES: usize = 2;
             type Fields = ();
 
@@ -153,7 +153,7 @@ slices! {
     SliceMut Exclusive;
 }
 
-impl<T: Num> SliceMut<T> {
+impl<T: Stored> SliceMut<T> {
     /// Writes an element without a check.
     ///
     /// # Safety
@@ -182,7 +182,9 @@ impl<T: Num> SliceMut<T> {
     pub fn slot_at(&self, index: impl KernelIndex) -> Slot<T> {
         checked(self, index)
     }
+}
 
+impl<T: Num> SliceMut<T> {
     /// An element for atomic access; checked.
     #[track_caller]
     pub fn atomic(&self, index: impl KernelIndex) -> Atomic<T> {
@@ -251,22 +253,22 @@ fn store_vector<T: Element, const N: usize>(slot: Slot<T>, values: [Val<T>; N]) 
 macro_rules! views {
     ($($(#[$meta:meta])* $name:ident $kind:ident;)*) => {$(
         $(#[$meta])*
-        pub struct $name<T: Num, const R: usize> {
+        pub struct $name<T: Stored, const R: usize> {
             base: Value,
             shape: [Value; R],
             strides: [Value; R],
             ty: PhantomData<T>,
         }
 
-        impl<T: Num, const R: usize> Clone for $name<T, R> {
+        impl<T: Stored, const R: usize> Clone for $name<T, R> {
             fn clone(&self) -> Self {
                 *self
             }
         }
 
-        impl<T: Num, const R: usize> Copy for $name<T, R> {}
+        impl<T: Stored, const R: usize> Copy for $name<T, R> {}
 
-        impl<T: Num, const R: usize> Param for $name<T, R> {
+        impl<T: Stored, const R: usize> Param for $name<T, R> {
             fn declare(name: &str) -> Self {
                 build(|b| {
                     let ptr = Type::Ptr(Space::Global, T::TYPE);
@@ -281,7 +283,7 @@ macro_rules! views {
             }
         }
 
-        impl<T: Num, const R: usize> $name<T, R> {
+        impl<T: Stored, const R: usize> $name<T, R> {
             /// The number of elements along an axis.
             ///
             /// # Panics
@@ -316,7 +318,7 @@ macro_rules! views {
             }
         }
 
-        impl<T: Num, I: KernelIndex, const R: usize> At<[I; R]> for $name<T, R> {
+        impl<T: Stored, I: KernelIndex, const R: usize> At<[I; R]> for $name<T, R> {
             type Out = Val<T>;
             #[track_caller]
             fn at(&self, index: [I; R]) -> Val<T> {
@@ -334,7 +336,7 @@ views! {
     ViewMut Exclusive;
 }
 
-impl<T: Num, I: KernelIndex, const R: usize> AtMut<[I; R]> for ViewMut<T, R> {
+impl<T: Stored, I: KernelIndex, const R: usize> AtMut<[I; R]> for ViewMut<T, R> {
     type Slot = Slot<T>;
     #[track_caller]
     fn slot(&self, index: [I; R]) -> Slot<T> {

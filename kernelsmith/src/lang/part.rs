@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use kernelsmith_ir::attr::{Attr, CheckKind, Const, Dim};
 use kernelsmith_ir::{Builder, Opcode, ParamKind, Scalar, Space, Type, Value};
 
-use super::element::Num;
+use super::element::Stored;
 use super::index::{At, AtMut, KernelIndex, Slot};
 use super::memory::Param;
 use super::stage::{build, fail};
@@ -34,7 +34,7 @@ use super::val::{IntoVal, Val};
 
 /// `&mut Part<T, R>`: the elements of a tensor of `R` dimensions that the calling thread owns. See
 /// [the module](self).
-pub struct Part<T: Num, const R: usize> {
+pub struct Part<T: Stored, const R: usize> {
     base: Value,
     shape: [Value; R],
     tile: [Value; R],
@@ -45,15 +45,15 @@ pub struct Part<T: Num, const R: usize> {
     ty: PhantomData<T>,
 }
 
-impl<T: Num, const R: usize> Clone for Part<T, R> {
+impl<T: Stored, const R: usize> Clone for Part<T, R> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Num, const R: usize> Copy for Part<T, R> {}
+impl<T: Stored, const R: usize> Copy for Part<T, R> {}
 
-impl<T: Num, const R: usize> Param for Part<T, R> {
+impl<T: Stored, const R: usize> Param for Part<T, R> {
     #[track_caller]
     fn declare(name: &str) -> Self {
         build(|b| {
@@ -94,7 +94,7 @@ fn id(b: &mut Builder, op: Opcode, dim: Dim) -> Value {
     b.cast(id, Scalar::U64)
 }
 
-impl<T: Num, const R: usize> Part<T, R> {
+impl<T: Stored, const R: usize> Part<T, R> {
     /// The number of elements of the whole tensor along an axis.
     #[track_caller]
     pub fn shape(&self, axis: usize) -> Val<usize> {
@@ -228,7 +228,7 @@ impl<T: Num, const R: usize> Part<T, R> {
     }
 }
 
-impl<T: Num, const R: usize> Part<T, R> {
+impl<T: Stored, const R: usize> Part<T, R> {
     /// Writes an element that nobody will read soon, past the caches where the target can; checked.
     #[track_caller]
     pub fn store_streaming<I: KernelIndex>(&self, index: [I; R], value: impl IntoVal<T>) {
@@ -267,7 +267,7 @@ impl Axis {
     }
 }
 
-impl<T: Num, I: KernelIndex, const R: usize> At<[I; R]> for Part<T, R> {
+impl<T: Stored, I: KernelIndex, const R: usize> At<[I; R]> for Part<T, R> {
     type Out = Val<T>;
     #[track_caller]
     fn at(&self, index: [I; R]) -> Val<T> {
@@ -275,7 +275,7 @@ impl<T: Num, I: KernelIndex, const R: usize> At<[I; R]> for Part<T, R> {
     }
 }
 
-impl<T: Num, I: KernelIndex, const R: usize> AtMut<[I; R]> for Part<T, R> {
+impl<T: Stored, I: KernelIndex, const R: usize> AtMut<[I; R]> for Part<T, R> {
     type Slot = Slot<T>;
     #[track_caller]
     fn slot(&self, index: [I; R]) -> Slot<T> {
@@ -283,7 +283,7 @@ impl<T: Num, I: KernelIndex, const R: usize> AtMut<[I; R]> for Part<T, R> {
     }
 }
 
-impl<T: Num, I: KernelIndex> At<I> for Part<T, 1> {
+impl<T: Stored, I: KernelIndex> At<I> for Part<T, 1> {
     type Out = Val<T>;
     #[track_caller]
     fn at(&self, index: I) -> Val<T> {
@@ -291,7 +291,7 @@ impl<T: Num, I: KernelIndex> At<I> for Part<T, 1> {
     }
 }
 
-impl<T: Num, I: KernelIndex> AtMut<I> for Part<T, 1> {
+impl<T: Stored, I: KernelIndex> AtMut<I> for Part<T, 1> {
     type Slot = Slot<T>;
     #[track_caller]
     fn slot(&self, index: I) -> Slot<T> {

@@ -5,7 +5,7 @@ use std::ops::{
 };
 use std::slice::SliceIndex;
 
-use super::element::Num;
+use super::element::Stored;
 use super::memory::{Slice, SliceMut};
 use super::place::Place;
 use super::ranges::RunRange;
@@ -142,7 +142,7 @@ impl Bounds for RangeToInclusive<Val<usize>> {
 
 macro_rules! memory {
     ($($name:ident),*) => {$(
-        impl<T: Num, R: Bounds> Sliced<R> for $name<T> {
+        impl<T: Stored, R: Bounds> Sliced<R> for $name<T> {
             type Part<'a> = $name<T>;
             #[track_caller]
             fn sliced(&self, range: R) -> $name<T> {

@@ -241,6 +241,8 @@ host_initialisers!(
     u32,
     u64,
     usize,
+    kernelsmith_runtime::e4m3,
+    kernelsmith_runtime::e5m2,
     half::f16,
     half::bf16,
     f32,

@@ -15,6 +15,7 @@
     reason = "the functions try ways of writing, not only the best one"
 )]
 
+mod eighths;
 mod enums;
 mod everyday;
 mod floats;

@@ -17,7 +17,7 @@ pub(crate) const TARGETS: [&str; 11] = [
 ];
 
 /// How a kernel is run.
-pub(crate) struct Run<'a, T: Num, U: Num> {
+pub(crate) struct Run<'a, T: Stored, U: Stored> {
     pub(crate) grid: usize,
     pub(crate) block: [usize; 3],
     pub(crate) shared_bytes: u32,
@@ -27,7 +27,7 @@ pub(crate) struct Run<'a, T: Num, U: Num> {
 }
 
 /// A run of one block.
-pub(crate) fn one_block<'a, T: Num, U: Num>(
+pub(crate) fn one_block<'a, T: Stored, U: Stored>(
     block: [usize; 3],
     x: &'a [T],
     out: &'a [U],
@@ -43,7 +43,7 @@ pub(crate) struct Emulated<U> {
     pub(crate) dropped: u64,
 }
 
-impl<T: Num, U: Num> Run<'_, T, U> {
+impl<T: Stored, U: Stored> Run<'_, T, U> {
     /// What the kernel makes of `out` on a device.
     pub(crate) fn on(
         &self,

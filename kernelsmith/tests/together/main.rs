@@ -1,8 +1,10 @@
-//! What threads do together: warps, blocks, shared memory, atomics, prints and assertions, run on
-//! the CPU and by the emulator of PTX, and compiled for every target.
+//! What threads do together: warps, blocks, shared memory, atomics, prints and assertions; and the
+//! conversions of 8-bit floats. Run on the CPU, by the interpreter and the emulator of PTX, and
+//! compiled for every target.
 
 mod atomics;
 mod blocks;
+mod eighths;
 mod harness;
 mod printing;
 mod sharing;
