@@ -126,15 +126,17 @@ macro_rules! floats {
         impl Signed for $ty {}
         impl Float for $ty {
             fn lit(x: f64) -> Self {
-                $lit(x)
+                let nearest: fn(f64) -> $ty = $lit;
+                nearest(x)
             }
         }
     )*};
 }
 
 floats! {
-    f16 = F16, f16::from_f64;
-    bf16 = BF16, bf16::from_f64;
+    // `half` itself rounds twice or cuts off, by the host's processor.
+    f16 = F16, |x| f16::from_bits(Const::float(Scalar::F16, x).bits as u16);
+    bf16 = BF16, |x| bf16::from_bits(Const::float(Scalar::BF16, x).bits as u16);
     f32 = F32, |x| x as f32;
     f64 = F64, |x| x;
 }

@@ -31,10 +31,10 @@ fn empty_statements(a: u32, _b: u32, _c: u32) -> u32 {
     x
 }
 
+// Of 20 bits: of more, the host's `from_f64` rounds twice (f16) or cuts off (bf16).
 #[device(host)]
 fn half_floats_of_floats(a: u32, b: u32, c: u32) -> u32 {
     let x = f16::from_f32(f32::from_bits(a)) * f16::from_f64((b >> 12) as f64);
-    // Numbers of at most 20 bits: `half` does not look at an f64's lowest 32 bits when it rounds.
     let y = bf16::from_f32(f32::from_bits(a)) + bf16::from_f64((c >> 12) as f64);
     let bits = |v: f32| if v.is_nan() { 1 } else { v.to_bits() };
     bits(x.to_f32()) ^ bits(y.to_f32()).rotate_left(9)
@@ -74,3 +74,10 @@ crate::agreement!(agree_wide:
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
     let_else_where_both_ways_leave, return_within_a_macro,
 );
+
+/// Just above the middle of two values.
+#[test]
+fn literals_of_half_floats_round_once() {
+    assert_eq!(<bf16 as Float>::lit(1.003_906_25 + 1e-10), bf16::from_f32(1.007_812_5));
+    assert_eq!(<f16 as Float>::lit(1.000_488_281_25 + 1e-10), f16::from_f32(1.000_976_562_5));
+}
