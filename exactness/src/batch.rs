@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
-use crate::program::Program;
+use crate::program::{Form, Program};
 
 /// A batch that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -44,7 +44,11 @@ fn source(programs: &[(usize, &Program)]) -> (String, Vec<(usize, usize)>) {
         let glue = glue(*id, program);
         write!(
             out,
-            "mod m{id} {{\nuse kernelsmith::prelude::*;\nuse super::Trial;\n{program}{glue}}}\n"
+            "mod m{id} {{\nuse kernelsmith::prelude::*;\nuse super::Trial;
+mod staged {{\nuse kernelsmith::prelude::*;\n{}}}
+mod plain {{\nuse kernelsmith_exactness::trial::plain::*;\n{}}}\n{glue}}}\n",
+            program.text(Form::Kernel),
+            program.text(Form::Plain)
         )
         .expect("a String takes all text");
     }
@@ -84,7 +88,7 @@ fn glue(id: usize, program: &Program) -> String {
 fn k{id}({params} {results}) {{
     let i = global_idx_x();
     if i < o0.len() {{
-        let ({parts}) = {name}({loads});
+        let ({parts}) = staged::{name}({loads});
         {stores}
     }}
 }}
@@ -93,7 +97,7 @@ pub fn trial(t: &mut Trial) {{
     {read}
     {fresh}
     for i in 0..i0.len() {{
-        let ({parts}) = {name}::host({loads});
+        let ({parts}) = plain::{name}({loads});
         {keep}
     }}
     {expect}

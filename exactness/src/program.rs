@@ -54,6 +54,16 @@ impl Code {
         self
     }
 
+    /// The code without text that it begins with.
+    pub fn without_prefix(mut self, prefix: &str) -> Code {
+        if let Some(Piece::Text(first)) = self.0.first_mut()
+            && let Some(rest) = first.strip_prefix(prefix)
+        {
+            *first = rest.to_owned();
+        }
+        self
+    }
+
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Block(block) => Some(block),
@@ -135,20 +145,47 @@ impl Block {
     }
 }
 
-/// A function of a program.
-#[derive(Clone, Debug)]
-pub struct Function {
-    /// Attributes and signature.
-    pub head: String,
-    /// The body.
-    pub body: Block,
+/// Which of its two lives a program is written for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// For kernels: items have the attributes of the kernel language.
+    Kernel,
+    /// Plain Rust: the same items without them.
+    Plain,
 }
 
-impl Display for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut body = String::new();
-        self.body.print(0, &mut body);
-        writeln!(f, "{} {body}", self.head)
+/// What marks an item in kernels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// `#[device]`.
+    Device,
+    /// A struct of run-time values.
+    Struct,
+    /// An enum of which a run-time value says the variant.
+    Enum,
+    /// Nothing.
+    None,
+}
+
+/// A function, type, trait or implementation.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// What marks it.
+    pub mark: Mark,
+    /// The item.
+    pub code: Code,
+}
+
+impl Item {
+    fn attributes(&self, form: Form) -> &'static str {
+        match (self.mark, form) {
+            (Mark::Device, Form::Kernel) => "#[device]\n",
+            (Mark::Struct, Form::Kernel) => "#[derive(KernelValue, Clone, Copy)]\n",
+            (Mark::Struct, Form::Plain) => "#[derive(Clone, Copy)]\n",
+            (Mark::Enum, Form::Kernel) => "#[derive(KernelValue, Clone, Copy, PartialEq, Debug)]\n",
+            (Mark::Enum, Form::Plain) => "#[derive(Clone, Copy, PartialEq, Debug)]\n",
+            (Mark::None, _) | (Mark::Device, Form::Plain) => "",
+        }
     }
 }
 
@@ -157,8 +194,8 @@ impl Display for Function {
 pub struct Program {
     /// Its name: that of its main function.
     pub name: String,
-    /// The functions, the main one last.
-    pub functions: Vec<Function>,
+    /// The items, the main function last.
+    pub items: Vec<Item>,
     /// The types of the parameters of the main function.
     pub inputs: Vec<Scalar>,
     /// The types of its results: a tuple.
@@ -170,7 +207,7 @@ pub struct Program {
 impl Program {
     /// The number of statements.
     pub fn statements(&self) -> usize {
-        self.functions.iter().map(|f| f.body.statements()).sum()
+        self.items.iter().map(|item| item.code.statements()).sum()
     }
 
     /// The program without some statements, by their numbers.
@@ -180,16 +217,28 @@ impl Program {
             next += 1;
             dropped.contains(&(next - 1))
         };
-        let functions = self
-            .functions
+        let items = self
+            .items
             .iter()
-            .map(|f| Function { head: f.head.clone(), body: f.body.without(&mut ask) });
-        Program { functions: functions.collect(), ..self.clone() }
+            .map(|item| Item { mark: item.mark, code: item.code.without(&mut ask) });
+        Program { items: items.collect(), ..self.clone() }
+    }
+
+    /// The source text.
+    pub fn text(&self, form: Form) -> String {
+        let items = self.items.iter();
+        let text: String =
+            items.map(|item| format!("{}{}\n\n", item.attributes(form), item.code)).collect();
+        match form {
+            Form::Kernel => text,
+            // Those of `half` do not round once (`trial::plain`).
+            Form::Plain => text.replace("f16::from_f64(", "f16_from_f64("),
+        }
     }
 }
 
 impl Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.functions.iter().try_for_each(|function| writeln!(f, "{function}"))
+        f.write_str(&self.text(Form::Kernel))
     }
 }

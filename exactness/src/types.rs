@@ -1,6 +1,7 @@
 //! The types of generated programs.
 
 use std::fmt::{self, Display};
+use std::rc::Rc;
 
 /// A type of numbers, or `bool`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +92,31 @@ impl Display for Scalar {
     }
 }
 
+/// A struct.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Struct {
+    /// Its name.
+    pub name: String,
+    /// Names and types of the fields; of a tuple struct, numbers.
+    pub fields: Vec<(String, Type)>,
+}
+
+impl Struct {
+    /// Whether the fields are numbered.
+    pub fn is_tuple(&self) -> bool {
+        self.fields[0].0 == "0"
+    }
+}
+
+/// An enum without payload.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Enum {
+    /// Its name.
+    pub name: String,
+    /// The variants' names.
+    pub variants: Vec<String>,
+}
+
 /// A type.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -98,24 +124,41 @@ pub enum Type {
     Scalar(Scalar),
     Tuple(Vec<Type>),
     Array(Box<Type>, usize),
+    Struct(Rc<Struct>),
+    Enum(Rc<Enum>),
 }
 
 impl Type {
-    /// The number of scalars in it.
-    pub fn leaves(&self) -> usize {
+    /// The types that it is made of, in order.
+    pub fn parts(&self) -> Vec<Type> {
         match self {
-            Type::Scalar(_) => 1,
-            Type::Tuple(parts) => parts.iter().map(Type::leaves).sum(),
-            Type::Array(element, len) => element.leaves() * len,
+            Type::Scalar(_) | Type::Enum(_) => Vec::new(),
+            Type::Tuple(parts) => parts.clone(),
+            Type::Array(element, len) => vec![(**element).clone(); *len],
+            Type::Struct(of) => of.fields.iter().map(|(_, ty)| ty.clone()).collect(),
         }
     }
 
-    /// Whether it is or contains a half float.
-    pub fn has_half(&self) -> bool {
+    /// The fields of a tuple or struct.
+    pub fn fields(&self) -> Vec<(String, Type)> {
         match self {
-            Type::Scalar(scalar) => scalar.is_half(),
-            Type::Tuple(parts) => parts.iter().any(Type::has_half),
-            Type::Array(element, _) => element.has_half(),
+            Type::Scalar(_) | Type::Enum(_) | Type::Array(..) => Vec::new(),
+            Type::Tuple(parts) => {
+                parts.iter().enumerate().map(|(i, ty)| (i.to_string(), ty.clone())).collect()
+            }
+            Type::Struct(of) => of.fields.clone(),
+        }
+    }
+
+    /// The name as the type of a struct's field: scalars are run-time values by their spelling.
+    pub fn of_field(&self) -> String {
+        match self {
+            Type::Scalar(scalar) => format!("Val<{scalar}>"),
+            Type::Tuple(parts) => {
+                format!("({})", parts.iter().map(|p| p.of_field() + ", ").collect::<String>())
+            }
+            Type::Array(element, len) => format!("[{}; {len}]", element.of_field()),
+            Type::Struct(_) | Type::Enum(_) => self.to_string(),
         }
     }
 }
@@ -136,6 +179,8 @@ impl Display for Type {
                 f.write_str(")")
             }
             Type::Array(element, len) => write!(f, "[{element}; {len}]"),
+            Type::Struct(of) => f.write_str(&of.name),
+            Type::Enum(of) => write!(f, "Val<{}>", of.name),
         }
     }
 }

@@ -52,6 +52,16 @@ impl Generator {
     }
 
     fn comparison(&mut self, want: Want, depth: usize) -> Ex {
+        if self.random.chance(30)
+            && let Some(of) = self.enum_type()
+        {
+            let op = *self.random.pick(&["==", "!="]);
+            let left = self.enumerated(&of, want, depth);
+            let right = self.enumerated(&of, Want::Any, depth);
+            let stage = left.stage.join(right.stage);
+            let open = code("(").code(left.code).text(format!(" {op} "));
+            return Ex { code: open.code(right.code).text(")"), stage };
+        }
         let ty = self.number();
         let op = *self.random.pick(&["<", "<=", ">", ">=", "==", "!="]);
         let left = self.scalar(ty, want, depth);

@@ -1,6 +1,6 @@
-//! Closures and calls.
+//! Closures.
 
-use super::{Generator, Kind, Name, Signature, Stage, Want};
+use super::{Generator, Kind, Name, Stage, Want};
 use crate::program::{Block, Code, code};
 use crate::types::Type;
 
@@ -13,26 +13,36 @@ impl Generator {
         }
     }
 
+    /// The types of a closure's parameters.
+    fn closure_types(&mut self) -> Vec<Type> {
+        let n = self.random.within(1, 2);
+        (0..n)
+            .map(|_| match self.random.chance(15) {
+                true => self.any_type(),
+                false => self.any_scalar().into(),
+            })
+            .collect()
+    }
+
     /// Parameters, declared, and their text.
-    fn closure_params(&mut self) -> (Vec<Type>, String) {
-        let mut types = Vec::new();
+    fn closure_params(&mut self, types: &[Type], spelled: bool) -> String {
         let mut text = String::new();
-        for _ in 0..self.random.within(1, 2) {
-            let (name, ty) = (self.name("a"), self.any_scalar());
+        for ty in types {
+            let name = self.name("a");
             let mutable = self.random.chance(20);
             let (word, kind) = match mutable {
                 true => ("mut ", Kind::Variable),
                 false => ("", Kind::Let(Stage::Run)),
             };
-            text += &format!("{word}{name}: {ty}, ");
-            self.declare(name, ty, kind);
-            types.push(ty.into());
+            let of = if spelled { format!(": {ty}") } else { String::new() };
+            text += &format!("{word}{name}{of}, ");
+            self.declare(name, ty.clone(), kind);
         }
-        (types, text)
+        text
     }
 
     /// Runs `f` where nothing outside can be left.
-    fn apart<R>(&mut self, f: impl FnOnce(&mut Generator) -> R) -> R {
+    pub(super) fn apart<R>(&mut self, f: impl FnOnce(&mut Generator) -> R) -> R {
         let targets = std::mem::take(&mut self.targets);
         let returns = self.returns.take();
         let result = f(self);
@@ -40,35 +50,57 @@ impl Generator {
         result
     }
 
-    /// The body of a closure, in a scope with its parameters.
-    fn closure_body(&mut self, hide: fn(&Name) -> bool) -> (Vec<Type>, String, Type, Block) {
-        let result = Type::from(self.number());
+    /// `|a: T| -> R { .. }`, where names that `hide` says are not there.
+    fn closure(
+        &mut self,
+        types: &[Type],
+        result: &Type,
+        spelled: bool,
+        hide: fn(&Name) -> bool,
+    ) -> Code {
         self.hiding(hide, |g| {
             g.apart(|g| {
                 g.scoped(|g| {
-                    let (types, text) = g.closure_params();
-                    g.returns = Some(result.clone());
+                    let text = g.closure_params(types, spelled);
+                    g.returns = spelled.then(|| result.clone());
                     let n = g.random.below(3);
                     let statements = g.statements(n);
-                    let tail = g.any(&result, Want::Run, 3);
+                    let tail = g.any(result, Want::Run, 3);
                     let block = Block { head: String::new(), statements, tail: Some(tail) };
-                    (types, text, result.clone(), block)
+                    let of = if spelled { format!("-> {result} ") } else { String::new() };
+                    code(format!("|{text}| {of}")).block(block)
                 })
             })
         })
     }
 
+    /// A closure for a parameter `impl Fn`: a new one or one that is there.
+    pub(super) fn closure_argument(&mut self, types: &[Type], result: &Type) -> Code {
+        let fits: Vec<String> = self
+            .names
+            .iter()
+            .filter(|name| {
+                let kind = Kind::Closure { params: types.to_vec(), changes: false };
+                !name.hidden && name.kind == kind && name.ty == *result
+            })
+            .map(|name| name.name.clone())
+            .collect();
+        if !fits.is_empty() && self.random.chance(70) {
+            let borrow = if self.random.chance(50) { "&" } else { "" };
+            return code(borrow).text(self.random.pick(&fits));
+        }
+        // Types are known from the function's.
+        let spelled = self.random.chance(60);
+        self.closure(types, result, spelled, changes_or_changing)
+    }
+
     /// One that reads what is immutable around it.
     fn sharing_closure(&mut self) -> Code {
-        let hide = |name: &Name| match &name.kind {
-            Kind::Let(_) => false,
-            Kind::Closure { changes, .. } => *changes,
-            _ => true,
-        };
-        let (params, text, result, body) = self.closure_body(hide);
+        let (params, result) = (self.closure_types(), Type::from(self.number()));
+        let closure = self.closure(&params, &result, true, changes_or_changing);
         let name = self.name("f");
-        self.declare(&name, result.clone(), Kind::Closure { params, changes: false });
-        code(format!("let {name} = |{text}| -> {result} ")).block(body).text(";")
+        self.declare(&name, result, Kind::Closure { params, changes: false });
+        code(format!("let {name} = ")).code(closure).text(";")
     }
 
     /// One that owns copies of what it names, and changes them.
@@ -76,10 +108,11 @@ impl Generator {
         let hide = |name: &Name| {
             matches!(name.kind, Kind::Reference | Kind::Shared | Kind::Closure { .. } | Kind::Count)
         };
-        let (params, text, result, body) = self.closure_body(hide);
+        let (params, result) = (self.closure_types(), Type::from(self.number()));
+        let closure = self.closure(&params, &result, true, hide);
         let name = self.name("f");
-        self.declare(&name, result.clone(), Kind::Closure { params, changes: true });
-        code(format!("let mut {name} = move |{text}| -> {result} ")).block(body).text(";")
+        self.declare(&name, result, Kind::Closure { params, changes: true });
+        code(format!("let mut {name} = move ")).code(closure).text(";")
     }
 
     /// One that changes a variable around it, used at once.
@@ -113,112 +146,13 @@ impl Generator {
         .code(second)
         .text(");")
     }
-
-    /// A call of a closure or function with this result.
-    pub(super) fn call_for(&mut self, ty: &Type) -> Option<Code> {
-        if self.random.chance(40)
-            && let Some(code) = self.call_closure(ty)
-        {
-            return Some(code);
-        }
-        let fits: Vec<Signature> =
-            self.functions.iter().filter(|f| f.result == *ty && self.affords(f)).cloned().collect();
-        if fits.is_empty() {
-            return None;
-        }
-        let function = self.random.pick(&fits).clone();
-        self.call(&function)
-    }
-
-    fn affords(&self, f: &Signature) -> bool {
-        self.steps + self.repeats * f.steps < super::MAX_STEPS
-            && self.size + self.copies * f.size < super::MAX_SIZE
-    }
-
-    fn call_closure(&mut self, ty: &Type) -> Option<Code> {
-        let fits: Vec<Name> = self
-            .names
-            .iter()
-            .filter(|name| match &name.kind {
-                Kind::Closure { changes, .. } => {
-                    name.ty == *ty && !name.hidden && !(*changes && self.pure > 0)
-                }
-                _ => false,
-            })
-            .cloned()
-            .collect();
-        if fits.is_empty() {
-            return None;
-        }
-        let closure = self.random.pick(&fits).clone();
-        let Kind::Closure { params, .. } = closure.kind else { unreachable!("just matched") };
-        self.steps += self.repeats * 20;
-        self.size += self.copies * 20;
-        let hide = closure.name.clone();
-        let arguments = self.hiding(
-            |name| name.name == hide,
-            |g| params.iter().map(|ty| g.value(ty, 2)).collect::<Vec<_>>(),
-        );
-        Some(call(&closure.name, arguments))
-    }
-
-    /// A call of a function; `None` if nothing can be lent to it.
-    fn call(&mut self, function: &Signature) -> Option<Code> {
-        let mut lent = Vec::new();
-        let mut taken = Vec::new();
-        for (ty, by_reference) in &function.params {
-            lent.push(match by_reference {
-                false => None,
-                true => {
-                    let (code, name) = self.lendable(ty, &taken)?;
-                    taken.push(name);
-                    Some(code)
-                }
-            });
-        }
-        self.steps += self.repeats * function.steps;
-        self.size += self.copies * function.size;
-        self.called.insert(function.name.clone());
-        let names: Vec<String> = taken.iter().map(|&at| self.names[at].name.clone()).collect();
-        let lends = !names.is_empty();
-        // What has been lent cannot be used until the function returns; closures may hold it.
-        let arguments = self.hiding(
-            |name| names.contains(&name.name),
-            |g| {
-                let arguments =
-                    function.params.iter().zip(lent).map(|((ty, _), lent)| match lent {
-                        Some(code) => code,
-                        None if lends => g.apart(|g| g.value(ty, 2)),
-                        None => g.value(ty, 2),
-                    });
-                arguments.collect::<Vec<_>>()
-            },
-        );
-        Some(call(&function.name, arguments))
-    }
-
-    /// A call for what it does.
-    pub(super) fn call_statement(&mut self) -> Code {
-        let fits: Vec<Signature> =
-            self.functions.iter().filter(|f| self.affords(f)).cloned().collect();
-        if fits.is_empty() {
-            return self.let_statement();
-        }
-        let function = self.random.pick(&fits).clone();
-        let Some(call) = self.call(&function) else { return self.let_statement() };
-        if self.random.chance(30) {
-            return code("let _ = ").code(call).text(";");
-        }
-        let name = self.name("x");
-        self.declare(&name, function.result, Kind::Let(Stage::Run));
-        code(format!("let {name} = ")).code(call).text(";")
-    }
 }
 
-fn call(name: &str, arguments: Vec<Code>) -> Code {
-    let mut out = code(format!("{name}("));
-    for (i, argument) in arguments.into_iter().enumerate() {
-        out = out.text(if i == 0 { "" } else { ", " }).code(argument);
+/// What a closure that can be shared does not name.
+fn changes_or_changing(name: &Name) -> bool {
+    match &name.kind {
+        Kind::Let(_) => false,
+        Kind::Closure { changes, .. } => *changes,
+        _ => true,
     }
-    out.text(")")
 }

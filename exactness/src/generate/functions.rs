@@ -1,31 +1,166 @@
 //! Functions and whole programs.
 
-use super::{Generator, Kind, Signature, Stage, Want};
-use crate::program::{Block, Code, Function, Program, code};
+use super::{Generator, How, Kind, Param, Signature, Stage, Want};
+use crate::program::{Block, Code, Item, Mark, Program, code};
 use crate::types::{Scalar, Type};
 
 /// Functions that differ from their limit only in the last places: at most 2 ulp here, and 1 in the
 /// host's library.
 const TRANSCENDENTAL: [&str; 8] = ["exp", "exp2", "ln", "log2", "sin", "cos", "tanh", "powf"];
 
+/// A function's name and what is said of it before and after its parameters.
+pub(super) struct Head {
+    /// `pub fn name<T>`.
+    pub(super) text: String,
+    /// How it is called.
+    pub(super) called: String,
+    /// Whether the first parameter is `self`.
+    pub(super) method: bool,
+}
+
+impl Head {
+    /// Of a function.
+    pub(super) fn function(name: &str) -> Head {
+        Head { text: format!("pub fn {name}"), called: name.to_owned(), method: false }
+    }
+}
+
 impl Generator {
     pub(super) fn program(mut self) -> Program {
-        let mut functions = Vec::new();
+        let mut items = self.own_types();
         for _ in 0..self.random.below(3) {
-            functions.push(self.helper());
+            items.push(self.helper());
         }
         let inputs: Vec<Scalar> = (0..self.random.within(2, 4)).map(|_| self.number()).collect();
         let mut outputs = vec![Scalar::U64, self.number()];
         let approximate = self.random.chance(25).then(|| *self.random.pick(&Scalar::FLOATS));
         outputs.extend(approximate);
         let name = self.program.clone();
-        let params = inputs.iter().map(|&ty| (Type::from(ty), false)).collect();
+        let params = inputs.iter().map(|&ty| Param::value(ty)).collect();
         let result = Type::Tuple(outputs.iter().map(|&ty| ty.into()).collect());
         // A function that returns early leaves the approximate result at 0.
-        let (function, _) =
-            self.function(name.clone(), params, result, |g| g.results(outputs[1], approximate));
-        functions.push(function);
-        Program { name, functions, inputs, outputs, approximate: approximate.is_some() }
+        let n = self.random.within(4, 9);
+        let (main, _) = self.function(Head::function(&name), params, result, n, |g| {
+            g.results(outputs[1], approximate)
+        });
+        items.push(Item { mark: Mark::Device, code: main });
+        Program { name, items, inputs, outputs, approximate: approximate.is_some() }
+    }
+
+    /// A function that others call.
+    fn helper(&mut self) -> Item {
+        let name = format!("{}_{}", self.program, self.functions.len());
+        let code = self.simple_function(&name, 3);
+        Item { mark: Mark::Device, code }
+    }
+
+    /// A function with any parameters and result, known from now on.
+    pub(super) fn simple_function(&mut self, name: &str, most: usize) -> Code {
+        let params = self.params();
+        let result = self.result_type();
+        let n = self.random.within(1, most);
+        let (code, signature) =
+            self.function(Head::function(name), params, result.clone(), n, |g| {
+                (Vec::new(), g.any(&result, Want::Run, 3))
+            });
+        self.functions.push(signature);
+        code
+    }
+
+    pub(super) fn result_type(&mut self) -> Type {
+        if self.random.chance(30) { self.any_type() } else { self.number().into() }
+    }
+
+    /// Parameters of any kind.
+    pub(super) fn params(&mut self) -> Vec<Param> {
+        let n = self.random.within(1, 3);
+        (0..n)
+            .map(|_| {
+                let how = match self.random.below(20) {
+                    0..5 => How::Changed,
+                    5..7 => How::Shared,
+                    7..9 => {
+                        let n = self.random.within(1, 2);
+                        How::Closure((0..n).map(|_| self.any_scalar().into()).collect())
+                    }
+                    _ => How::Value,
+                };
+                let ty = match how {
+                    How::Closure(_) => self.number().into(),
+                    _ => self.any_type(),
+                };
+                Param { ty, how }
+            })
+            .collect()
+    }
+
+    /// Declares parameters; their text.
+    fn parameters(&mut self, params: &[Param], method: bool) -> String {
+        let mut text = String::new();
+        for (i, Param { ty, how }) in params.iter().enumerate() {
+            let receiver = method && i == 0;
+            let name = if receiver { "self".to_owned() } else { self.name("a") };
+            let mutable = *how == How::Value && self.random.chance(25);
+            let (before, of, kind) = match how {
+                How::Changed => ("", format!("&mut {ty}"), Kind::Reference),
+                How::Shared => ("", format!("&{ty}"), Kind::Shared),
+                How::Value if mutable => ("mut ", ty.to_string(), Kind::Variable),
+                How::Value => ("", ty.to_string(), Kind::Let(Stage::Run)),
+                How::Closure(params) => {
+                    let list: Vec<String> = params.iter().map(Type::to_string).collect();
+                    let kind = Kind::Closure { params: params.clone(), changes: false };
+                    ("", format!("impl Fn({}) -> {ty}", list.join(", ")), kind)
+                }
+            };
+            text += &match (receiver, how) {
+                (true, How::Changed) => "&mut self, ".to_owned(),
+                (true, How::Shared) => "&self, ".to_owned(),
+                (true, _) => format!("{before}self, "),
+                (false, _) => format!("{before}{name}: {of}, "),
+            };
+            self.declare(name, ty.clone(), kind);
+        }
+        text
+    }
+
+    /// A function of `n` statements and what `end` makes: more statements and the value.
+    pub(super) fn function(
+        &mut self,
+        head: Head,
+        params: Vec<Param>,
+        result: Type,
+        n: usize,
+        end: impl FnOnce(&mut Generator) -> (Vec<Code>, Code),
+    ) -> (Code, Signature) {
+        let Head { text, called, method } = head;
+        self.alone(|g| {
+            g.returns = Some(result.clone());
+            let (list, body) = g.scoped(|g| {
+                let list = g.parameters(&params, method);
+                let mut statements = g.statements(n);
+                let (more, tail) = end(g);
+                statements.extend(more);
+                (list, Block { head: String::new(), statements, tail: Some(tail) })
+            });
+            let code = code(format!("{text}({list}) -> {result} ")).block(body);
+            let (steps, size) = (g.steps.max(1), g.size.max(1));
+            (code, Signature { name: called, method, params, result, steps, size })
+        })
+    }
+
+    /// Runs `f` where nothing around can be named or left.
+    fn alone<R>(&mut self, f: impl FnOnce(&mut Generator) -> R) -> R {
+        let fresh = Generator {
+            functions: self.functions.clone(),
+            types: self.types.clone(),
+            next: self.next,
+            ..Generator::new(self.random.clone(), self.program.clone())
+        };
+        let around = std::mem::replace(self, fresh);
+        let result = f(self);
+        let within = std::mem::replace(self, around);
+        (self.random, self.next) = (within.random, within.next);
+        result
     }
 
     fn results(&mut self, ty: Scalar, approximate: Option<Scalar>) -> (Vec<Code>, Code) {
@@ -48,63 +183,26 @@ impl Generator {
         (statements, tail.text(last.map_or(",)".to_owned(), |last| format!(", {last})"))))
     }
 
-    /// A function that others call.
-    fn helper(&mut self) -> Function {
-        let name = format!("{}_{}", self.program, self.functions.len());
-        let mut params = Vec::new();
-        for _ in 0..self.random.within(1, 3) {
-            let ty = self.any_type();
-            params.push((ty, self.random.chance(25)));
+    /// The steps that make a number of all that names hold.
+    pub(super) fn digest(&mut self) -> Vec<Code> {
+        let mut live = self.live();
+        while live.len() > 16 {
+            live.swap_remove(self.random.below(live.len()));
         }
-        let result = match self.random.chance(25) {
-            true => self.any_type(),
-            false => self.number().into(),
-        };
-        let (function, signature) = self
-            .function(name, params, result.clone(), |g| (Vec::new(), g.any(&result, Want::Run, 3)));
-        self.functions.push(signature);
-        function
-    }
-
-    fn function(
-        &mut self,
-        name: String,
-        params: Vec<(Type, bool)>,
-        result: Type,
-        end: impl FnOnce(&mut Generator) -> (Vec<Code>, Code),
-    ) -> (Function, Signature) {
-        self.called.clear();
-        (self.steps, self.size) = (0, 0);
-        self.returns = Some(result.clone());
-        let mut text = String::new();
-        let main = self.program == name;
-        let body = self.scoped(|g| {
-            for (ty, by_reference) in &params {
-                let parameter = g.name("a");
-                let (kind, spelled) = match by_reference {
-                    true => (Kind::Reference, format!("{parameter}: &mut {ty}")),
-                    false if g.random.chance(25) => {
-                        (Kind::Variable, format!("mut {parameter}: {ty}"))
-                    }
-                    false => (Kind::Let(Stage::Run), format!("{parameter}: {ty}")),
-                };
-                text += &format!("{spelled}, ");
-                g.declare(parameter, ty.clone(), kind);
-            }
-            let n = if main { g.random.within(4, 9) } else { g.random.within(1, 3) };
-            let mut statements = g.statements(n);
-            let (more, tail) = end(g);
-            statements.extend(more);
-            Block { head: String::new(), statements, tail: Some(tail) }
-        });
-        let called: Vec<&str> = self.called.iter().map(String::as_str).collect();
-        let host = match called.is_empty() {
-            true => String::new(),
-            false => format!("({})", called.join(", ")),
-        };
-        let head = format!("#[device(host{host})]\npub fn {name}({text}) -> {result}");
-        let (steps, size) = (self.steps.max(1), self.size.max(1));
-        let signature = Signature { name, params, result, steps, size };
-        (Function { head, body }, signature)
+        let mut out = vec![code("let mut digest = 0u64;")];
+        for (text, ty) in live {
+            let bits = match ty {
+                Scalar::Bool => format!("({text} as u64)"),
+                _ if ty.is_int() => format!("({text} as u64)"),
+                // Those of NaN are unspecified.
+                _ => format!(
+                    "{{ let f = {text}; if f.is_nan() {{ 1u64 }} else {{ f.to_bits() as u64 }} }}"
+                ),
+            };
+            out.push(code(format!(
+                "digest = (digest ^ {bits}).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);"
+            )));
+        }
+        out
     }
 }

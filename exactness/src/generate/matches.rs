@@ -1,8 +1,10 @@
 //! `match`, on numbers, bools and tuples of them.
 
+use std::rc::Rc;
+
 use super::{Generator, Kind, Stage, Want};
 use crate::program::{Block, Code, code};
-use crate::types::{Scalar, Type};
+use crate::types::{Enum, Scalar, Type};
 
 impl Generator {
     /// `match` with a value.
@@ -30,6 +32,11 @@ impl Generator {
         }
         if self.random.chance(20) {
             return self.match_tuple(body);
+        }
+        if self.random.chance(40)
+            && let Some(of) = self.enum_type()
+        {
+            return self.match_enum(&of, body);
         }
         let ty = self.int();
         // Not a place: a guard may change what places hold.
@@ -120,6 +127,34 @@ impl Generator {
         let (yes, no) = (self.scoped(&mut body), self.scoped(&mut body));
         let open = code("match (").code(scrutinee).text(" ^ false) {\ntrue => ");
         open.code(yes).text(",\nfalse => ").code(no).text(",\n}")
+    }
+
+    /// Every variant has an arm in the end, or `_`.
+    fn match_enum(&mut self, of: &Rc<Enum>, mut body: impl FnMut(&mut Generator) -> Code) -> Code {
+        let want = if self.random.chance(10) { Want::Any } else { Want::Run };
+        let scrutinee = self.enumerated(of, want, 2).code;
+        let (mut arms, mut left) = (code(""), of.variants.clone());
+        while let Some(variant) = left.pop() {
+            let mut pattern = format!("{}::{variant}", of.name);
+            if self.random.chance(30)
+                && let Some(other) = left.pop()
+            {
+                pattern += &format!(" | {}::{other}", of.name);
+            }
+            if self.random.chance(25) {
+                let guard = self.scoped(|g| g.scalar(Scalar::Bool, Want::Run, 2).code);
+                let value = self.scoped(&mut body);
+                let arm = arms.text(format!("{pattern} if ")).code(guard).text(" => ");
+                arms = arm.code(value).text(",\n");
+            }
+            let rest = left.is_empty() || self.random.chance(15);
+            if rest && self.random.chance(40) {
+                left.clear();
+                pattern = "_".to_owned();
+            }
+            arms = arms.text(format!("{pattern} => ")).code(self.scoped(&mut body)).text(",\n");
+        }
+        code("match { ").code(scrutinee).text(" } {\n").code(arms).text("}")
     }
 
     fn match_tuple(&mut self, mut body: impl FnMut(&mut Generator) -> Code) -> Code {

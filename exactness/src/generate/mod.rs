@@ -11,9 +11,13 @@
 //! which is which (`Want`), to keep to what the language takes.
 
 mod bools;
+mod calls;
 mod closures;
 mod control;
+mod floats;
 mod functions;
+mod integers;
+mod leaving;
 mod loops;
 mod matches;
 mod numbers;
@@ -22,12 +26,11 @@ mod places;
 mod statements;
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeSet;
+mod types;
 
 use crate::program::{Code, Program};
 use crate::random::Random;
-use crate::types::{Scalar, Type};
+use crate::types::Type;
 
 /// Makes the program of a seed and a number.
 pub fn program(seed: u64, number: u64) -> Program {
@@ -110,12 +113,38 @@ struct Target {
     value: Option<Type>,
 }
 
+/// How an argument is passed.
+#[derive(Clone, PartialEq, Debug)]
+enum How {
+    Value,
+    /// `&T`
+    Shared,
+    /// `&mut T`
+    Changed,
+    /// `impl Fn(..) -> T`, of these parameters.
+    Closure(Vec<Type>),
+}
+
+/// A parameter of a function.
+#[derive(Clone, Debug)]
+struct Param {
+    ty: Type,
+    how: How,
+}
+
+impl Param {
+    fn value(ty: impl Into<Type>) -> Param {
+        Param { ty: ty.into(), how: How::Value }
+    }
+}
+
 /// A function that later ones can call.
 #[derive(Clone, Debug)]
 struct Signature {
     name: String,
-    /// Types, and whether they are `&mut`.
-    params: Vec<(Type, bool)>,
+    /// Whether the first parameter is `self`.
+    method: bool,
+    params: Vec<Param>,
     result: Type,
     /// Steps of a call, at most.
     steps: u64,
@@ -134,7 +163,8 @@ struct Generator {
     names: Vec<Name>,
     targets: Vec<Target>,
     functions: Vec<Signature>,
-    called: BTreeSet<String>,
+    /// Structs and enums.
+    types: Vec<Type>,
     /// What `return` takes, where there may be one.
     returns: Option<Type>,
     /// For new names.
@@ -160,7 +190,7 @@ impl Generator {
             names: Vec::new(),
             targets: Vec::new(),
             functions: Vec::new(),
-            called: BTreeSet::new(),
+            types: Vec::new(),
             returns: None,
             next: 0,
             pure: 0,
@@ -185,11 +215,13 @@ impl Generator {
 
     /// Runs `f` in a scope of its own.
     fn scoped<R>(&mut self, f: impl FnOnce(&mut Generator) -> R) -> R {
-        let names = self.names.len();
+        // Functions may be declared in any block.
+        let (names, functions) = (self.names.len(), self.functions.len());
         self.depth += 1;
         let result = f(self);
         self.depth -= 1;
         self.names.truncate(names);
+        self.functions.truncate(functions);
         result
     }
 
@@ -240,59 +272,5 @@ impl Generator {
     /// Whether expressions should be small from now on.
     fn is_full(&self) -> bool {
         self.steps > MAX_STEPS / 2 || self.size > MAX_SIZE / 2
-    }
-
-    /// An integer type.
-    fn int(&mut self) -> Scalar {
-        *self.random.pick(&Scalar::INTS)
-    }
-
-    /// A type of numbers; integers of 32 and 64 bits and `f32` most often.
-    fn number(&mut self) -> Scalar {
-        match self.random.below(20) {
-            0..4 => Scalar::U32,
-            4..6 => Scalar::I32,
-            6 => Scalar::Usize,
-            7..12 => self.int(),
-            12..15 => Scalar::F32,
-            15..17 => Scalar::F64,
-            17 => *self.random.pick(&Scalar::HALVES),
-            18 => Scalar::U64,
-            _ => Scalar::I64,
-        }
-    }
-
-    /// Any scalar type.
-    fn any_scalar(&mut self) -> Scalar {
-        if self.random.chance(12) { Scalar::Bool } else { self.number() }
-    }
-
-    /// Any type: mostly scalars.
-    fn any_type(&mut self) -> Type {
-        match self.random.below(10) {
-            0 => self.tuple_type(),
-            1 | 2 => self.array_type(),
-            _ => self.any_scalar().into(),
-        }
-    }
-
-    fn tuple_type(&mut self) -> Type {
-        let len = self.random.within(2, 3);
-        let parts = (0..len).map(|_| match self.random.below(8) {
-            0 => self.array_type(),
-            _ => self.any_scalar().into(),
-        });
-        Type::Tuple(parts.collect())
-    }
-
-    fn array_type(&mut self) -> Type {
-        let len = self.random.within(1, 4);
-        let element = match self.random.below(12) {
-            0 => Type::Array(Box::new(self.number().into()), 2),
-            1 => Type::Tuple(vec![self.number().into(), self.number().into()]),
-            2 => Scalar::Bool.into(),
-            _ => self.number().into(),
-        };
-        Type::Array(Box::new(element), len)
     }
 }

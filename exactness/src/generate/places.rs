@@ -5,9 +5,9 @@ use crate::program::{Code, code};
 use crate::types::{Scalar, Type};
 
 /// A step from a value to a part of it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Step {
-    Field(usize),
+    Field(String),
     Index(usize),
 }
 
@@ -21,12 +21,9 @@ fn ways(from: &Type, to: &Type, way: &mut Vec<Step>, found: &mut Vec<Vec<Step>>)
         ways(part, to, way, found);
         way.pop();
     };
-    match from {
-        Type::Scalar(_) => {}
-        Type::Tuple(parts) => {
-            parts.iter().enumerate().for_each(|(i, part)| go(Step::Field(i), part));
-        }
-        Type::Array(element, len) => go(Step::Index(*len), element),
+    from.fields().into_iter().for_each(|(field, part)| go(Step::Field(field), &part));
+    if let Type::Array(element, len) = from {
+        go(Step::Index(*len), element);
     }
 }
 
@@ -148,6 +145,24 @@ impl Generator {
         Some((code("&mut ").code(part), name))
     }
 
+    /// `&` of a part of a name other than `taken`, and the name.
+    pub(super) fn shareable(&mut self, ty: &Type, taken: &[usize]) -> Option<(Code, usize)> {
+        let mut found =
+            self.parts(ty, |name| name.is_readable() && name.kind != Kind::Let(Stage::Host));
+        found.retain(|(name, _)| !taken.contains(name));
+        if found.is_empty() {
+            return None;
+        }
+        let (name, way) = self.random.pick(&found).clone();
+        if way.is_empty() && self.names[name].kind == Kind::Shared {
+            return Some((code(&self.names[name].name), name));
+        }
+        let lent: Vec<String> =
+            taken.iter().chain([&name]).map(|&at| self.names[at].name.clone()).collect();
+        let part = self.hiding(|n| lent.contains(&n.name), |g| g.purely(|g| g.part(name, &way)));
+        Some((code("&").code(part), name))
+    }
+
     /// The scalars that names hold now, with literal indices.
     pub(super) fn live(&self) -> Vec<(String, Scalar)> {
         let mut out = Vec::new();
@@ -168,9 +183,10 @@ impl Generator {
 fn leaves(ty: &Type, text: String, out: &mut Vec<(String, Scalar)>) {
     match ty {
         Type::Scalar(scalar) => out.push((text, *scalar)),
-        Type::Tuple(parts) => {
-            let parts = parts.iter().enumerate();
-            parts.for_each(|(i, part)| leaves(part, format!("{text}.{i}"), out));
+        Type::Enum(_) => out.push((format!("({text} as i32)"), Scalar::I32)),
+        Type::Tuple(_) | Type::Struct(_) => {
+            let fields = ty.fields();
+            fields.iter().for_each(|(field, part)| leaves(part, format!("{text}.{field}"), out));
         }
         Type::Array(element, len) => {
             (0..*len).for_each(|i| leaves(element, format!("{text}[{i}]"), out));

@@ -1,7 +1,7 @@
 //! Statements.
 
 use super::{Generator, Kind, Stage, Want};
-use crate::program::{Block, Code, code};
+use crate::program::{Code, code};
 use crate::types::{Scalar, Type};
 
 impl Generator {
@@ -70,6 +70,11 @@ impl Generator {
                 let stage = if mutable { Stage::Run } else { ex.stage };
                 (ex.code, stage)
             }
+            (Type::Enum(of), mutable, false) => {
+                let ex = self.enumerated(of, Want::Any, depth);
+                let stage = if mutable { Stage::Run } else { ex.stage };
+                (ex.code, stage)
+            }
             (_, _, true) => (self.value(&ty, depth), Stage::Run),
             _ => (self.any(&ty, Want::Run, depth), Stage::Run),
         };
@@ -83,21 +88,31 @@ impl Generator {
 
     /// `let (a, mut b) = (x, y);`
     fn destructuring(&mut self) -> Code {
-        let Type::Tuple(parts) = self.tuple_type() else { unreachable!("tuple_type") };
-        let value = self.any(&Type::Tuple(parts.clone()), Want::Run, 3);
-        let mut pattern = String::from("(");
-        for part in parts {
+        let ty = match self.own_type() {
+            Some(Type::Struct(of)) if self.random.chance(50) => Type::Struct(of),
+            _ => self.tuple_type(),
+        };
+        let value = self.any(&ty, Want::Run, 3);
+        let named = matches!(&ty, Type::Struct(of) if !of.is_tuple());
+        let mut pattern = String::new();
+        for (field, part) in ty.fields() {
             if self.random.chance(15) {
-                pattern += "_, ";
+                pattern += if named { "" } else { "_, " };
                 continue;
             }
             let (name, mutable) = (self.name("x"), self.random.chance(50));
+            pattern += &if named { format!("{field}: ") } else { String::new() };
             pattern += if mutable { "mut " } else { "" };
             pattern += &format!("{name}, ");
             let kind = if mutable { Kind::Variable } else { Kind::Let(Stage::Run) };
             self.declare(name, part, kind);
         }
-        code(format!("let {pattern}) = ")).code(value).text(";")
+        let pattern = match &ty {
+            Type::Struct(of) if named => format!("{} {{ {pattern}.. }}", of.name),
+            Type::Struct(of) => format!("{}({pattern})", of.name),
+            _ => format!("({pattern})"),
+        };
+        code(format!("let {pattern} = ")).code(value).text(";")
     }
 
     /// A type that something assignable has.
@@ -144,13 +159,12 @@ impl Generator {
     }
 
     fn compound_assignment(&mut self) -> Code {
-        let ty = loop {
-            match self.assignable_type() {
-                None => return self.let_statement(),
-                Some(Type::Scalar(ty)) => break ty,
-                Some(_) => {}
-            }
-        };
+        // Where there is nothing but enums, none is found.
+        let scalar = (0..8).find_map(|_| match self.assignable_type() {
+            Some(Type::Scalar(ty)) => Some(ty),
+            _ => None,
+        });
+        let Some(ty) = scalar else { return self.let_statement() };
         let Some((place, name)) = (match ty.is_half() {
             // These operators are methods, which borrow the place before the right side runs.
             true => self.purely_assignable(ty),
@@ -217,116 +231,13 @@ impl Generator {
         }
         out
     }
-
-    /// `if c { break; }`, or another way to leave; a declaration where there is none.
-    pub(super) fn leave_sometimes(&mut self) -> Code {
-        if self.targets.is_empty() && self.returns.is_none() || self.pure > 0 {
-            return self.let_statement();
-        }
-        let condition = self.scalar(Scalar::Bool, Want::Run, 3).code;
-        let body = self.scoped(|g| {
-            let n = g.random.below(2);
-            let mut statements = g.statements(n);
-            statements.push(g.leave());
-            Block { statements, ..Block::default() }
-        });
-        code("if ").code(condition).text(" ").block(body)
-    }
-
-    /// `return`, `break` or `continue`; there is something to leave.
-    pub(super) fn leave(&mut self) -> Code {
-        let returns = match self.returns.clone() {
-            Some(ty) if self.targets.is_empty() || self.random.chance(20) => Some(ty),
-            _ => None,
-        };
-        if let Some(ty) = returns {
-            let value = self.value(&ty, 2);
-            return code("return ").code(value).text(";");
-        }
-        if self.targets.is_empty() {
-            // In a closure there is nothing to leave.
-            return code("let _ = 0;");
-        }
-        let innermost = self.targets.len() - 1;
-        let at = if self.random.chance(60) { innermost } else { self.random.below(innermost + 1) };
-        let target = self.targets[at].clone();
-        let label = match target.label {
-            Some(label) if at < innermost || !target.is_loop || self.random.chance(50) => {
-                format!(" {label}")
-            }
-            None if at < innermost => return self.leave_innermost(),
-            _ => String::new(),
-        };
-        if target.is_loop && self.random.chance(35) {
-            return code(format!("continue{label};"));
-        }
-        let leave = code(format!("break{label}"));
-        match target.value {
-            Some(ty) => {
-                let value = self.any(&ty, Want::Run, 2);
-                leave.text(" ").code(value).text(";")
-            }
-            None => leave.text(";"),
-        }
-    }
-
-    /// Leaves the innermost target; a loop outside it has no name.
-    fn leave_innermost(&mut self) -> Code {
-        let outer = std::mem::take(&mut self.targets);
-        let returns = self.returns.take();
-        self.targets.extend(outer.last().cloned());
-        let code = self.leave();
-        (self.targets, self.returns) = (outer, returns);
-        code
-    }
-
-    /// A labelled block that is left early.
-    fn labelled_statement(&mut self) -> Code {
-        let label = self.name("'l");
-        let target = super::Target { label: Some(label.clone()), is_loop: false, value: None };
-        self.targets.push(target);
-        let block = self.scoped(|g| {
-            let n = g.random.within(1, 2);
-            let mut statements = g.statements(n);
-            statements.push(g.leave_sometimes());
-            let n = g.random.within(1, 2);
-            statements.extend(g.statements(n));
-            Block { statements, ..Block::default() }
-        });
-        self.targets.pop();
-        code(format!("{label}: ")).block(block)
-    }
-
-    /// The steps that make a number of all that names hold.
-    pub(super) fn digest(&mut self) -> Vec<Code> {
-        let mut live = self.live();
-        while live.len() > 16 {
-            live.swap_remove(self.random.below(live.len()));
-        }
-        let mut out = vec![code("let mut digest = 0u64;")];
-        for (text, ty) in live {
-            let bits = match ty {
-                Scalar::Bool => format!("({text} as u64)"),
-                _ if ty.is_int() => format!("({text} as u64)"),
-                // Those of NaN are unspecified.
-                _ => format!(
-                    "{{ let f = {text}; if f.is_nan() {{ 1u64 }} else {{ f.to_bits() as u64 }} }}"
-                ),
-            };
-            out.push(code(format!(
-                "digest = (digest ^ {bits}).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);"
-            )));
-        }
-        out
-    }
 }
 
 /// The types of a type's parts.
 fn collect(ty: &Type, types: &mut Vec<Type>) {
     types.push(ty.clone());
     match ty {
-        Type::Scalar(_) => {}
-        Type::Tuple(parts) => parts.iter().for_each(|part| collect(part, types)),
         Type::Array(element, _) => collect(element, types),
+        _ => ty.fields().iter().for_each(|(_, part)| collect(part, types)),
     }
 }

@@ -3,6 +3,7 @@
 mod column;
 mod main;
 mod place;
+pub mod plain;
 mod ptx;
 #[cfg(test)]
 mod tests;
