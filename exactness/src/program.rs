@@ -64,6 +64,16 @@ impl Code {
         self
     }
 
+    /// The code of a function with one more parameter, as the first.
+    pub fn with_parameter(mut self, parameter: &str) -> Code {
+        if let Some(Piece::Text(first)) = self.0.first_mut()
+            && let Some(at) = first.find('(')
+        {
+            first.insert_str(at + 1, parameter);
+        }
+        self
+    }
+
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Block(block) => Some(block),

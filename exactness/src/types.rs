@@ -99,12 +99,23 @@ pub struct Struct {
     pub name: String,
     /// Names and types of the fields; of a tuple struct, numbers.
     pub fields: Vec<(String, Type)>,
+    /// Of a type parameter: what is known of it.
+    pub opaque: Option<Opaque>,
+}
+
+/// A type parameter, or a type associated with one.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Opaque {
+    /// An expression of the type.
+    pub value: String,
+    /// The operators it has.
+    pub operators: &'static [&'static str],
 }
 
 impl Struct {
     /// Whether the fields are numbered.
     pub fn is_tuple(&self) -> bool {
-        self.fields[0].0 == "0"
+        self.fields.first().is_some_and(|(name, _)| name == "0")
     }
 }
 
@@ -129,6 +140,14 @@ pub enum Type {
 }
 
 impl Type {
+    /// What is known of a type parameter.
+    pub fn opaque(&self) -> Option<&Opaque> {
+        match self {
+            Type::Struct(of) => of.opaque.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The types that it is made of, in order.
     pub fn parts(&self) -> Vec<Type> {
         match self {

@@ -62,8 +62,15 @@ impl Generator {
             let open = code("(").code(left.code).text(format!(" {op} "));
             return Ex { code: open.code(right.code).text(")"), stage };
         }
-        let ty = self.number();
         let op = *self.random.pick(&["<", "<=", ">", ">=", "==", "!="]);
+        if let Some(ty) =
+            self.own_type().filter(|ty| ty.opaque().is_some_and(|o| !o.operators.is_empty()))
+        {
+            let (left, right) = (self.any(&ty, Want::Run, 1), self.any(&ty, Want::Run, 1));
+            let code = code("(").code(left).text(format!(" {op} ")).code(right).text(")");
+            return Ex::run(code);
+        }
+        let ty = self.number();
         let left = self.scalar(ty, want, depth);
         if left.stage == Stage::Run && !ty.is_half() && self.random.chance(30) {
             let n = self.random.below(40);

@@ -76,6 +76,7 @@ impl Generator {
                 *lent = Some(code);
             }
         }
+        let generic = function.name.starts_with('g') && !function.name.ends_with('>');
         self.steps += self.repeats * function.steps;
         self.size += self.copies * function.size;
         let names: Vec<String> = taken.iter().map(|&at| self.names[at].name.clone()).collect();
@@ -85,8 +86,8 @@ impl Generator {
             |g| {
                 let arguments = function.params.iter().zip(lent).map(|(param, lent)| match lent {
                     Some(code) => code,
-                    None if lends => g.apart(|g| g.argument(param)),
-                    None => g.argument(param),
+                    None if lends => g.apart(|g| g.argument(param, generic)),
+                    None => g.argument(param, generic),
                 });
                 arguments.collect::<Vec<_>>()
             },
@@ -100,10 +101,12 @@ impl Generator {
     }
 
     /// An argument that is not part of a name.
-    fn argument(&mut self, Param { ty, how }: &Param) -> Code {
+    fn argument(&mut self, Param { ty, how }: &Param, generic: bool) -> Code {
         match how {
             How::Closure(params) => self.closure_argument(params, ty),
             How::Shared => code("&").code(self.any(ty, Want::Run, 1)),
+            // Of a literal for a parameter's type nothing would be known.
+            _ if generic => self.any(ty, Want::Run, 2),
             _ => self.value(ty, 2),
         }
     }

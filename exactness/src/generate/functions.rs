@@ -29,7 +29,11 @@ impl Generator {
     pub(super) fn program(mut self) -> Program {
         let mut items = self.own_types();
         for _ in 0..self.random.below(3) {
-            items.push(self.helper());
+            items.push(match self.random.below(10) {
+                0 | 1 => self.of_numbers(),
+                2 => self.of_length(),
+                _ => self.helper(),
+            });
         }
         let inputs: Vec<Scalar> = (0..self.random.within(2, 4)).map(|_| self.number()).collect();
         let mut outputs = vec![Scalar::U64, self.number()];
@@ -95,12 +99,18 @@ impl Generator {
     }
 
     /// Declares parameters; their text.
-    fn parameters(&mut self, params: &[Param], method: bool) -> String {
+    pub(super) fn parameters(&mut self, params: &[Param], method: bool) -> String {
         let mut text = String::new();
         for (i, Param { ty, how }) in params.iter().enumerate() {
             let receiver = method && i == 0;
-            let name = if receiver { "self".to_owned() } else { self.name("a") };
-            let mutable = *how == How::Value && self.random.chance(25);
+            // The first parameter of a parameter's type is there under its name.
+            let fixed = ty.opaque().filter(|of| i == 0 && !of.value.contains(':'));
+            let name = match fixed {
+                Some(of) => of.value.clone(),
+                None if receiver => "self".to_owned(),
+                None => self.name("a"),
+            };
+            let mutable = fixed.is_none() && *how == How::Value && self.random.chance(25);
             let (before, of, kind) = match how {
                 How::Changed => ("", format!("&mut {ty}"), Kind::Reference),
                 How::Shared => ("", format!("&{ty}"), Kind::Shared),
@@ -153,6 +163,9 @@ impl Generator {
         let fresh = Generator {
             functions: self.functions.clone(),
             types: self.types.clone(),
+            names: self.constants.clone(),
+            constants: self.constants.clone(),
+            within: self.within.clone(),
             next: self.next,
             ..Generator::new(self.random.clone(), self.program.clone())
         };

@@ -16,21 +16,24 @@ mod closures;
 mod control;
 mod floats;
 mod functions;
+mod generics;
 mod integers;
 mod leaving;
 mod loops;
 mod matches;
+mod methods;
 mod numbers;
 mod options;
 mod places;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod traits;
 mod types;
 
 use crate::program::{Code, Program};
 use crate::random::Random;
-use crate::types::Type;
+use crate::types::{Scalar, Type};
 
 /// Makes the program of a seed and a number.
 pub fn program(seed: u64, number: u64) -> Program {
@@ -167,6 +170,10 @@ struct Generator {
     types: Vec<Type>,
     /// What `return` takes, where there may be one.
     returns: Option<Type>,
+    /// Constants of the whole program.
+    constants: Vec<Name>,
+    /// The struct whose method this is.
+    within: Option<String>,
     /// For new names.
     next: usize,
     /// Nesting of contexts in which nothing may be changed.
@@ -192,6 +199,8 @@ impl Generator {
             functions: Vec::new(),
             types: Vec::new(),
             returns: None,
+            constants: Vec::new(),
+            within: None,
             next: 0,
             pure: 0,
             depth: 0,
@@ -206,6 +215,12 @@ impl Generator {
     fn name(&mut self, stem: &str) -> String {
         self.next += 1;
         format!("{stem}{}", self.next)
+    }
+
+    /// A constant of the whole program.
+    fn declare_constant(&mut self, name: String, ty: Scalar) {
+        let kind = Kind::Let(Stage::Host);
+        self.constants.push(Name { name, ty: ty.into(), kind, hidden: false });
     }
 
     /// Makes a name known.

@@ -184,6 +184,15 @@ impl Generator {
             let element = self.any(element, want, depth);
             return code("[").code(element).text(format!("; {len}]"));
         }
+        if let Some(opaque) = ty.opaque() {
+            let value = opaque.value.clone();
+            if opaque.operators.is_empty() || depth == 0 || self.random.chance(30) {
+                return code(value);
+            }
+            let op = *self.random.pick(opaque.operators);
+            let (left, right) = (self.any(ty, want, depth - 1), self.any(ty, want, depth - 1));
+            return code("(").code(left).text(format!(" {op} ")).code(right).text(")");
+        }
         if let Type::Struct(of) = ty {
             return self.struct_value(of, want, depth);
         }

@@ -182,6 +182,7 @@ impl Generator {
 
 fn leaves(ty: &Type, text: String, out: &mut Vec<(String, Scalar)>) {
     match ty {
+        _ if ty.opaque().is_some() => {}
         Type::Scalar(scalar) => out.push((text, *scalar)),
         Type::Enum(_) => out.push((format!("({text} as i32)"), Scalar::I32)),
         Type::Tuple(_) | Type::Struct(_) => {

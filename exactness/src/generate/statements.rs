@@ -48,7 +48,9 @@ impl Generator {
             .filter(|name| {
                 matches!(name.kind, Kind::Let(_) | Kind::Variable)
                     && !name.hidden
-                    && !name.name.starts_with('K')
+                    && !name.name.contains(char::is_uppercase)
+                    && name.name != "self"
+                    && !name.name.starts_with("fixed")
             })
             .map(|name| name.name.as_str())
             .collect();
@@ -89,7 +91,9 @@ impl Generator {
     /// `let (a, mut b) = (x, y);`
     fn destructuring(&mut self) -> Code {
         let ty = match self.own_type() {
-            Some(Type::Struct(of)) if self.random.chance(50) => Type::Struct(of),
+            Some(Type::Struct(of)) if of.opaque.is_none() && self.random.chance(50) => {
+                Type::Struct(of)
+            }
             _ => self.tuple_type(),
         };
         let value = self.any(&ty, Want::Run, 3);

@@ -89,6 +89,12 @@ impl Generator {
         }
         for _ in 0..self.random.below(3) {
             items.push(self.new_struct());
+            if self.random.chance(50) {
+                items.extend(self.methods());
+            }
+        }
+        if self.random.chance(30) {
+            items.extend(self.new_trait());
         }
         items
     }
@@ -145,14 +151,21 @@ impl Generator {
             true => format!("pub struct {name}({list});"),
             false => format!("pub struct {name} {{ {list}}}"),
         };
-        self.types.push(Type::Struct(Rc::new(Struct { name, fields })));
+        self.types.push(Type::Struct(Rc::new(Struct { name, fields, opaque: None })));
         Item { mark: Mark::Struct, code: code(text) }
     }
 
     /// `S { x: a, y: b }`, the fields in any order.
-    pub(super) fn struct_value(&mut self, of: &Struct, want: Want, depth: usize) -> Code {
+    pub(super) fn struct_value(&mut self, of: &Rc<Struct>, want: Want, depth: usize) -> Code {
+        let name = match &self.within {
+            Some(name) if *name == of.name && self.random.chance(40) => "Self",
+            _ => &of.name,
+        };
+        if of.fields.is_empty() {
+            return code(name);
+        }
         if of.is_tuple() {
-            let mut out = code(&of.name).text("(");
+            let mut out = code(name).text("(");
             for (_, ty) in &of.fields {
                 out = out.code(self.any(ty, want, depth)).text(", ");
             }
@@ -161,16 +174,14 @@ impl Generator {
         let mut fields: Vec<&(String, Type)> = of.fields.iter().collect();
         let first = self.random.below(fields.len());
         fields.rotate_left(first);
-        let this =
-            Type::Struct(Rc::new(Struct { name: of.name.clone(), fields: of.fields.clone() }));
         let rest = match fields.len() > 1 && self.random.chance(20) {
-            true => self.purely(|g| g.read(&this, Want::Run)),
+            true => self.purely(|g| g.read(&Type::Struct(of.clone()), Want::Run)),
             false => None,
         };
         if rest.is_some() {
             fields.pop();
         }
-        let mut out = code(&of.name).text(" { ");
+        let mut out = code(name).text(" { ");
         for (field, ty) in fields {
             out = out.text(format!("{field}: ")).code(self.any(ty, want, depth)).text(", ");
         }

@@ -9,6 +9,11 @@ pub use kernelsmith::{bf16, f16};
 /// A run-time value: every value is one.
 pub type Val<T> = T;
 
+/// What variables can hold.
+pub trait Staged {}
+
+impl<T> Staged for T {}
+
 /// A number.
 pub trait Num:
     Copy + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>
