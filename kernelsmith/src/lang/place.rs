@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
-use kernelsmith_ir::Value;
 use kernelsmith_ir::attr::Const;
+use kernelsmith_ir::builder::Builder;
 use kernelsmith_ir::kernel::VarId;
+use kernelsmith_ir::{Opcode, Value};
 
 use super::element::Element;
 use super::index::KernelIndex;
@@ -21,12 +22,73 @@ pub struct Place<S: Staged> {
 }
 
 /// The leaf `l` of a place below run-time indices is slot `first + l + index * stride`, with
-/// `index < count`.
+/// `index < count`; to which each of the outer levels adds its own `index * stride`.
 #[derive(Clone, Copy)]
 struct Dynamic {
     stride: u32,
     count: u32,
     index: Value,
+    /// Levels that do not fold into this one. They live as long as the program: a few bytes for each
+    /// such place of each kernel staged.
+    outer: Option<&'static Dynamic>,
+}
+
+impl Dynamic {
+    /// The place of index `inner` below this one, of `leaves` leaves from `first` on.
+    ///
+    /// Both strides are multiples of their greatest common divisor, so one index does for both where
+    /// all slots that it may reach are of one type. In an array of structs with arrays they are not.
+    fn then(self, b: &mut Builder, first: VarId, leaves: u32, inner: Dynamic) -> Dynamic {
+        let unit = gcd(self.stride, inner.stride).max(1);
+        let (outer_units, inner_units) = (self.stride / unit, inner.stride / unit);
+        let last = (self.count - 1) * outer_units + (inner.count - 1) * inner_units;
+        let ty = |slot: u32| b.kernel().vars[(first.0 + slot) as usize].ty;
+        if (0..leaves).any(|l| (1..=last).any(|i| ty(l + i * unit) != ty(l))) {
+            return Dynamic { outer: Some(Box::leak(Box::new(self))), ..inner };
+        }
+        let mut scaled = |x, factor: u32| {
+            let factor = b.constant(Const::int(kernelsmith_ir::Scalar::U64, factor.into()));
+            b.same(Opcode::Mul, &[x, factor])
+        };
+        let parts = [scaled(self.index, outer_units), scaled(inner.index, inner_units)];
+        let index = b.same(Opcode::Add, &parts);
+        Dynamic { stride: unit, count: last + 1, index, outer: self.outer }
+    }
+
+    /// Whether the index is `i`.
+    fn is(&self, b: &mut Builder, i: u32) -> Value {
+        let i = b.constant(Const::int(kernelsmith_ir::Scalar::U64, i.into()));
+        b.compare(Opcode::Eq, self.index, i)
+    }
+
+    fn load(&self, b: &mut Builder, slot: VarId) -> Value {
+        let Some(outer) = self.outer else {
+            return b.var_load_at(slot, self.stride, self.count, self.index);
+        };
+        // What each element of the outer level has at the inner index; the index chooses.
+        let inner = Dynamic { outer: outer.outer, ..*self };
+        let mut value = inner.load(b, slot);
+        for i in 1..outer.count {
+            let there = inner.load(b, VarId(slot.0 + i * outer.stride));
+            let is = outer.is(b, i);
+            value = b.select(is, there, value);
+        }
+        value
+    }
+
+    fn store(&self, b: &mut Builder, slot: VarId, value: Value) {
+        let Some(outer) = self.outer else {
+            return b.var_store_at(slot, self.stride, self.count, self.index, value);
+        };
+        let inner = Dynamic { outer: outer.outer, ..*self };
+        for i in 0..outer.count {
+            let slot = VarId(slot.0 + i * outer.stride);
+            let old = inner.load(b, slot);
+            let is = outer.is(b, i);
+            let new = b.select(is, value, old);
+            inner.store(b, slot, new);
+        }
+    }
 }
 
 impl<S: Staged> Clone for Place<S> {
@@ -68,7 +130,7 @@ impl<S: Staged> Place<S> {
             slots
                 .map(|slot| match self.dynamic {
                     None => b.var_load(slot),
-                    Some(d) => b.var_load_at(slot, d.stride, d.count, d.index),
+                    Some(d) => d.load(b, slot),
                 })
                 .collect()
         });
@@ -104,7 +166,7 @@ impl<S: Staged> Place<S> {
         let slot = VarId(self.first.0 + leaf as u32);
         build(|b| match self.dynamic {
             None => b.var_store(slot, value),
-            Some(d) => b.var_store_at(slot, d.stride, d.count, d.index, value),
+            Some(d) => d.store(b, slot, value),
         });
     }
 
@@ -142,22 +204,10 @@ impl<S: Staged, const N: usize> Place<[S; N]> {
         let dynamic = build(|b| {
             let len = b.constant(Const::int(kernelsmith_ir::Scalar::U64, N as i128));
             b.check_bounds(index.id, len);
+            let inner = Dynamic { stride, count: N as u32, index: index.id, outer: None };
             match self.dynamic {
-                None => Dynamic { stride, count: N as u32, index: index.id },
-                // Index of an index: both strides are multiples of their common divisor.
-                Some(outer) => {
-                    let unit = gcd(outer.stride, stride).max(1);
-                    let mut scaled = |x, factor| {
-                        let factor = b.constant(Const::int(kernelsmith_ir::Scalar::U64, factor));
-                        b.same(kernelsmith_ir::Opcode::Mul, &[x, factor])
-                    };
-                    let outer_part = scaled(outer.index, (outer.stride / unit).into());
-                    let inner_part = scaled(index.id, (stride / unit).into());
-                    let sum = b.same(kernelsmith_ir::Opcode::Add, &[outer_part, inner_part]);
-                    let last = (outer.count - 1) * (outer.stride / unit)
-                        + (N as u32 - 1) * (stride / unit);
-                    Dynamic { stride: unit, count: last + 1, index: sum }
-                }
+                None => inner,
+                Some(outer) => outer.then(b, self.first, stride, inner),
             }
         });
         Place { first: self.first, dynamic: Some(dynamic), ty: PhantomData }

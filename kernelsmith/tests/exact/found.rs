@@ -70,7 +70,26 @@ fn return_within_a_macro(a: u32, b: u32, c: u32) -> u32 {
     small as u32 * 2
 }
 
+/// The slots that both indices reach are of several types.
+#[device(host)]
+fn arrays_within_tuples_of_an_array(a: u32, b: u32, c: u32) -> u32 {
+    let mut rows = [(a as f64, [b, c], [(1u64, [c; 3]); 2]); 3];
+    let (i, j, k) = ((a % 3) as usize, (b % 2) as usize, (c % 3) as usize);
+    rows[i].1[j] = rows[k].1[1 - j] ^ 5;
+    rows[k].2[j].1[i] = rows[i].2[1 - j].1[k].wrapping_add(b);
+    rows[i].2[j].0 += rows[2].2[j].1[k] as u64;
+    rows[k].0 += 1.5;
+    let mut sum = 0u32;
+    for (i, row) in rows.iter().enumerate() {
+        let (x, y, z) = *row;
+        sum = sum.rotate_left(5) ^ x as u32 ^ y[0] ^ y[1].rotate_left(9);
+        sum = sum.rotate_left(7) ^ z[j].0 as u32 ^ z[1 - j].1[k] ^ z[j].1[i];
+    }
+    sum
+}
+
 crate::agreement!(agree_wide:
+    arrays_within_tuples_of_an_array,
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
     let_else_where_both_ways_leave, return_within_a_macro,
 );
