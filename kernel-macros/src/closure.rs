@@ -151,6 +151,10 @@ impl Rewriter {
         for (argument, lent) in arguments.iter().zip(lent) {
             let name = self.fresh("argument");
             match lent {
+                // The parameters' types come from the function's. Nothing happens until it is called.
+                None if matches!(argument, Expr::Closure(c) if c.capture.is_none()) => {
+                    names.push(self.expr(argument, wants));
+                }
                 None => {
                     let value = self.expr(argument, wants);
                     before.push(quote_spanned!(argument.span()=> let #name = #value;));

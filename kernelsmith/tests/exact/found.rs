@@ -88,8 +88,29 @@ fn arrays_within_tuples_of_an_array(a: u32, b: u32, c: u32) -> u32 {
     sum
 }
 
+#[device(host)]
+fn change(x: &mut u32, f: impl Fn(u32, i64) -> u32, by: u32) -> u32 {
+    let old = *x;
+    *x = f(old, -7) ^ by;
+    old
+}
+
+#[device(host(change))]
+fn closures_of_unwritten_types_beside_what_is_lent(a: u32, b: u32, c: u32) -> u32 {
+    let mut x = a;
+    let old = change(
+        &mut x,
+        |v, mut w| {
+            w = w.pow(2);
+            v.rotate_left(c) ^ w as u32
+        },
+        b,
+    );
+    old.wrapping_mul(3) ^ x
+}
+
 crate::agreement!(agree_wide:
-    arrays_within_tuples_of_an_array,
+    arrays_within_tuples_of_an_array, closures_of_unwritten_types_beside_what_is_lent,
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
     let_else_where_both_ways_leave, return_within_a_macro,
 );
