@@ -1,7 +1,7 @@
 //! A kernel means what the same Rust function means: random programs that try to prove it wrong.
 //!
-//! [`generate`] writes functions over the whole language, marked `#[device(host)]`, so that each
-//! is a kernel and plain Rust at once. They are compiled by rustc in batches; [`trial`] runs every
+//! [`generate`] writes programs over the whole language; each becomes a kernel, and without the
+//! language's attributes it is plain Rust. They are compiled by rustc in batches; [`trial`] runs every
 //! program as plain Rust, as a kernel on the CPU and as PTX in the emulator, on the same inputs,
 //! and compares all results bit by bit, has `ptxas` accept the PTX, and links AMD's code objects.
 //! The bin `exactness` does all this, and [`reduce`] makes small what fails:

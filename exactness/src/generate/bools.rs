@@ -34,7 +34,16 @@ impl Generator {
             }
             87..89 => self.is_some(depth),
             89..91 => self.matches(depth),
-            91..95 => {
+            91 => {
+                let ty = self.int();
+                let e = self.scalar(ty, Want::Run, depth).code;
+                let (low, high) =
+                    (self.scalar(ty, Want::Run, 1).code, self.scalar(ty, Want::Run, 1).code);
+                let dots = *self.random.pick(&["..", "..="]);
+                let range = code("(").code(low).text(dots).code(high).text(")");
+                Ex::run(range.text(".contains(&").code(e).text(")"))
+            }
+            92..95 => {
                 let ty = *self.random.pick(&Scalar::FLOATS);
                 let e = self.scalar(ty, Want::Run, depth).code;
                 let names = ["is_nan", "is_finite", "is_infinite"];

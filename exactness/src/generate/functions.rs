@@ -71,6 +71,19 @@ impl Generator {
         code
     }
 
+    /// A function within a function.
+    pub(super) fn nested_function(&mut self) -> Code {
+        // It has no access to type parameters.
+        if self.types.iter().any(|ty| ty.opaque().is_some()) {
+            return self.let_statement();
+        }
+        let name = self.name("h");
+        let within = self.within.take();
+        let code = self.simple_function(&name, 2);
+        self.within = within;
+        code
+    }
+
     pub(super) fn result_type(&mut self) -> Type {
         if self.random.chance(30) { self.any_type() } else { self.number().into() }
     }

@@ -2,26 +2,26 @@
 
 use super::{Generator, Kind, Stage, Target, Want};
 use crate::program::{Block, Code, code};
-use crate::types::{Scalar, Type};
+use crate::types::Scalar;
 
 impl Generator {
     pub(super) fn loop_statement(&mut self) -> Code {
         match self.random.below(10) {
             0..3 => self.counted(),
-            3..7 => self.for_range(),
-            7 | 8 => self.for_host(),
-            _ => self.for_array().unwrap_or_else(|| code(";")),
+            3..6 => self.for_range(),
+            6 => self.for_host(),
+            _ => self.for_array().unwrap_or_else(|| self.for_range()),
         }
     }
 
-    fn label(&mut self) -> (Option<String>, String) {
+    pub(super) fn label(&mut self) -> (Option<String>, String) {
         let label = self.random.chance(40).then(|| self.name("'l"));
         let text = label.as_ref().map_or(String::new(), |label| format!("{label}: "));
         (label, text)
     }
 
     /// The body of a loop.
-    fn body(
+    pub(super) fn body(
         &mut self,
         label: Option<String>,
         repeats: u64,
@@ -48,6 +48,9 @@ impl Generator {
     fn counted(&mut self) -> Code {
         let (count, most) = (self.name("n"), self.random.within(1, 6));
         let (label, text) = self.label();
+        if self.random.chance(20) {
+            return self.while_let(&count, most);
+        }
         let is_while = self.random.chance(65);
         let start = code(format!("let mut {count} = 0u32; {text}"));
         self.declare(&count, Scalar::U32, Kind::Count);
@@ -72,6 +75,26 @@ impl Generator {
             false => format!("{count} += 1; if {count} > {most} {{ break; }}"),
         };
         start.block(Block { head, ..body })
+    }
+
+    /// `while let Some(x) = ..`, with a count as well.
+    fn while_let(&mut self, count: &str, most: usize) -> Code {
+        let (label, text) = self.label();
+        let ty = self.int();
+        self.declare(count, Scalar::U32, Kind::Count);
+        // In the condition `break` stands for nothing.
+        let targets = std::mem::take(&mut self.targets);
+        let option = self.repeating(most as u64, 1, |g| g.checked(ty, 2));
+        self.targets = targets;
+        let (name, mutable) = (self.name("s"), self.random.chance(25));
+        let (word, kind) = match mutable {
+            true => ("mut ", Kind::Variable),
+            false => ("", Kind::Let(Stage::Run)),
+        };
+        let body = self.body(label, most as u64, 1, |g| g.declare(&name, ty, kind));
+        let head = format!("{count} += 1; if {count} > {most} {{ break; }}");
+        let open = code(format!("let mut {count} = 0u32; {text}while let Some({word}{name}) = "));
+        open.code(option).text(" ").block(Block { head, ..body })
     }
 
     /// `for` over a range known when the kernel runs.
@@ -134,58 +157,5 @@ impl Generator {
         let named = index.clone();
         let body = self.body(label, n, n, |g| g.declare(named, ty, Kind::Let(Stage::Host)));
         code(format!("{text}for {index} in {range} ")).block(body)
-    }
-
-    /// `for` over an array.
-    fn for_array(&mut self) -> Option<Code> {
-        let found: Vec<(String, Type, usize, bool)> = self
-            .names
-            .iter()
-            .enumerate()
-            .filter_map(|(i, name)| match (&name.ty, &name.kind) {
-                (Type::Array(element, len), Kind::Let(_) | Kind::Variable)
-                    if !name.hidden
-                        && !self.names[i + 1..].iter().any(|later| later.name == name.name) =>
-                {
-                    let mutable = name.kind == Kind::Variable && self.pure == 0;
-                    Some((name.name.clone(), (**element).clone(), *len, mutable))
-                }
-                _ => None,
-            })
-            .collect();
-        if found.is_empty() {
-            return None;
-        }
-        let (array, element, len, mutable) = self.random.pick(&found).clone();
-        let (label, text) = self.label();
-        let (item, index) = (self.name("e"), self.name("i"));
-        let n = len as u64;
-        let hide = array.clone();
-        let how = self.random.below(if mutable { 6 } else { 4 });
-        let (over, kind, numbered) = match how {
-            0 => (array.clone(), Kind::Let(Stage::Run), false),
-            1 => (format!("{array}.iter()"), Kind::Shared, false),
-            2 => (format!("{array}.iter().enumerate()"), Kind::Shared, true),
-            3 => (format!("&{array}[{}..]", self.random.below(len)), Kind::Shared, false),
-            4 => (format!("{array}.iter_mut()"), Kind::Reference, false),
-            _ => (format!("{array}.iter_mut().enumerate()"), Kind::Reference, true),
-        };
-        let over = match over.ends_with("iter()") && self.random.chance(40) {
-            true => over + ".rev()",
-            false => over,
-        };
-        let pattern = if numbered { format!("({index}, {item})") } else { item.clone() };
-        let body = self.hiding(
-            |name| how > 0 && name.name == hide,
-            |g| {
-                g.body(label, n, n, |g| {
-                    g.declare(item, element, kind);
-                    if numbered {
-                        g.declare(index, Scalar::Usize, Kind::Let(Stage::Host));
-                    }
-                })
-            },
-        );
-        Some(code(format!("{text}for {pattern} in {over} ")).block(body))
     }
 }

@@ -10,6 +10,7 @@
 //! unrolled loops) and the rest are run-time values. Rust sees no difference; the generator knows
 //! which is which (`Want`), to keep to what the language takes.
 
+mod arrays;
 mod bools;
 mod calls;
 mod closures;

@@ -24,6 +24,12 @@ impl Generator {
         {
             return Ex::run(code);
         }
+        if ty != Scalar::Bool
+            && self.random.chance(4)
+            && let Some(code) = self.folded(ty)
+        {
+            return Ex::run(code);
+        }
         let ex = match ty {
             Scalar::Bool => self.boolean(want, depth - 1),
             _ if ty.is_int() => self.integer(ty, want, depth - 1),

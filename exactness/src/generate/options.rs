@@ -6,7 +6,7 @@ use crate::types::{Scalar, Type};
 
 impl Generator {
     /// An `Option` of an integer.
-    fn checked(&mut self, ty: Scalar, depth: usize) -> Code {
+    pub(super) fn checked(&mut self, ty: Scalar, depth: usize) -> Code {
         let e = self.scalar(ty, Want::Run, depth).code;
         match self.random.below(8) {
             0 => e.text(".checked_neg()"),

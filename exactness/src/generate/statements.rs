@@ -36,6 +36,7 @@ impl Generator {
             89..91 if nested => self.labelled_statement(),
             91..94 => self.leave_sometimes(),
             94..96 if nested => code("").block(self.statement_block(2)),
+            96 if nested => self.nested_function(),
             _ => self.call_statement(),
         }
     }
