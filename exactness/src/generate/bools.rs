@@ -66,7 +66,8 @@ impl Generator {
         {
             let op = *self.random.pick(&["==", "!="]);
             let left = self.enumerated(&of, want, depth);
-            let right = self.enumerated(&of, Want::Any, depth);
+            // Comparisons that are methods borrow what they compare.
+            let right = self.purely(|g| g.enumerated(&of, Want::Any, depth));
             let stage = left.stage.join(right.stage);
             let open = code("(").code(left.code).text(format!(" {op} "));
             return Ex { code: open.code(right.code).text(")"), stage };
@@ -75,7 +76,8 @@ impl Generator {
         if let Some(ty) =
             self.own_type().filter(|ty| ty.opaque().is_some_and(|o| !o.operators.is_empty()))
         {
-            let (left, right) = (self.any(&ty, Want::Run, 1), self.any(&ty, Want::Run, 1));
+            let left = self.any(&ty, Want::Run, 1);
+            let right = self.purely(|g| g.any(&ty, Want::Run, 1));
             let code = code("(").code(left).text(format!(" {op} ")).code(right).text(")");
             return Ex::run(code);
         }
@@ -86,7 +88,10 @@ impl Generator {
             let literal = if ty.is_float() { format!("{n}.0") } else { n.to_string() };
             return Ex::run(code("(").code(left.code).text(format!(" {op} {literal})")));
         }
-        let right = self.scalar(ty, Want::Any, depth);
+        let right = match ty.is_half() {
+            true => self.purely(|g| g.scalar(ty, Want::Any, depth)),
+            false => self.scalar(ty, Want::Any, depth),
+        };
         let stage = left.stage.join(right.stage);
         let code = code("(").code(left.code).text(format!(" {op} ")).code(right.code).text(")");
         Ex { code, stage }
