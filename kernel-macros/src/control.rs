@@ -179,18 +179,16 @@ impl Rewriter {
 
     pub(crate) fn for_loop(&mut self, e: &syn::ExprForLoop) -> TokenStream {
         let m = library(e.expr.span());
-        let (over, element) = match self.elements(&e.expr, &e.pat) {
-            Some((over, element)) => (over, Some(element)),
-            None => (self.expr(&e.expr, Wants::Operand), None),
+        let (over, elements) = match self.elements(&e.expr, &e.pat) {
+            Some((over, elements)) => (over, elements),
+            None => (self.expr(&e.expr, Wants::Operand), Vec::new()),
         };
         let state = self.enter(e.label.as_ref(), false, false);
         let item = self.fresh("item");
         let mut pat = (*e.pat).clone();
         let body = self.scoped(|this| {
             let mutable = this.bind(&mut pat);
-            if let Some(element) = &element {
-                this.declare(element, Kind::Reference);
-            }
+            elements.iter().for_each(|element| this.declare(element, Kind::Reference));
             let variables = this.variables(&mutable);
             let body = this.unit_block(&e.body);
             quote!(#variables #body)
@@ -210,21 +208,76 @@ impl Rewriter {
         })
     }
 
-    /// What `for x in v.iter_mut()`, `for (i, x) in v.iter_mut().enumerate()` and `for x in &mut v`
-    /// go over if `v` is a run-time variable: the places of its elements, and the name they have.
-    fn elements(&mut self, over: &Expr, pat: &syn::Pat) -> Option<(TokenStream, Ident)> {
-        let place = match over {
-            Expr::Reference(e) if e.mutability.is_some() => self.place(&e.expr)?,
-            Expr::MethodCall(e) if e.method == "iter_mut" => self.place(&e.receiver)?,
-            Expr::MethodCall(e) if e.method == "enumerate" => {
-                let syn::Pat::Tuple(pat) = pat else { return None };
-                let (over, element) = self.elements(&e.receiver, pat.elems.get(1)?)?;
-                return Some((quote_spanned!(e.span()=> #over.enumerate()), element));
+    /// What `for x in v.iter_mut()`, also with adaptors behind it, and `for x in &mut v` go over: the
+    /// places of the elements of a run-time variable or of memory, and the names they have.
+    fn elements(&mut self, over: &Expr, pat: &syn::Pat) -> Option<(TokenStream, Vec<Ident>)> {
+        let span = over.span();
+        let places = match over {
+            Expr::Reference(e) if e.mutability.is_some() => {
+                let place = self.place(&e.expr)?;
+                quote_spanned!(span=> #place.elements())
             }
+            Expr::MethodCall(e) if e.method == "iter_mut" => self.places(&e.receiver, span)?,
+            Expr::MethodCall(e) => return self.adapted(e, pat),
+            Expr::Paren(e) => return self.elements(&e.expr, pat),
             _ => return None,
         };
         let syn::Pat::Ident(element) = pat else { return None };
-        Some((quote_spanned!(over.span()=> #place.elements()), element.ident.clone()))
+        Some((places, vec![element.ident.clone()]))
+    }
+
+    /// `v.iter_mut()` of a variable or of memory; a variable of the host has Rust's own.
+    fn places(&mut self, of: &Expr, span: proc_macro2::Span) -> Option<TokenStream> {
+        if let Some(place) = self.place(of) {
+            return Some(quote_spanned!(span=> #place.elements()));
+        }
+        if self.comptime(of).is_some() {
+            return None;
+        }
+        let memory = self.expr(of, Wants::Operand);
+        Some(quote_spanned!(span=> #memory.iter_mut()))
+    }
+
+    /// Adaptors between `iter_mut` and the head of the `for`.
+    fn adapted(
+        &mut self,
+        e: &syn::ExprMethodCall,
+        pat: &syn::Pat,
+    ) -> Option<(TokenStream, Vec<Ident>)> {
+        let (span, method) = (e.span(), &e.method);
+        let parts = || match pat {
+            syn::Pat::Tuple(pat) if pat.elems.len() == 2 => Some((&pat.elems[0], &pat.elems[1])),
+            _ => None,
+        };
+        match (method.to_string().as_str(), e.args.first()) {
+            ("enumerate", None) => {
+                let (over, elements) = self.elements(&e.receiver, parts()?.1)?;
+                Some((quote_spanned!(span=> #over.enumerate()), elements))
+            }
+            ("rev", None) | ("skip" | "take" | "step_by", Some(_)) => {
+                let (over, elements) = self.elements(&e.receiver, pat)?;
+                let argument = e.args.first().map(|arg| self.expr(arg, Wants::Operand));
+                Some((quote_spanned!(span=> #over.#method(#argument)), elements))
+            }
+            ("zip", Some(other)) => {
+                let (left, right) = parts()?;
+                let sides = [(&*e.receiver, left), (other, right)]
+                    .map(|(side, pat)| (side, self.elements(side, pat)));
+                if sides.iter().all(|(_, elements)| elements.is_none()) {
+                    return None;
+                }
+                let mut all = Vec::new();
+                let [over, other] = sides.map(|(side, elements)| match elements {
+                    Some((over, elements)) => {
+                        all.extend(elements);
+                        over
+                    }
+                    None => self.expr(side, Wants::Operand),
+                });
+                Some((quote_spanned!(span=> #over.zip(#other)), all))
+            }
+            _ => None,
+        }
     }
 
     /// The innermost loop, or what the label names.

@@ -323,18 +323,19 @@ fn host(
         }
     });
     let ir_declares: Vec<_> = parameters.iter().map(|p| declare(p, types, Present::Flag)).collect();
+    let launch = launch(sig.span());
     quote_spanned! {sig.span()=>
         #(#attrs)*
         #[allow(clippy::too_many_arguments)]
         #vis fn #name<'ks, #(#generics),*>(#(#inputs),*) -> #m::Launch<'ks> #where_clause {
             #[allow(unused_mut)]
-            let mut __ks_launch = #m::Launch::new(
+            let mut #launch = #m::Launch::new(
                 #text,
                 #m::StageId::of(&(#stage #turbofish)),
             );
             #(#pushes)*
             #(#keeps)*
-            __ks_launch.staging(move || {
+            #launch.staging(move || {
                 #block
                 #(#declares)*
                 #(#requires)*
@@ -402,28 +403,34 @@ fn option_inner(ty: &Type) -> Type {
     ty.clone()
 }
 
+/// The launch in the expansion: one name wherever it is told of, also where a kernel comes from a
+/// macro and its parameters from that one's arguments.
+fn launch(at: proc_macro2::Span) -> Ident {
+    Ident::new("__ks_launch", proc_macro2::Span::mixed_site().located_at(at))
+}
+
 /// Hands an argument to the launch. What an argument cannot be is reported at the parameter.
 fn push(name: &Ident, ty: &Type, role: &Role) -> TokenStream {
     let (text, span) = (name.to_string(), ty.span());
-    let m = library(span);
+    let (m, launch) = (library(span), launch(span));
     match role {
-        Role::Scalar => quote_spanned!(span=> __ks_launch.scalar(#name);),
+        Role::Scalar => quote_spanned!(span=> #launch.scalar(#name);),
         Role::Slice(_) => {
-            quote_spanned!(span=> __ks_launch.slice(#text, #m::SliceArgument::argument(#name));)
+            quote_spanned!(span=> #launch.slice(#text, #m::SliceArgument::argument(#name));)
         }
         Role::SliceMut(_) => quote_spanned!(span=>
-            __ks_launch.slice_mut(#text, #m::SliceMutArgument::argument(#name));),
-        Role::View(_) => quote_spanned!(span=> __ks_launch.view(#text, #name);),
-        Role::ViewMut(_) => quote_spanned!(span=> __ks_launch.view_mut(#text, #name);),
-        Role::Part(_) => quote_spanned!(span=> __ks_launch.part(#text, #name);),
-        Role::Comptime => quote_spanned!(span=> __ks_launch.comptime(&#name);),
-        Role::Function => quote_spanned!(span=> __ks_launch.function(#text, &#name);),
+            #launch.slice_mut(#text, #m::SliceMutArgument::argument(#name));),
+        Role::View(_) => quote_spanned!(span=> #launch.view(#text, #name);),
+        Role::ViewMut(_) => quote_spanned!(span=> #launch.view_mut(#text, #name);),
+        Role::Part(_) => quote_spanned!(span=> #launch.part(#text, #name);),
+        Role::Comptime => quote_spanned!(span=> #launch.comptime(&#name);),
+        Role::Function => quote_spanned!(span=> #launch.function(#text, &#name);),
         Role::Optional(inner) => {
             let present = present(name);
             let inner = push(name, ty, inner);
             quote_spanned! {span=>
                 let #present = #name.is_some();
-                __ks_launch.comptime(&#present);
+                #launch.comptime(&#present);
                 if let ::core::option::Option::Some(#name) = #name { #inner }
             }
         }

@@ -163,6 +163,12 @@ impl<T: Int> Val<T> {
         }
     }
 
+    /// [`pow`](Val::pow), which wraps.
+    #[track_caller]
+    pub fn wrapping_pow(self, exponent: impl Exponent) -> Val<T> {
+        self.pow(exponent)
+    }
+
     /// The product of the squares that the exponent's bits pick, from the highest bit down.
     #[track_caller]
     fn pow_bits(self, bits: u32, bit: impl Fn(u32) -> Result<Val<bool>, bool>) -> Val<T> {

@@ -1,9 +1,12 @@
 //! Iterators over what is known when the kernel runs: memory, and ranges that are more than the
 //! head of a loop.
 
-use super::element::Stored;
-use super::index::{Memory, unchecked};
+use super::compare::ne;
+use super::element::{Element, Int, Stored};
+use super::index::{Memory, Slot, unchecked};
+use super::integer::int;
 use super::option::RunOption;
+use super::overflow::limits;
 use super::place::Place;
 use super::ranges::{IntoLoop, RunLoop, RunRange, range};
 use super::staged::Staged;
@@ -23,6 +26,9 @@ pub trait Sequence {
 #[derive(Clone, Copy)]
 pub struct RunIter<S>(pub(crate) S);
 
+/// The type of numbers of a sequence.
+type NumberOf<S> = <<S as Sequence>::Item as Number>::Of;
+
 /// The elements of memory.
 #[derive(Clone, Copy)]
 pub struct Elements<M, T> {
@@ -41,6 +47,29 @@ impl<T: Stored, M: Memory<T>> Sequence for Elements<M, T> {
         // of each kernel staged are never freed.
         Box::leak(Box::new(unchecked(&self.memory, index).get()))
     }
+}
+
+/// The places of the elements of memory.
+#[derive(Clone, Copy)]
+pub struct Places<M, T> {
+    memory: M,
+    ty: std::marker::PhantomData<T>,
+}
+
+impl<T: Stored, M: Memory<T>> Sequence for Places<M, T> {
+    type Item = Slot<T>;
+    fn count(&self) -> Val<usize> {
+        self.memory.length()
+    }
+    #[track_caller]
+    fn item(&self, index: Val<usize>) -> Slot<T> {
+        unchecked(&self.memory, index)
+    }
+}
+
+/// The places of the elements of some memory, in order.
+pub(crate) fn places<T: Stored, M: Memory<T>>(memory: M) -> RunIter<Places<M, T>> {
+    RunIter(Places { memory, ty: std::marker::PhantomData })
 }
 
 /// The elements of some memory, in order.
@@ -268,6 +297,56 @@ impl<S: Sequence> RunIter<S> {
         }
         items.end();
         found.get()
+    }
+}
+
+/// A number, or a reference to one.
+pub trait Number {
+    /// The number's type.
+    type Of: Int;
+    /// The number.
+    fn number(self) -> Val<Self::Of>;
+}
+
+impl<T: Int> Number for Val<T> {
+    type Of = T;
+    fn number(self) -> Val<T> {
+        self
+    }
+}
+
+impl<T: Int> Number for &Val<T> {
+    type Of = T;
+    fn number(self) -> Val<T> {
+        *self
+    }
+}
+
+impl<S: Sequence> RunIter<S>
+where
+    S::Item: Number,
+{
+    /// The smallest item, if there is one.
+    #[track_caller]
+    pub fn min(self) -> RunOption<Val<NumberOf<S>>> {
+        self.extreme(limits(NumberOf::<S>::TYPE).0, |a, b| a.min(b))
+    }
+
+    /// The largest item, if there is one.
+    #[track_caller]
+    pub fn max(self) -> RunOption<Val<NumberOf<S>>> {
+        self.extreme(limits(NumberOf::<S>::TYPE).1, |a, b| a.max(b))
+    }
+
+    #[track_caller]
+    fn extreme(
+        self,
+        first: i128,
+        better: impl FnOnce(Val<NumberOf<S>>, Val<NumberOf<S>>) -> Val<NumberOf<S>>,
+    ) -> RunOption<Val<NumberOf<S>>> {
+        let some = ne(self.0.count(), 0usize);
+        let found = self.fold(int(first), |so_far, item| better(so_far, item.number()));
+        RunOption::when(some, found)
     }
 }
 

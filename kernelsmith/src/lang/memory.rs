@@ -8,7 +8,7 @@ use kernelsmith_ir::{Opcode, ParamKind, Space, Target, Type, Value};
 use super::atomic::Atomic;
 use super::element::{Element, Num, Stored};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
-use super::iter::{Elements, RunIter, elements};
+use super::iter::{Elements, Places, RunIter, elements, places};
 use super::place::Place;
 use super::stage::{build, fail, target};
 use super::staged::{Staged, next};
@@ -154,6 +154,11 @@ slices! {
 }
 
 impl<T: Stored> SliceMut<T> {
+    /// The elements, in order, to be changed: in the head of a `for`.
+    pub fn iter_mut(&self) -> RunIter<Places<Self, T>> {
+        places(*self)
+    }
+
     /// Writes an element without a check.
     ///
     /// # Safety

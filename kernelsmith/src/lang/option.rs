@@ -179,6 +179,11 @@ impl<S: Staged> RunOption<S> {
         !self.some
     }
 
+    /// The option itself: `min` of an iterator over references gives the number.
+    pub fn copied(self) -> RunOption<S> {
+        self
+    }
+
     /// The value, or another.
     #[track_caller]
     pub fn unwrap_or(self, other: S) -> S {

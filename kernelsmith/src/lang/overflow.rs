@@ -4,11 +4,14 @@
 use kernelsmith_ir::attr::Const;
 use kernelsmith_ir::{Opcode, Scalar};
 
+use super::cast::cast;
 use super::compare::{eq, lt, ne};
 use super::control::select;
 use super::element::{Int, Signed};
-use super::integer::{int, one, zero};
+use super::integer::{Exponent, int, one, zero};
 use super::option::RunOption;
+use super::place::Place;
+use super::ranges::{IntoLoop, range};
 use super::stage::build;
 use super::val::{IntoVal, Val};
 
@@ -26,7 +29,7 @@ fn wider(scalar: Scalar) -> Option<Scalar> {
 }
 
 /// The largest and smallest value of an integer type.
-fn limits(scalar: Scalar) -> (i128, i128) {
+pub(super) fn limits(scalar: Scalar) -> (i128, i128) {
     let bits = scalar.bits();
     match scalar.is_signed() {
         true => ((1 << (bits - 1)) - 1, -(1 << (bits - 1))),
@@ -102,6 +105,35 @@ impl<T: Int> Val<T> {
         (product, Val::from_id(lost))
     }
 
+    /// `self` to a power, wrapped, and whether it did not fit. Where the exponent is known only when
+    /// the kernel runs, a loop over its bits.
+    #[track_caller]
+    pub fn overflowing_pow(self, exponent: impl Exponent) -> (Val<T>, Val<bool>) {
+        let power = Power {
+            square: Place::new("square", self),
+            product: Place::new("power", one()),
+            lost: Place::new("lost", false.into()),
+        };
+        match exponent.exponent() {
+            Ok(host) => {
+                let bits = u32::BITS - host.leading_zeros();
+                for bit in 0..bits {
+                    power.step((host >> bit & 1 == 1).into(), (bit + 1 < bits).into());
+                }
+            }
+            Err(run) => {
+                let bits = Val::<u32>::from(u32::BITS) - run.leading_zeros();
+                let mut steps = range(0, cast::<Val<usize>, _>(bits)).into_loop();
+                if let Some(bit) = steps.next_item() {
+                    let bit = cast::<Val<u32>, _>(bit);
+                    power.step(ne((run >> bit) & 1u32, 0u32), lt(bit + 1u32, bits));
+                }
+                steps.end();
+            }
+        }
+        (power.product.get(), power.lost.get())
+    }
+
     /// `-self`, wrapped, and whether it did not fit.
     #[track_caller]
     pub fn overflowing_neg(self) -> (Val<T>, Val<bool>) {
@@ -128,6 +160,12 @@ impl<T: Int> Val<T> {
     #[track_caller]
     pub fn checked_mul(self, other: impl IntoVal<T>) -> RunOption<Val<T>> {
         fitting(self.overflowing_mul(other))
+    }
+
+    /// `self` to a power, if it fits.
+    #[track_caller]
+    pub fn checked_pow(self, exponent: impl Exponent) -> RunOption<Val<T>> {
+        fitting(self.overflowing_pow(exponent))
     }
 
     /// `-self`, if it fits.
@@ -199,6 +237,17 @@ impl<T: Int> Val<T> {
         select(lost, self.limit(signs_differ(self, other)), product)
     }
 
+    /// `self` to a power, or the nearest value that the type has.
+    #[track_caller]
+    pub fn saturating_pow(self, exponent: impl Exponent + Copy) -> Val<T> {
+        let odd = match exponent.exponent() {
+            Ok(host) => (host % 2 == 1).into(),
+            Err(run) => ne(run & 1u32, 0u32),
+        };
+        let (power, lost) = self.overflowing_pow(exponent);
+        select(lost, self.limit(lt(self, zero()) & odd), power)
+    }
+
     /// The least value of the type where the exact result is negative, else the largest.
     #[track_caller]
     fn limit(self, negative: Val<bool>) -> Val<T> {
@@ -206,6 +255,26 @@ impl<T: Int> Val<T> {
             ((max, _), false) => int(max),
             ((max, min), true) => select(negative, int(min), int(max)),
         }
+    }
+}
+
+/// A power while it is being multiplied: by squares, from the exponent's lowest bit up.
+struct Power<T: Int> {
+    square: Place<Val<T>>,
+    product: Place<Val<T>>,
+    lost: Place<Val<bool>>,
+}
+
+impl<T: Int> Power<T> {
+    /// One bit of the exponent, and whether a higher one is set: only then the next square counts.
+    #[track_caller]
+    fn step(&self, bit: Val<bool>, more: Val<bool>) {
+        let (square, product) = (self.square.get(), self.product.get());
+        let (next, too_large) = product.overflowing_mul(square);
+        self.product.set(select(bit, next, product));
+        let (next, no_square) = square.overflowing_mul(square);
+        self.square.set(next);
+        self.lost.set(self.lost.get() | bit & too_large | more & no_square);
     }
 }
 

@@ -88,6 +88,106 @@ fn changing_arrays(a: u32, b: u32, c: u32) -> u32 {
     sum
 }
 
+#[device(host)]
+fn changing_side_by_side(a: u32, b: u32, c: u32) -> u32 {
+    let mut x = [a, b, c, 1];
+    let mut y = [b, 7, a, c];
+    for (v, w) in x.iter_mut().zip(y.iter_mut()) {
+        *v += *w;
+        *w = *v * 2;
+    }
+    for (v, w) in x.iter_mut().rev().zip([10, 20, 30, 40]) {
+        *v = *v * 3 + w;
+    }
+    for (i, v) in y.iter_mut().skip(1).enumerate() {
+        if *v > 30 {
+            continue;
+        }
+        *v += i as u32;
+    }
+    let mut sum = 0;
+    for (v, w) in x.iter().zip(y.iter()) {
+        sum = sum * 3 + *v + 5 * *w;
+    }
+    sum
+}
+
 crate::agreement!(agree:
     stepped_and_reversed, signed_ranges, mutable_counter, over_arrays, changing_arrays,
+    changing_side_by_side,
 );
+
+/// A kernel, and the same function on the host.
+macro_rules! both {
+    ($kernel:ident $host:ident ($($arguments:tt)*) $body:tt) => {
+        #[kernel]
+        fn $kernel($($arguments)*) $body
+
+        fn $host($($arguments)*) $body
+    };
+}
+
+// One thread does it all.
+both! { walks_memory walks_on_the_host (n: usize, x: &[u32], y: &mut [u32], out: &mut [u32]) {
+    for v in y.iter_mut() {
+        *v = *v * 3 + 1;
+    }
+    for (i, v) in y.iter_mut().enumerate() {
+        if i % 3 == 1 {
+            continue;
+        }
+        *v += i as u32;
+    }
+    for (v, w) in y.iter_mut().zip(x.iter()) {
+        *v ^= *w;
+    }
+    for (w, v) in x.iter().rev().zip(y.iter_mut().rev()) {
+        *v = v.wrapping_add(*w);
+    }
+    for v in y[1..n].iter_mut().step_by(2).skip(1) {
+        let mut k = *v;
+        k += 5;
+        *v = k;
+    }
+    out[0] = x.iter().copied().min().unwrap_or(77);
+    out[1] = x.iter().map(|v| *v ^ 21).max().unwrap_or(78);
+    out[2] = y.iter().max().copied().unwrap_or(79);
+    out[3] = match x.iter().skip(1).copied().max() {
+        Some(found) => found + 1,
+        None => 80,
+    };
+    out[4] = x.iter().map(|v| *v as i32 - 50).min().unwrap_or(5) as u32;
+}}
+
+#[test]
+fn memory_is_changed_and_searched_as_in_rust() {
+    for device in [Device::cpu(), Device::interpreter()] {
+        for n in [1usize, 2, 3, 17, 100] {
+            let x: Vec<u32> = (0..n as u32).map(|i| i * 37 % 101).collect();
+            let mut y: Vec<u32> = (0..n as u32).map(|i| i * 53 % 97).collect();
+            let mut out = [0; 5];
+            let on_device = Buffer::from_slice(&device, &x).unwrap();
+            let mut changed = Buffer::from_slice(&device, &y).unwrap();
+            let mut found = Buffer::<u32>::zeros(&device, 5).unwrap();
+            walks_memory(n, &on_device, &mut changed, &mut found)
+                .grid(1)
+                .block(1)
+                .launch(&device)
+                .unwrap();
+            walks_on_the_host(n, &x, &mut y, &mut out);
+            assert_eq!(changed.to_vec().unwrap(), y, "{n}");
+            assert_eq!(found.to_vec().unwrap(), out, "{n}");
+        }
+        // Nothing to find.
+        let empty = Buffer::<u32>::zeros(&device, 1).unwrap();
+        let mut found = Buffer::<u32>::zeros(&device, 5).unwrap();
+        nothing(empty.slice(..0).unwrap(), &mut found).grid(1).block(1).launch(&device).unwrap();
+        assert_eq!(found.to_vec().unwrap()[..2], [77, 78]);
+    }
+}
+
+#[kernel]
+fn nothing(x: &[u32], out: &mut [u32]) {
+    out[0] = x.iter().copied().min().unwrap_or(77);
+    out[1] = x.iter().max().copied().unwrap_or(78);
+}

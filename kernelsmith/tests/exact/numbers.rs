@@ -121,7 +121,29 @@ fn typed_functions(a: u32, b: u32, c: u32) -> u32 {
     x ^ y.to_bits()
 }
 
+/// Small and large bases, and exponents that the base decides to be too large or not.
+#[device(host)]
+fn powers_that_may_not_fit(a: u32, b: u32, c: u32) -> u32 {
+    let (x, y, z) = (a as u8, (a >> 8) as i8, (a as i32) >> (b % 32));
+    let e = c % 40;
+    let mut sum = x.checked_pow(e).unwrap_or(7) as u32;
+    sum = sum.wrapping_mul(31) ^ y.checked_pow(e).unwrap_or(-3) as u32;
+    sum = sum.wrapping_mul(31) ^ z.checked_pow(e).unwrap_or(11) as u32;
+    sum = sum.wrapping_mul(31) ^ z.saturating_pow(e) as u32;
+    sum = sum.wrapping_mul(31) ^ (y.saturating_pow(e) as u32);
+    let (wrapped, lost) = (z as i64).overflowing_pow(e);
+    sum = sum.wrapping_mul(31) ^ wrapped as u32 ^ lost as u32;
+    let (wrapped, lost) = (a as u64).overflowing_pow(2);
+    sum = sum.wrapping_mul(31) ^ (wrapped >> 16) as u32 ^ lost as u32;
+    sum = sum.wrapping_mul(31) ^ (a as u64).checked_pow(3).unwrap_or(b as u64) as u32;
+    if let Some(cube) = z.checked_pow(3) {
+        sum ^= cube as u32;
+    }
+    sum ^ y.wrapping_pow(5) as u32 ^ (x.checked_pow(0).is_some() as u32) ^ z.wrapping_pow(c) as u32
+}
+
 crate::agreement!(agree_wide:
     chained_casts, saturating_casts, shifts, narrow_arithmetic, division, integer_methods,
     float_arithmetic, float_comparisons, wide_integers, typed_functions,
+    powers_that_may_not_fit,
 );
