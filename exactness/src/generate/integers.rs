@@ -4,6 +4,22 @@ use super::{Ex, Generator, Want};
 use crate::program::{Code, code};
 use crate::types::Scalar;
 
+/// Conversions that lose nothing.
+const WIDER: [(Scalar, Scalar); 12] = [
+    (Scalar::U8, Scalar::U16),
+    (Scalar::U8, Scalar::U64),
+    (Scalar::U16, Scalar::U32),
+    (Scalar::U32, Scalar::U64),
+    (Scalar::U8, Scalar::I32),
+    (Scalar::U32, Scalar::I64),
+    (Scalar::I8, Scalar::I32),
+    (Scalar::I16, Scalar::I64),
+    (Scalar::I32, Scalar::I64),
+    (Scalar::F32, Scalar::F64),
+    (Scalar::I32, Scalar::F64),
+    (Scalar::U16, Scalar::F32),
+];
+
 impl Generator {
     pub(super) fn integer(&mut self, ty: Scalar, want: Want, depth: usize) -> Ex {
         match self.random.below(100) {
@@ -104,6 +120,15 @@ impl Generator {
                     e.text(".pow(").code(by).text(" % 9)")
                 }
             },
+            8 => match (ty.is_signed(), self.random.below(3)) {
+                (false, 0) => code("((").code(e).text(format!(" | 1).ilog2() as {ty})")),
+                (false, 1) => code("(").code(e).text(" & 99).next_power_of_two()"),
+                (false, _) => {
+                    let n = self.random.within(1, 12);
+                    code("(").code(e).text(format!(".is_multiple_of({n}) as {ty})"))
+                }
+                (true, _) => code("(").code(e).text(format!(".unsigned_abs() as {ty})")),
+            },
             _ => {
                 let mut names = vec!["swap_bytes", "reverse_bits", "wrapping_neg"];
                 if ty.is_signed() {
@@ -121,12 +146,10 @@ impl Generator {
             "wrapping_mul",
             "saturating_add",
             "saturating_sub",
+            "saturating_mul",
             "min",
             "max",
         ];
-        if ty.bits() <= 32 {
-            names.push("saturating_mul");
-        }
         if !ty.is_signed() {
             names.push("abs_diff");
         }
@@ -163,6 +186,13 @@ impl Generator {
             let want = if self.random.chance(20) { Want::Any } else { Want::Run };
             let e = self.enumerated(&of, want, depth);
             return Ex::run(code("(").code(e.code).text(format!(" as {ty})")));
+        }
+        let wider: Vec<Scalar> =
+            WIDER.iter().filter(|(_, to)| *to == ty).map(|(from, _)| *from).collect();
+        if !wider.is_empty() && self.random.chance(15) {
+            let from = *self.random.pick(&wider);
+            let e = self.scalar(from, Want::Run, depth).code;
+            return Ex::run(code(format!("{ty}::from(")).code(e).text(")"));
         }
         let from = loop {
             let from = self.any_scalar();

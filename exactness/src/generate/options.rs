@@ -118,7 +118,11 @@ impl Generator {
             return self.let_statement();
         }
         let ty = self.int();
-        let option = self.checked(ty, 2);
+        let ranged = self.random.chance(30);
+        let option = match ranged {
+            true => self.scalar(ty, Want::Run, 2).code,
+            false => self.checked(ty, 2),
+        };
         let otherwise = self.scoped(|g| {
             let n = g.random.below(2);
             let mut statements = g.statements(n);
@@ -129,7 +133,13 @@ impl Generator {
         let word = if mutable { "mut " } else { "" };
         let kind = if mutable { Kind::Variable } else { Kind::Let(Stage::Run) };
         self.declare(&name, ty, kind);
-        let open = code(format!("let Some({word}{name}) = ")).code(option).text(" else ");
+        let pattern = match ranged {
+            true => {
+                format!("{word}{name} @ {}..={}", self.random.below(3), self.random.within(9, 99))
+            }
+            false => format!("Some({word}{name})"),
+        };
+        let open = code(format!("let {pattern} = ")).code(option).text(" else ");
         open.block(otherwise).text(";")
     }
 
