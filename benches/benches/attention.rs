@@ -14,14 +14,13 @@ fn benchmark(c: &mut Criterion) {
         let xs: Vec<f32> = (0..n * d).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
         let q = Buffer::from_slice(&device, &xs).expect("memory");
         let mut out = Buffer::<f32>::zeros(&device, n * d).expect("memory");
-        let attention =
-            Attention { queries: n, keys: n, causal: true, scale: 1.0 / (d as f32).sqrt() };
+        let attention = Attention::new(n, n, d).causal();
         // Two products over the half of the scores that is seen.
         group.throughput(Throughput::Elements((2 * d * n * (n + 1)) as u64));
         let shape = format!("{n}x{d}");
         group.bench_function(BenchmarkId::new("kernelsmith", &shape), |bench| {
             bench.iter(|| {
-                flash_attention(attention, d, &q, &q, &q, &mut out).expect("a launch");
+                flash_attention(attention, &q, &q, &q, &mut out).expect("a launch");
                 device.synchronize().expect("no failed check");
             });
         });

@@ -185,16 +185,14 @@ fn matmul_bf16(device: &Device) -> Outcome {
 
 fn attention_case(device: &Device) -> Outcome {
     let (n, d) = (2048, 64);
-    let scale = 1.0 / (d as f32).sqrt();
     let [qs, ks, vs] = [8, 9, 10].map(|seed| normal(n * d, seed));
     let q = Buffer::from_slice(device, &qs)?;
     let k = Buffer::from_slice(device, &ks)?;
     let v = Buffer::from_slice(device, &vs)?;
     let mut out = Buffer::<f32>::zeros(device, n * d)?;
-    let attention = Attention { queries: n, keys: n, causal: true, scale };
-    let time = time(device, || Ok(flash_attention(attention, d, &q, &k, &v, &mut out)?))?;
-    let expected =
-        reference::attention((n, n, d), &wide(&qs), &wide(&ks), &wide(&vs), scale.into(), true);
+    let attention = Attention::new(n, n, d).causal();
+    let time = time(device, || Ok(flash_attention(attention, &q, &k, &v, &mut out)?))?;
+    let expected = reference::attention(&attention, &wide(&qs), &wide(&ks), &wide(&vs));
     Ok(Case {
         kernel: "causal attention f32",
         shape: format!("{n} x {n}, d = {d}"),

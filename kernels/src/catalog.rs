@@ -3,7 +3,7 @@
 use kernelsmith::ir::Kernel;
 use kernelsmith::{StagingError, Target, bf16};
 
-use crate::attention::{attention_rows_ir, flash_attention_kernel_ir};
+use crate::attention::{Form, attention_rows_ir, attention_tiled_ir};
 use crate::elementwise::saxpy_kernel_ir;
 use crate::matmul::{Layout, config, matmul_panels_ir, matmul_tiled_ir};
 use crate::norm::{softmax_capacity, softmax_kernel_ir};
@@ -52,8 +52,10 @@ fn softmax(target: &Target) -> Result<Kernel, StagingError> {
 }
 
 fn attention(target: &Target) -> Result<Kernel, StagingError> {
+    let form = Form { causal: true, windowed: false, capped: false, scored: false };
+    let same = |score, _, _, _| score;
     match target {
-        Target::Cpu => attention_rows_ir::<f32, f32, 64>(target, true),
-        _ => flash_attention_kernel_ir::<f32, 64, 32, 32, 8, 8>(target, true),
+        Target::Cpu => attention_rows_ir::<f32, f32, 64, _>(target, form, same),
+        _ => attention_tiled_ir::<f32, 64, 32, 32, 8, 8, _>(target, form, same),
     }
 }

@@ -81,14 +81,13 @@ fn run_matmul_bf16(device: &Device) {
 fn run_flash_attention(device: &Device) {
     let (m, n, d) = (20, 37, 32);
     let [q, k, v] = [(m, 6), (n, 7), (n, 8)].map(|(rows, seed)| numbers(rows * d, seed));
-    let scale = 0.125;
-    for causal in [false, true] {
+    let all = Attention::new(m, n, d);
+    for attention in [all, all.causal(), all.causal().window(9).soft_cap(2.0)] {
         let mut out = output(device, m * d);
-        let attention = Attention { queries: m, keys: n, causal, scale };
         let [q, k, v] = [&q, &k, &v].map(|x| floats(device, x));
-        flash_attention(attention, d, &q, &k, &v, &mut out).unwrap();
+        flash_attention(attention, &q, &k, &v, &mut out).unwrap();
         let [q, k, v] = [(m, 6), (n, 7), (n, 8)].map(|(rows, seed)| numbers(rows * d, seed));
-        let expected = reference::attention((m, n, d), &q, &k, &v, scale.into(), causal);
+        let expected = reference::attention(&attention, &q, &k, &v);
         close("flash_attention", &out, &expected, 1e-5);
     }
 }

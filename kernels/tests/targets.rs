@@ -33,7 +33,8 @@ fn checks_left_in_the_kernels_do_not_grow() {
         ("softmax", 0),
         ("matmul_f32", 0),
         ("matmul_bf16", 0),
-        ("flash_attention", 1),
+        // One in loading each of K and V, and one a slice at the start.
+        ("flash_attention", 4),
     ] {
         let target: Target = "sm_90a".parse().unwrap();
         let entry = kernelsmith_kernels::catalog::find(name).unwrap();

@@ -1,11 +1,15 @@
 //! Attention.
 
 mod flash;
+mod form;
 mod online;
 mod rows;
+mod shape;
+mod tiled;
 
-pub use flash::{
-    Attention, HEAD_DIMENSIONS, flash_attention, flash_attention_kernel, flash_attention_kernel_ir,
-};
+pub use flash::{flash_attention, flash_attention_scored};
+pub use form::Form;
 pub use online::{OnlineSoftmax, OnlineSoftmax2};
 pub use rows::{attention_rows, attention_rows_ir};
+pub use shape::{Attention, HEAD_DIMENSIONS};
+pub use tiled::{attention_tiled, attention_tiled_ir};

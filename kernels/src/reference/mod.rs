@@ -4,7 +4,7 @@ mod attention;
 mod matmul;
 mod softmax;
 
-pub use attention::attention;
+pub use attention::{attention, attention_scored};
 pub use matmul::matmul;
 pub use softmax::softmax;
 

@@ -121,10 +121,9 @@ fn attention_case(device: &Device, m: usize, n: usize, d: usize, causal: bool) -
     let k = Buffer::from_slice(device, &ks)?;
     let v = Buffer::from_slice(device, &vs)?;
     let mut out = poisoned(device, m * d)?;
-    let scale = 1.0 / (d as f32).sqrt();
-    let attention = Attention { queries: m, keys: n, causal, scale };
-    flash_attention(attention, d, &q, &k, &v, &mut out)?;
-    let expected =
-        reference::attention((m, n, d), &wide(&qs), &wide(&ks), &wide(&vs), scale.into(), causal);
+    let attention = Attention::new(m, n, d);
+    let attention = if causal { attention.causal() } else { attention };
+    flash_attention(attention, &q, &k, &v, &mut out)?;
+    let expected = reference::attention(&attention, &wide(&qs), &wide(&ks), &wide(&vs));
     Ok((max_error(&out.to_vec()?, &expected), 1e-5))
 }

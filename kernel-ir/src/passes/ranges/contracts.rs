@@ -17,7 +17,13 @@
 //!    parameter of the contract, or by the end of their interval. The term's other values are not
 //!    negative, so no replacement makes `R` greater. If in the end every factor is positive, `R >= 0`.
 //!
+//! A length may also be a product itself, as that of `&x[h * n..(h + 1) * n]` is `n` (see
+//! [`fold`](crate::passes::fold)): `i * d + j < n * d` from `i < n` and `j < d`. Let `L` be it as a
+//! polynomial without negative factors. If the contract has `x - Q >= 0`, and `Q - L` no negative factor,
+//! then `L <= x < 2^64`, and the length is `L`. `P < L` is shown as above, and then `P < 2^64`, too.
+//!
 //! # What would go wrong otherwise
+//! * Were `L` not known to be less than 2^64, `n * d` might wrap to less than `i * d`.
 //! * Were requirements computed by the host in wrapping arithmetic, `m = n = 2^32` with an empty `c`
 //!   would keep `c.len() >= m * n`, and thread (0, 0) would write. They are computed exactly.
 //! * Were casts from narrower types looked through, `P` would not be what the machine computes modulo
@@ -85,7 +91,42 @@ impl Walk<'_> {
             [true, false].into_iter().any(|stop_at_known| {
                 self.bounded_by(requirement, index, len, stop_at_known).unwrap_or(false)
             })
-        })
+        }) || self.bounded_by_product(index, len).unwrap_or(false)
+    }
+
+    /// Whether `index` is less than `len`, a product or sum that the contract keeps from wrapping.
+    fn bounded_by_product(&self, index: Value, len: Value) -> Option<bool> {
+        let length = self.expand(len, &[], DEPTH)?;
+        let values = length.values();
+        let positive = |&v: &Value| self.facts.interval(v).is_some_and(|i| i.lo >= 0);
+        if values.is_empty() || !values.iter().all(positive) || !self.is_exact(&length) {
+            return Some(false);
+        }
+        for stops in [&values[..], &[]] {
+            let index = self.expand(index, stops, DEPTH)?;
+            let room = length.clone().plus(-1, &[], 1)?.add(-1, &index)?;
+            if index.values().iter().all(positive)
+                && self.not_negative(&room, &values, &mut { STEPS })?
+            {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
+    /// Whether a polynomial over values that are not negative is not negative, and some requirement says
+    /// that a value is no less.
+    fn is_exact(&self, polynomial: &Polynomial) -> bool {
+        let no_less = |requirement: &Polynomial, x: Value| {
+            let rest = Polynomial::of(x).add(-1, polynomial)?.add(-1, requirement)?;
+            Some(rest.terms().all(|(_, factor)| factor >= 0))
+        };
+        polynomial.terms().all(|(_, factor)| factor >= 0)
+            && self.requirements.iter().any(|requirement| {
+                let alone = |&x: &Value| requirement.factor(&[x]) == 1;
+                let bound = |x| no_less(requirement, x).unwrap_or(false);
+                requirement.values().into_iter().filter(alone).any(bound)
+            })
     }
 
     fn bounded_by(

@@ -1,0 +1,158 @@
+//! What an attention computes.
+
+use crate::error::Error;
+
+/// Head dimensions there are kernels for.
+pub const HEAD_DIMENSIONS: [usize; 3] = [32, 64, 128];
+
+/// The shape of an attention and which keys a query sees.
+///
+/// `Q, O: batch x heads x queries x dimension` and `K, V: batch x kv_heads x keys x dimension`, dense and
+/// row-major. Head `h` reads keys and values of head `h / (heads / kv_heads)`: with one of those it is
+/// multi-query attention (Shazeer, 2019), with a few grouped-query attention (Ainslie et al., 2023).
+///
+/// ```
+/// use kernelsmith_kernels::attention::Attention;
+/// let prefill = Attention::new(512, 512, 64).heads(32).kv_heads(8).causal();
+/// assert_eq!(prefill.scale, 0.125);
+/// ```
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Attention {
+    /// Sequences.
+    pub batch: usize,
+    /// Heads of the queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub kv_heads: usize,
+    /// Queries of a sequence.
+    pub queries: usize,
+    /// Keys and values of a sequence.
+    pub keys: usize,
+    /// Columns of a head: one of [`HEAD_DIMENSIONS`].
+    pub dimension: usize,
+    /// Whether query `i` sees keys `0..=i + keys - queries` only.
+    pub causal: bool,
+    /// How many keys a query of a causal attention sees at most: the last ones.
+    pub window: Option<usize>,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// The bound `c` of scores, which become `c tanh(score / c)`.
+    pub soft_cap: Option<f32>,
+}
+
+impl Attention {
+    /// One head of one sequence in which every query sees every key; scores are divided by the root of
+    /// the dimension.
+    pub fn new(queries: usize, keys: usize, dimension: usize) -> Attention {
+        Attention {
+            batch: 1,
+            heads: 1,
+            kv_heads: 1,
+            queries,
+            keys,
+            dimension,
+            causal: false,
+            window: None,
+            scale: 1.0 / (dimension as f32).sqrt(),
+            soft_cap: None,
+        }
+    }
+
+    /// Of as many sequences.
+    pub fn batch(self, batch: usize) -> Attention {
+        Attention { batch, ..self }
+    }
+
+    /// Of as many heads, of queries, keys and values alike.
+    pub fn heads(self, heads: usize) -> Attention {
+        Attention { heads, kv_heads: heads, ..self }
+    }
+
+    /// Of fewer heads of keys and values: a divisor of the heads of queries.
+    pub fn kv_heads(self, kv_heads: usize) -> Attention {
+        Attention { kv_heads, ..self }
+    }
+
+    /// Query `i` sees keys `0..=i + keys - queries` only.
+    pub fn causal(self) -> Attention {
+        Attention { causal: true, ..self }
+    }
+
+    /// A query sees no more than the last `window` keys of those it would see; causal attention only.
+    pub fn window(self, window: usize) -> Attention {
+        Attention { window: Some(window), ..self }
+    }
+
+    /// Scores are multiplied by `scale`.
+    pub fn scale(self, scale: f32) -> Attention {
+        Attention { scale, ..self }
+    }
+
+    /// Scores `s` become `cap * tanh(s / cap)`, after scaling.
+    pub fn soft_cap(self, cap: f32) -> Attention {
+        Attention { soft_cap: Some(cap), ..self }
+    }
+
+    /// The keys that a query sees.
+    pub fn seen(&self, query: usize) -> std::ops::Range<usize> {
+        if !self.causal {
+            return 0..self.keys;
+        }
+        let end = (query + self.keys + 1).saturating_sub(self.queries).min(self.keys);
+        end.saturating_sub(self.window.unwrap_or(end))..end
+    }
+
+    /// Elements of `Q` and `O`.
+    pub(super) fn query_elements(&self) -> Option<usize> {
+        product([self.batch, self.heads, self.queries, self.dimension])
+    }
+
+    /// Elements of `K`, and of `V`.
+    pub(super) fn key_elements(&self) -> Option<usize> {
+        product([self.batch, self.kv_heads, self.keys, self.dimension])
+    }
+
+    /// What of its numbers does not go together.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let rule =
+            |argument, found: String, rule: String| Err(Error::Shape { argument, found, rule });
+        if !HEAD_DIMENSIONS.contains(&self.dimension) {
+            let there = format!("head dimensions are {HEAD_DIMENSIONS:?}");
+            return rule("dimension", format!("the value {}", self.dimension), there);
+        }
+        if self.heads > 0 && (self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads)) {
+            let found = format!("the value {}", self.kv_heads);
+            return rule("kv_heads", found, format!("it must divide heads = {}", self.heads));
+        }
+        match self.window {
+            Some(0) => {
+                return rule(
+                    "window",
+                    "the value 0".to_owned(),
+                    "a query sees one key at least".to_owned(),
+                );
+            }
+            Some(n) if !self.causal => {
+                return rule(
+                    "window",
+                    format!("the value {n}"),
+                    "only causal attention has a window".to_owned(),
+                );
+            }
+            _ => {}
+        }
+        match self.soft_cap {
+            Some(cap) if cap <= 0.0 || !cap.is_finite() => rule(
+                "soft_cap",
+                format!("the value {cap}"),
+                "it must be positive and finite".to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn product(extents: [usize; 4]) -> Option<usize> {
+    extents.into_iter().try_fold(1usize, usize::checked_mul)
+}
