@@ -10,7 +10,7 @@ use kernelsmith::prelude::*;
 use kernelsmith_benches::interleave::best_of;
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
-use kernelsmith_kernels::norm::softmax;
+use kernelsmith_kernels::norm::{rms_norm, softmax};
 
 mod peers;
 
@@ -69,11 +69,17 @@ fn bandwidth_cases(device: &Device) {
     let mut to = vec![0.0f32; n];
     let mut scaled = vec![0.5f32; n];
     let mut z = y.try_clone().expect("memory");
+    let mut normed = z.try_clone().expect("memory");
+    let weight = Buffer::from_slice(device, &[1.0f32; 4096]).expect("memory");
     let best = best_of(
         10,
         &mut [
             &mut || {
                 saxpy(1.5, &x, &mut y).expect("a launch");
+                device.synchronize().expect("no failed check");
+            },
+            &mut || {
+                rms_norm(4096, 1e-6, &x, &weight, &mut normed).expect("a launch");
                 device.synchronize().expect("no failed check");
             },
             &mut || {
@@ -86,9 +92,16 @@ fn bandwidth_cases(device: &Device) {
     );
     let bytes = 4.0 * n as f64;
     // Bytes that a program sees: stores may also read the line they write, for all alike.
-    let memory = rate(2.0 * bytes, best[2].min(best[3]));
+    let memory = rate(2.0 * bytes, best[3].min(best[4]));
     row("saxpy / copy or scale", rate(3.0 * bytes, best[0]), memory, "GB/s", 0.8);
-    row("softmax of rows of 4096 / copy or scale", rate(2.0 * bytes, best[1]), memory, "GB/s", 0.8);
+    row("softmax of rows of 4096 / copy or scale", rate(2.0 * bytes, best[2]), memory, "GB/s", 0.8);
+    row(
+        "rms_norm of rows of 4096 / copy or scale",
+        rate(2.0 * bytes, best[1]),
+        memory,
+        "GB/s",
+        0.8,
+    );
     launch_cases(device);
 }
 

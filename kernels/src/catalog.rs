@@ -6,7 +6,7 @@ use kernelsmith::{StagingError, Target, bf16};
 use crate::attention::{Form, attention_rows_ir, attention_tiled_ir};
 use crate::elementwise::saxpy_kernel_ir;
 use crate::matmul::{Layout, config, matmul_panels_ir, matmul_tiled_ir};
-use crate::norm::{softmax_capacity, softmax_kernel_ir};
+use crate::norm::{layer_norm_kernel_ir, rms_norm_kernel_ir, softmax_capacity, softmax_kernel_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
 #[derive(Clone, Copy)]
@@ -23,6 +23,16 @@ pub struct Entry {
 pub const KERNELS: &[Entry] = &[
     Entry { name: "saxpy", about: "y = a * x + y, f32", ir: saxpy_kernel_ir::<f32> },
     Entry { name: "softmax", about: "softmax of each row of up to 4096, f32", ir: softmax },
+    Entry {
+        name: "rms_norm",
+        about: "root-mean-square norm of each row, f32",
+        ir: rms_norm_kernel_ir::<f32>,
+    },
+    Entry {
+        name: "layer_norm",
+        about: "layer norm of each row, bf16",
+        ir: layer_norm_kernel_ir::<bf16>,
+    },
     Entry { name: "matmul_f32", about: "C = A * B, f32", ir: matmul::<f32> },
     Entry { name: "matmul_bf16", about: "C = A * B, bf16 with f32 sums", ir: matmul::<bf16> },
     Entry {

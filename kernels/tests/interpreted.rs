@@ -5,7 +5,7 @@ use kernelsmith::{Buffer, Device, Target, bf16};
 use kernelsmith_kernels::attention::{Attention, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
-use kernelsmith_kernels::norm::softmax;
+use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
 use kernelsmith_kernels::{catalog, reference};
 
 /// Small numbers that `bf16` holds exactly.
@@ -59,6 +59,23 @@ fn factors() -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     (a, b, product)
 }
 
+fn run_rms_norm(device: &Device) {
+    let columns = 37;
+    let (x, weight) = (numbers(5 * columns, 11), numbers(columns, 12));
+    let mut y = output(device, x.len());
+    rms_norm(columns, 1e-5, &floats(device, &x), &floats(device, &weight), &mut y).unwrap();
+    close("rms_norm", &y, &reference::rms_norm(columns, 1e-5, &x, &weight), 1e-5);
+}
+
+fn run_layer_norm(device: &Device) {
+    let columns = 70;
+    let (x, weight, bias) = (numbers(3 * columns, 13), numbers(columns, 14), numbers(columns, 15));
+    let mut y = output(device, x.len());
+    let [a, w, b] = [&x, &weight, &bias].map(|x| floats(device, x));
+    layer_norm(columns, 1e-5, &a, &w, &b, &mut y).unwrap();
+    close("layer_norm", &y, &reference::layer_norm(columns, 1e-5, &x, &weight, &bias), 1e-5);
+}
+
 fn run_matmul_f32(device: &Device) {
     let (a, b, expected) = factors();
     let mut c = output(device, expected.len());
@@ -98,6 +115,8 @@ type Run = fn(&Device);
 const RUNS: &[(&str, Run)] = &[
     ("saxpy", run_saxpy),
     ("softmax", run_softmax),
+    ("rms_norm", run_rms_norm),
+    ("layer_norm", run_layer_norm),
     ("matmul_f32", run_matmul_f32),
     ("matmul_bf16", run_matmul_bf16),
     ("flash_attention", run_flash_attention),

@@ -7,7 +7,7 @@ use kernelsmith_kernels::attention::{
 };
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
-use kernelsmith_kernels::norm::softmax;
+use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
 use kernelsmith_kernels::{Error, reference};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -55,6 +55,22 @@ proptest! {
         let mut y = poisoned(xs.len());
         softmax(columns, &x, &mut y).unwrap();
         assert_close(&y.to_vec().unwrap(), &reference::softmax(columns, &wide(&xs)), 2e-6)?;
+    }
+
+    #[test]
+    fn norms_match(rows in 0usize..9, columns in 1usize..300, scale in 1e-3f32..1e3, seed in any::<u64>()) {
+        let xs = values(rows * columns, scale, seed);
+        let [ws, bs] = [1, 2].map(|i| values(columns, 2.0, seed ^ i));
+        let [x, w, b] = [&xs, &ws, &bs].map(|x| Buffer::from_slice(&device(), x).unwrap());
+        let [xs, ws, bs] = [wide(&xs), wide(&ws), wide(&bs)];
+        let mut y = poisoned(xs.len());
+        rms_norm(columns, 1e-6, &x, &w, &mut y).unwrap();
+        // Results are at most sqrt(columns) times the weight.
+        let allowed = 1e-5 * (columns as f64).sqrt();
+        assert_close(&y.to_vec().unwrap(), &reference::rms_norm(columns, 1e-6, &xs, &ws), allowed)?;
+        layer_norm(columns, 1e-6, &x, &w, &b, &mut y).unwrap();
+        let expected = reference::layer_norm(columns, 1e-6, &xs, &ws, &bs);
+        assert_close(&y.to_vec().unwrap(), &expected, allowed)?;
     }
 
     #[test]
@@ -211,6 +227,24 @@ fn wrong_shapes_name_argument_value_and_rule() {
         let error = flash_attention(attention, &x, &x, &x, &mut out).unwrap_err().to_string();
         assert!(error.starts_with(told), "{error}");
     }
+}
+
+#[test]
+fn norms_of_small_floats_round_once() {
+    let round = |v: Vec<f32>| v.into_iter().map(bf16::from_f32).collect::<Vec<bf16>>();
+    let (columns, rows) = (100, 7);
+    let (xs, ws) = (round(values(rows * columns, 3.0, 5)), round(values(columns, 1.0, 6)));
+    let [x, w] = [&xs, &ws].map(|x| Buffer::from_slice(&device(), x).unwrap());
+    let mut y = Buffer::from_slice(&device(), &vec![bf16::NAN; xs.len()]).unwrap();
+    rms_norm(columns, 1e-6, &x, &w, &mut y).unwrap();
+    let [xs, ws] = [&xs, &ws].map(|v| v.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
+    let expected = reference::rms_norm(columns, 1e-6, &xs, &ws);
+    for (found, expected) in y.to_vec().unwrap().into_iter().zip(expected) {
+        // Half a unit of 8 bits' last place.
+        assert!((found.to_f64() - expected).abs() <= expected.abs() / 255.0, "{found} {expected}");
+    }
+    let error = rms_norm(columns, 1e-6, &x, &x, &mut y).unwrap_err();
+    assert_eq!(error.to_string(), "`weight` has 700 elements, but it must have columns = 100");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use kernelsmith::Target;
 use kernelsmith::prelude::*;
 
-use crate::error::{Error, check_len};
+use super::rows::{check_rows, warp};
+use crate::error::Error;
 
 /// Softmax of each row of a row-major matrix. A block is one warp and takes whole rows, as many as `y`
 /// is partitioned by.
@@ -11,7 +12,7 @@ use crate::error::{Error, check_len};
 /// caches on their way out; with a capacity of 0 they wait in `y`. While the arithmetic is busy with
 /// one row, memory is asked for the next.
 #[kernel(
-    block = kernelsmith::lang::stage::target().warp_size() as usize,
+    block = warp(),
     requires = (x.len() >= y.shape(0) * y.shape(1), y.tile(1) >= y.shape(1)),
 )]
 pub fn softmax_kernel(#[comptime] capacity: usize, x: &[f32], y: &mut Part<f32, 2>) {
@@ -60,12 +61,10 @@ pub fn softmax_kernel(#[comptime] capacity: usize, x: &[f32], y: &mut Part<f32, 
 /// If `x` and `y` differ in length, their length is no multiple of `columns`, or they live on
 /// different devices.
 pub fn softmax(columns: usize, x: &Buffer<f32>, y: &mut Buffer<f32>) -> Result<(), Error> {
-    check_len("x", x.len(), "y.len()", Some(y.len()))?;
-    if y.is_empty() {
+    let rows = check_rows(columns, x, y)?;
+    if rows == 0 {
         return Ok(());
     }
-    let rows = y.len().checked_div(columns).unwrap_or(0);
-    check_len("y", y.len(), "rows * columns", rows.checked_mul(columns))?;
     let device = y.device().clone();
     let y = View::of_mut(y, [rows, columns]).partition([1, columns]);
     softmax_kernel(capacity(device.target(), columns), x, y).launch(&device)?;

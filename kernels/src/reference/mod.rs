@@ -2,10 +2,12 @@
 
 mod attention;
 mod matmul;
+mod norm;
 mod softmax;
 
 pub use attention::{attention, attention_scored};
 pub use matmul::matmul;
+pub use norm::{layer_norm, rms_norm};
 pub use softmax::softmax;
 
 /// `a * x + y`, element by element.
