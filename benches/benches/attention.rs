@@ -38,5 +38,28 @@ fn benchmark(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, benchmark);
+/// One query a head to many keys: bytes of K and V.
+fn decode(c: &mut Criterion) {
+    let device = Device::cpu();
+    let mut group = c.benchmark_group("decode f32");
+    for (heads, keys, d) in [(8usize, 4096usize, 64usize), (32, 16384, 128)] {
+        let xs: Vec<f32> =
+            (0..heads * keys * d).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
+        let k = Buffer::from_slice(&device, &xs).expect("memory");
+        let v = k.try_clone().expect("memory");
+        let q = Buffer::from_slice(&device, &xs[..heads * d]).expect("memory");
+        let mut out = Buffer::<f32>::zeros(&device, heads * d).expect("memory");
+        let attention = Attention::new(1, keys, d).heads(heads);
+        group.throughput(Throughput::Bytes(8 * (heads * keys * d) as u64));
+        group.bench_function(format!("{heads}x{keys}x{d}"), |bench| {
+            bench.iter(|| {
+                flash_attention(attention, &q, &k, &v, &mut out).expect("a launch");
+                device.synchronize().expect("no failed check");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark, decode);
 criterion_main!(benches);

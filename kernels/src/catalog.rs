@@ -3,7 +3,9 @@
 use kernelsmith::ir::Kernel;
 use kernelsmith::{StagingError, Target, bf16};
 
-use crate::attention::{Form, attention_rows_ir, attention_tiled_ir};
+use crate::attention::{
+    Form, attention_parts_ir, attention_rows_ir, attention_tiled_ir, combine_parts_ir,
+};
 use crate::elementwise::saxpy_kernel_ir;
 use crate::matmul::{Layout, config, matmul_panels_ir, matmul_tiled_ir};
 use crate::norm::{layer_norm_kernel_ir, rms_norm_kernel_ir, softmax_capacity, softmax_kernel_ir};
@@ -40,6 +42,16 @@ pub const KERNELS: &[Entry] = &[
         about: "causal attention of one head of dimension 64, f32",
         ir: attention,
     },
+    Entry {
+        name: "attention_parts",
+        about: "causal attention of single queries to parts of the keys, dimension 64, bf16",
+        ir: attention_of_few,
+    },
+    Entry {
+        name: "combine_parts",
+        about: "the outputs of attention from those of parts of the keys, dimension 64",
+        ir: combine_parts_ir::<64>,
+    },
 ];
 
 /// The kernel of that name.
@@ -59,6 +71,11 @@ fn matmul<T: kernelsmith::lang::Float>(target: &Target) -> Result<Kernel, Stagin
 
 fn softmax(target: &Target) -> Result<Kernel, StagingError> {
     softmax_kernel_ir(target, softmax_capacity(target, 4096))
+}
+
+fn attention_of_few(target: &Target) -> Result<Kernel, StagingError> {
+    let form = Form { causal: true, windowed: false, capped: false, scored: false };
+    attention_parts_ir::<bf16, bf16, 64, _>(target, form, |score, _, _, _| score)
 }
 
 fn attention(target: &Target) -> Result<Kernel, StagingError> {

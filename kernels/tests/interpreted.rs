@@ -96,7 +96,12 @@ fn run_matmul_bf16(device: &Device) {
 }
 
 fn run_flash_attention(device: &Device) {
-    let (m, n, d) = (20, 37, 32);
+    flash_attention_of(device, 20, 37, 32);
+    // Few queries to keys in several parts.
+    flash_attention_of(device, 2, 300, 64);
+}
+
+fn flash_attention_of(device: &Device, m: usize, n: usize, d: usize) {
     let [q, k, v] = [(m, 6), (n, 7), (n, 8)].map(|(rows, seed)| numbers(rows * d, seed));
     let all = Attention::new(m, n, d);
     for attention in [all, all.causal(), all.causal().window(9).soft_cap(2.0)] {
@@ -120,6 +125,8 @@ const RUNS: &[(&str, Run)] = &[
     ("matmul_f32", run_matmul_f32),
     ("matmul_bf16", run_matmul_bf16),
     ("flash_attention", run_flash_attention),
+    ("attention_parts", run_flash_attention),
+    ("combine_parts", run_flash_attention),
 ];
 
 #[test]

@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn attention_of_many_heads_matches(
-        (m, n) in (1usize..70, 1usize..230),
+        (m, n) in prop_oneof![(1usize..70, 1usize..230), (1usize..5, 1usize..1500)],
         (batch, kv_heads, group) in (1usize..3, 1usize..3, 1usize..4),
         window in 1usize..120,
         cap in 0.5f32..20.0,
@@ -137,7 +137,9 @@ proptest! {
             flash_attention(a, &q, &k, &v, &mut out).unwrap();
             reference::attention(&a, &qs, &ks, &vs)
         };
-        assert_close(&out.to_vec().unwrap(), &expected, 2e-5)?;
+        // A score of that size is known to so much, and with it the weights.
+        let score = 100.0 + (heads * n) as f64 / 16.0;
+        assert_close(&out.to_vec().unwrap(), &expected, 3e-7 * score)?;
     }
 
     #[test]

@@ -37,6 +37,8 @@ fn checks_left_in_the_kernels_do_not_grow() {
         ("matmul_bf16", 0),
         // One in loading each of K and V, and one a slice at the start.
         ("flash_attention", 4),
+        ("attention_parts", 8),
+        ("combine_parts", 1),
     ] {
         let target: Target = "sm_90a".parse().unwrap();
         let entry = kernelsmith_kernels::catalog::find(name).unwrap();

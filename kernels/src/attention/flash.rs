@@ -4,6 +4,7 @@ use kernelsmith::Target;
 use kernelsmith::lang::Val;
 use kernelsmith::prelude::*;
 
+use super::decode::{attention_parts, combine_parts, part_len};
 use super::form::Form;
 use super::rows::{QUERIES, attention_rows};
 use super::shape::Attention;
@@ -77,6 +78,9 @@ where
         capped: attention.soft_cap.is_some(),
         scored,
     };
+    if attention.queries <= FEW {
+        return few(attention, form, score, q, k, v, out);
+    }
     if *out.device().target() != Target::Cpu {
         return tiled(attention, form, score, q, k, v, out);
     }
@@ -85,6 +89,56 @@ where
         true => rows(attention, form, score, q, k, v, out),
         false => rows(attention, form, score, q, &to_f32(k)?, &to_f32(v)?, out),
     }
+}
+
+/// Queries of a sequence that are each a piece of work of its own: for more, keys and values are read for
+/// many queries at a time.
+const FEW: usize = 4;
+
+/// Keys of a part at least: some microseconds of reading.
+const LEAST_KEYS: usize = 256;
+
+/// Few queries: the keys are divided among blocks.
+fn few<T: Float, S>(
+    a: Attention,
+    form: Form,
+    score: S,
+    q: &Buffer<T>,
+    k: &Buffer<T>,
+    v: &Buffer<T>,
+    out: &mut Buffer<f32>,
+) -> Result<(), Error>
+where
+    S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+{
+    let device = out.device().clone();
+    let rows = a.batch * a.heads * a.queries;
+    let wanted = (8 * device.limits().compute_units as usize).div_ceil(rows);
+    let splits = wanted.clamp(1, a.keys.div_ceil(LEAST_KEYS).max(1));
+    let chunk = a.keys.div_ceil(splits);
+    let len = part_len(a.dimension);
+    // SAFETY: each part is written before it is read.
+    let parts = unsafe { Buffer::<f32>::uninit(&device, rows * splits * len) };
+    let mut parts = parts.map_err(kernelsmith::Error::from)?;
+    let Attention { queries: m, keys: n, heads, kv_heads, scale, dimension: d, .. } = a;
+    let (group, window, cap) = (heads / kv_heads, a.window.unwrap_or(n), a.soft_cap.unwrap_or(0.0));
+    macro_rules! run {
+        ($d:literal) => {{
+            let to = View::of_mut(&mut parts, [rows * splits, len]).partition([1, len]);
+            attention_parts::<T, T, $d, _>(
+                m, n, group, window, scale, cap, form, score, splits, chunk, q, k, v, to,
+            )
+            .launch(&device)?;
+            let out = View::of_mut(out, [rows, d]).partition([1, d]);
+            combine_parts::<$d>(splits, &parts, out).launch(&device)?;
+        }};
+    }
+    match d {
+        32 => run!(32),
+        64 => run!(64),
+        _ => run!(128),
+    }
+    Ok(())
 }
 
 /// What a kernel is launched with: the numbers of heads, of queries and so on, in its order.

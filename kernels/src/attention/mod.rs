@@ -1,5 +1,6 @@
 //! Attention.
 
+mod decode;
 mod flash;
 mod form;
 mod online;
@@ -7,6 +8,7 @@ mod rows;
 mod shape;
 mod tiled;
 
+pub use decode::{attention_parts, attention_parts_ir, combine_parts, combine_parts_ir};
 pub use flash::{flash_attention, flash_attention_scored};
 pub use form::Form;
 pub use online::{OnlineSoftmax, OnlineSoftmax2};

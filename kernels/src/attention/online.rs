@@ -74,6 +74,16 @@ impl OnlineSoftmax2 {
         weight
     }
 
+    /// The greatest score so far.
+    pub fn max(&self) -> f32 {
+        self.max
+    }
+
+    /// The sum of weights so far, of those that this thread has taken in.
+    pub fn sum(&self) -> f32 {
+        self.sum
+    }
+
     /// As [`OnlineSoftmax::scale`].
     pub fn scale(&self) -> f32 {
         if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
