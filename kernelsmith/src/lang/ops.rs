@@ -3,7 +3,7 @@
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
 
 use kernelsmith_ir::attr::{CheckKind, Const};
-use kernelsmith_ir::{Builder, Opcode, Value};
+use kernelsmith_ir::{Builder, Opcode, Scalar, Value};
 
 use super::element::{Bits, Element, Int, Num, Signed};
 use super::stage::build;
@@ -228,20 +228,34 @@ impl<T: Bits> Not for Val<T> {
     }
 }
 
+/// All items taken together while staging, from the first to the last.
+///
+/// As on the host, half floats are widened first and the result is rounded once.
+#[track_caller]
+fn reduce<T: Num>(items: impl Iterator<Item = Val<T>>, op: Opcode, empty: Const) -> Val<T> {
+    let wide = empty.ty;
+    let to = |x: Value, ty| if T::TYPE == wide { x } else { build(|b| b.cast(x, ty)) };
+    let all = items.map(|x| to(x.id, wide)).reduce(|all, x| build(|b| b.same(op, &[all, x])));
+    let all = all.unwrap_or_else(|| build(|b| b.constant(empty)));
+    Val::from_id(to(all, T::TYPE))
+}
+
+/// What a reduction of no items is, of the type that `T` is reduced in.
+fn of_none<T: Num>(int: i128, float: f64) -> Const {
+    match T::TYPE {
+        Scalar::F16 | Scalar::BF16 => Const::float(Scalar::F32, float),
+        ty if ty.is_float() => Const::float(ty, float),
+        ty => Const::int(ty, int),
+    }
+}
+
 macro_rules! reductions {
-    ($($trait:ident $method:ident $op:ident $start:literal;)*) => {$(
+    ($($trait:ident $method:ident $op:ident $int:literal $float:literal;)*) => {$(
         /// Of an iterator that is run through while staging: an array's, say.
         impl<T: Num> std::iter::$trait for Val<T> {
             #[track_caller]
-            fn $method<I: Iterator<Item = Val<T>>>(mut items: I) -> Val<T> {
-                let start = || {
-                    Val::from_id(build(|b| {
-                        let start = b.constant(Const::int(kernelsmith_ir::Scalar::I8, $start));
-                        b.cast(start, T::TYPE)
-                    }))
-                };
-                let first = items.next().unwrap_or_else(start);
-                items.fold(first, |all, x| all.$op(x))
+            fn $method<I: Iterator<Item = Val<T>>>(items: I) -> Val<T> {
+                reduce(items, Opcode::$op, of_none::<T>($int, $float))
             }
         }
 
@@ -255,6 +269,7 @@ macro_rules! reductions {
 }
 
 reductions! {
-    Sum sum add 0;
-    Product product mul 1;
+    // What `x + 0` leaves unchanged is all but -0; what `x + -0` leaves unchanged is all floats.
+    Sum sum Add 0 -0.0;
+    Product product Mul 1 1.0;
 }

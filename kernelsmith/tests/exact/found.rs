@@ -109,10 +109,34 @@ fn closures_of_unwritten_types_beside_what_is_lent(a: u32, b: u32, c: u32) -> u3
     old.wrapping_mul(3) ^ x
 }
 
+/// The sum of no floats is -0; half floats are summed as `f32`.
+#[device(host)]
+fn sums_and_products_of_floats(a: u32, b: u32, c: u32) -> u32 {
+    let bits = |v: f32| if v.is_nan() { 1 } else { v.to_bits() };
+    let values = [f32::from_bits(a), b as f32];
+    let empty = values.iter().step_by(2).skip(1).sum::<f32>();
+    let none = values.iter().skip(2).map(|v| *v as f64).sum::<f64>();
+    let one = values.iter().skip(2).product::<f32>();
+    let zeros = [f32::from_bits(c & 0x8000_0000); 2].iter().sum::<f32>();
+    let halves = [bf16::from_f32(a as f32), bf16::from_f32(0.1), bf16::from_f32(c as f32)];
+    let others = [bf16::from_f32(b as f32), bf16::from_f32(3.3), bf16::from_f32(-(c as f32))];
+    let (sum, product) = (halves.iter().sum::<bf16>(), others.iter().product::<bf16>());
+    let no_halves = halves.iter().skip(3).sum::<bf16>();
+    let more = others.iter().copied().sum::<bf16>();
+    bits(empty)
+        ^ (none.to_bits() >> 33) as u32
+        ^ bits(one).rotate_left(3)
+        ^ bits(zeros) >> 2
+        ^ bits(sum.to_f32()).rotate_left(5)
+        ^ bits(product.to_f32()).rotate_left(9)
+        ^ bits(no_halves.to_f32()) >> 4
+        ^ bits(more.to_f32()).rotate_left(13)
+}
+
 crate::agreement!(agree_wide:
     arrays_within_tuples_of_an_array, closures_of_unwritten_types_beside_what_is_lent,
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
-    let_else_where_both_ways_leave, return_within_a_macro,
+    let_else_where_both_ways_leave, return_within_a_macro, sums_and_products_of_floats,
 );
 
 /// Just above the middle of two values.
