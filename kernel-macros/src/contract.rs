@@ -55,8 +55,8 @@ fn side(expr: &Expr) -> syn::Result<TokenStream> {
     let wrong = || {
         syn::Error::new(
             expr.span(),
-            "contracts are made of parameters, consts, numbers, `x.len()`, `view.shape(axis)` and \
-             `part.tile(axis)` by `+`, `-` and `*`",
+            "contracts are made of parameters, consts, numbers, `x.len()`, `view.shape(axis)`, \
+             `view.stride(axis)` and `part.tile(axis)` by `+`, `-` and `*`",
         )
     };
     match expr {
@@ -74,9 +74,13 @@ fn side(expr: &Expr) -> syn::Result<TokenStream> {
             Ok(quote_spanned!(expr.span()=> #m::extent(#lit)))
         }
         Expr::Path(path) => Ok(quote_spanned!(expr.span()=> #m::extent(#path))),
+        // Of a `#[comptime]` parameter.
+        Expr::Field(field) if matches!(&*field.base, Expr::Path(_)) => {
+            Ok(quote_spanned!(expr.span()=> #m::extent(#field)))
+        }
         Expr::MethodCall(call)
             if matches!(&*call.receiver, Expr::Path(_))
-                && ["len", "shape", "tile"].iter().any(|name| call.method == name) =>
+                && ["len", "shape", "stride", "tile"].iter().any(|name| call.method == name) =>
         {
             Ok(quote_spanned!(expr.span()=> #m::extent(#call)))
         }

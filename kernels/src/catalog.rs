@@ -1,13 +1,14 @@
 //! The library's kernels by name, for `kernelsmith emit`, tests and reports.
 
 use kernelsmith::ir::Kernel;
+use kernelsmith::lang::Val;
 use kernelsmith::{StagingError, Target, bf16};
 
 use crate::attention::{
     Form, attention_parts_ir, attention_rows_ir, attention_tiled_ir, combine_parts_ir,
 };
 use crate::elementwise::saxpy_kernel_ir;
-use crate::matmul::{Layout, config, matmul_panels_ir, matmul_tiled_ir};
+use crate::matmul::{self, Factor, Layout, Steps, config, matmul_panels_ir, matmul_tiled_ir};
 use crate::norm::{layer_norm_kernel_ir, rms_norm_kernel_ir, softmax_capacity, softmax_kernel_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
@@ -59,13 +60,25 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     KERNELS.iter().find(|entry| entry.name == name)
 }
 
-fn matmul<T: kernelsmith::lang::Float>(target: &Target) -> Result<Kernel, StagingError> {
+fn matmul<T: Factor>(target: &Target) -> Result<Kernel, StagingError> {
     use config::GPU;
+    let (steps, map) = (Steps::default(), |x: Val<T::Sum>| x);
     match target {
-        Target::Cpu => matmul_panels_ir::<T, f32, 1024>(target, Layout::Panels),
-        _ => {
-            matmul_tiled_ir::<T, { GPU.bm }, { GPU.bn }, { GPU.bk }, { GPU.tm }, { GPU.tn }>(target)
+        Target::Cpu => {
+            let form = matmul::Form { a_rows: true, a_columns: false, b: Layout::Panels, steps };
+            matmul_panels_ir::<T, T::Sum, T::Sum, T::Sum, 1024, _>(target, form, map, false, false)
         }
+        _ => matmul_tiled_ir::<
+            T,
+            T::Sum,
+            T::Sum,
+            { GPU.bm },
+            { GPU.bn },
+            { GPU.bk },
+            { GPU.tm },
+            { GPU.tn },
+            _,
+        >(target, false, false, steps, map, false, false),
     }
 }
 

@@ -19,6 +19,13 @@ pub enum Error {
     Runtime(#[from] kernelsmith::Error),
 }
 
+/// So that `?` takes the errors of buffers, too.
+impl From<kernelsmith::RuntimeError> for Error {
+    fn from(error: kernelsmith::RuntimeError) -> Error {
+        Error::Runtime(error.into())
+    }
+}
+
 /// The elements `argument` has must be `expected`, which the shape formula `formula` gave.
 pub(crate) fn check_len(
     argument: &'static str,

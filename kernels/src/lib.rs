@@ -6,6 +6,7 @@
 //! versions that tests, the tour and the benchmarks compare with.
 #![deny(missing_docs)]
 
+pub mod activation;
 pub mod attention;
 pub mod catalog;
 pub mod elementwise;

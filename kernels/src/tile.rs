@@ -25,3 +25,29 @@ pub fn stage<T: Float>(
         }
     }
 }
+
+/// Copies a `rows x columns` tile of a matrix into shared memory, row-major, with zeros beyond the
+/// matrix's extent. `origin` is the tile's first row and column. All threads of the block take part. With
+/// `down`, a warp runs along a column, else along a row: whichever is contiguous in memory.
+///
+/// The caller puts a barrier between this and the tile's readers.
+#[device]
+pub fn stage_view<T: Float, S: Float>(
+    tile: Shared<S>,
+    #[comptime] rows: usize,
+    #[comptime] columns: usize,
+    src: &View<T, 2>,
+    origin: (usize, usize),
+    #[comptime] down: bool,
+) {
+    let (outer, inner) = if down { (columns, rows) } else { (rows, columns) };
+    for o in (thread_idx_y()..outer).step_by(block_dim_y()) {
+        for i in (thread_idx_x()..inner).step_by(block_dim_x()) {
+            let (r, c) = if down { (i, o) } else { (o, i) };
+            let (row, column) = (origin.0 + r, origin.1 + c);
+            let inside = row < src.shape(0) && column < src.shape(1);
+            tile[r * columns + c] =
+                if inside { src[[row, column]].cast::<S>() } else { Val::<S>::lit(0.0) };
+        }
+    }
+}

@@ -16,7 +16,7 @@ enum Argument {
     Size(usize),
     Float(f32),
     Slice(Vec<u8>, usize),
-    /// A partitioned output: its shape and its tiles'.
+    /// A view, or a partitioned output: its shape and its tiles'.
     Part(Vec<u8>, Vec<usize>, Vec<usize>),
 }
 
@@ -34,11 +34,6 @@ fn property(name: &str) -> Option<(&str, &str, usize)> {
 
 fn floats(x: &[f64]) -> Argument {
     Argument::Slice(x.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect(), x.len())
-}
-
-fn small_floats(x: &[f64]) -> Argument {
-    let bytes = x.iter().flat_map(|x| bf16::from_f64(*x).to_le_bytes());
-    Argument::Slice(bytes.collect(), x.len())
 }
 
 /// Small numbers that `bf16` holds exactly.
@@ -199,18 +194,17 @@ fn softmax() {
     }
 }
 
-fn matmul(name: &'static str, slice: fn(&[f64]) -> Argument) {
+fn matmul(name: &'static str, bytes: fn(&f64) -> Vec<u8>) {
     let (m, n, k) = (70, 130, 35);
     let (a, b) = (numbers(m * k, 4), numbers(k * n, 5));
     let case = Case {
         name,
         arguments: vec![
-            ("m", Argument::Size(m)),
-            ("n", Argument::Size(n)),
-            ("k", Argument::Size(k)),
-            ("a", slice(&a)),
-            ("b", slice(&b)),
-            ("c", part(&vec![0.0; m * n], &[m, n], &[GPU.bm, GPU.bn])),
+            ("alpha", Argument::Float(1.0)),
+            ("beta", Argument::Float(0.0)),
+            ("a", Argument::Part(a.iter().flat_map(bytes).collect(), vec![1, m, k], vec![])),
+            ("b", Argument::Part(b.iter().flat_map(bytes).collect(), vec![1, k, n], vec![])),
+            ("c", part(&vec![0.0; m * n], &[1, m, n], &[1, GPU.bm, GPU.bn])),
         ],
         grid: [(n.div_ceil(GPU.bn) * m.div_ceil(GPU.bm)) as u32, 1, 1],
         block: [GPU.block().0 as u32, GPU.block().1 as u32, 1],
@@ -221,12 +215,12 @@ fn matmul(name: &'static str, slice: fn(&[f64]) -> Argument) {
 
 #[test]
 fn matmul_f32() {
-    matmul("matmul_f32", floats);
+    matmul("matmul_f32", |x| (*x as f32).to_le_bytes().to_vec());
 }
 
 #[test]
 fn matmul_bf16() {
-    matmul("matmul_bf16", small_floats);
+    matmul("matmul_bf16", |x| bf16::from_f64(*x).to_le_bytes().to_vec());
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub use kernelsmith_runtime::codegen;
 pub use kernelsmith_ir as ir;
 pub use kernelsmith_ir::Target;
 pub use kernelsmith_macros::{KernelValue, device, kernel};
+pub use kernelsmith_runtime::Error as RuntimeError;
 pub use kernelsmith_runtime::{
     Agent, Availability, Buffer, BufferView, BufferViewMut, CheckFailed, ContractBroken, Device,
     DeviceKind, DeviceLimits, Event, Finding, FindingKind, Other, Stream, cache,

@@ -37,7 +37,13 @@ pub(crate) struct Used<'a> {
 impl<'a> Args<'a> {
     /// No arguments yet.
     pub fn new() -> Args<'a> {
-        Args::default()
+        // Room for what most kernels take: a launch that grows it step by step spends a tenth there.
+        Args {
+            bytes: Vec::with_capacity(512),
+            places: Vec::with_capacity(64),
+            buffers: Vec::with_capacity(8),
+            borrowed: PhantomData,
+        }
     }
 
     /// Adds a number.

@@ -55,7 +55,7 @@ type Place = (String, u32, u32);
 #[derive(Default, Debug)]
 pub(crate) struct Contract {
     requirements: Vec<(Requirement, Option<Place>)>,
-    /// The parameters that they name.
+    /// The parameters that they name, in rising order of their values.
     params: Vec<Param>,
 }
 
@@ -81,10 +81,9 @@ impl Contract {
             let at = kernel.sources.get(r.loc).map(|(f, l, c)| (f.to_owned(), l, c));
             (r.clone(), at)
         };
-        Contract {
-            params: params.collect(),
-            requirements: kernel.requires.iter().map(located).collect(),
-        }
+        let mut params: Vec<Param> = params.collect();
+        params.sort_unstable_by_key(|p| p.value);
+        Contract { params, requirements: kernel.requires.iter().map(located).collect() }
     }
 
     /// Tests packed arguments, whose layout is the kernel's.
@@ -95,8 +94,8 @@ impl Contract {
         launch: &'static Location<'static>,
     ) -> Result<()> {
         let of = |value: Value| {
-            let param = self.params.iter().find(|p| p.value == value).expect("a verified contract");
-            param.read(args)
+            let at = self.params.binary_search_by_key(&value, |p| p.value);
+            self.params[at.expect("a verified contract")].read(args)
         };
         for (requirement, location) in &self.requirements {
             // A sum that leaves 128 bits is not known to be kept.

@@ -53,6 +53,9 @@ impl Tiles {
 /// (`kernels/tests/targets.rs`).
 pub const GPU: Tiles = Tiles { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8 };
 
+/// For GPUs and sums of f64, which take two registers each: half as tall and wide.
+pub const GPU_F64: Tiles = Tiles { bm: 64, bn: 64, bk: 16, tm: 4, tn: 4 };
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,45 +1,45 @@
 //! Matrix multiplication.
 
+mod builder;
 pub mod config;
 mod cpu;
+mod element;
+mod epilogue;
+mod finish;
+mod gpu;
+mod operand;
+mod pack;
+mod packed;
 mod panels;
+mod problem;
 mod tiled;
 
-pub use panels::{Layout, matmul_panels, matmul_panels_ir, pack_panels, pack_panels_ir};
+pub use builder::{Identity, Map, Matmul};
+pub use element::{Factor, Output};
+pub use epilogue::Steps;
+pub use finish::{finish_product, finish_product_ir};
+pub use operand::{Matrix, MatrixMut, Right};
+pub use pack::{pack_panels, pack_panels_ir};
+pub use packed::Packed;
+pub use panels::{Form, Layout, matmul_panels, matmul_panels_ir};
 pub use tiled::{matmul_tiled, matmul_tiled_ir};
 
-use kernelsmith::Target;
 use kernelsmith::prelude::*;
 
 use crate::error::{Error, check_len};
-use config::Tiles;
 
-/// `C = A * B` for row-major `A: m x k`, `B: k x n`, `C: m x n`, accumulated in f32.
+/// `C = A * B` for row-major `A: m x k`, `B: k x n`, `C: m x n`; for anything else there is [`Matmul`].
 ///
 /// # Errors
 /// If a buffer has another length than its shape says, or the buffers live on different devices.
-pub fn matmul<T: Float>(
+pub fn matmul<T: Factor, O: Output<T::Sum>>(
     (m, n, k): (usize, usize, usize),
     a: &Buffer<T>,
     b: &Buffer<T>,
-    c: &mut Buffer<f32>,
+    c: &mut Buffer<O>,
 ) -> Result<(), Error> {
     check_len("a", a.len(), "m * k", m.checked_mul(k))?;
     check_len("b", b.len(), "k * n", k.checked_mul(n))?;
     check_len("c", c.len(), "m * n", m.checked_mul(n))?;
-    if c.is_empty() {
-        return Ok(());
-    }
-    let device = c.device().clone();
-    if k == 0 {
-        return Ok(c.view_mut().fill_zero().map_err(kernelsmith::Error::from)?);
-    }
-    if *device.target() == Target::Cpu {
-        return cpu::matmul((m, n, k), a, b, c);
-    }
-    const T: Tiles = config::GPU;
-    let c = View::of_mut(c, [m, n]).partition([T.bm, T.bn]);
-    matmul_tiled::<_, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }>(m, n, k, a, b, c)
-        .launch(&device)?;
-    Ok(())
+    Matmul::new(View::of(a, [m, k]), View::of(b, [k, n])).run(View::of_mut(c, [m, n]))
 }

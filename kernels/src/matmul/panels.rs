@@ -2,168 +2,281 @@
 
 use kernelsmith::prelude::*;
 
-/// Columns of a panel: the lanes of a warp.
-pub(super) const PANEL: usize = 32;
+use super::epilogue::{Epilogue, Steps};
+use super::pack::PANEL;
 
 /// Rows of a block's tile of A at most.
 pub(super) const ROWS: usize = 64;
 
-/// Writes `B: k x n` as panels of 32 columns, one after the other: `packed[panel][row][column]`, as f32,
-/// with zeros beyond `n`. The matmul then reads B from front to back, from few pages of memory.
-#[kernel(
-    block = PANEL,
-    requires = (
-        b.len() >= packed.shape(1) * n,
-        packed.shape(2) == PANEL,
-        packed.tile(2) == PANEL,
-    ),
-)]
-pub fn pack_panels<T: Float>(n: usize, b: &[T], packed: &mut Part<f32, 3>) {
-    let lane = thread_idx_x();
-    for r in 0..packed.count(1) {
-        let row = packed.global(1, r);
-        for j in 0..packed.count(0) {
-            let column = packed.global(0, j) * PANEL;
-            // Of one branch all lanes agree, which spares a whole panel its masks.
-            packed[[j, r, 0]] = if column + PANEL <= n {
-                b[row * n + column + lane].to_f32()
-            } else if column + lane < n {
-                b[row * n + column + lane].to_f32()
-            } else {
-                0.0
-            };
-        }
-    }
+/// Rows of the tile in memory: the last sums may reach beyond it.
+const TALL: usize = ROWS + 8;
+
+/// What of a product is known when its kernel is compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Form {
+    /// Whether elements of a row of A are next to each other.
+    pub a_rows: bool,
+    /// Whether elements of a column of A are.
+    pub a_columns: bool,
+    /// How B lies in memory.
+    pub b: Layout,
+    /// What the epilogue does.
+    pub steps: Steps,
 }
 
 /// How B lies in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Layout {
-    /// In panels of f32, by [`pack_panels`].
+    /// In panels, by [`pack_panels`](super::pack_panels): `batch x panels x (k * 32)`.
     Panels,
-    /// As it is, `k x n` row-major.
+    /// As it is, `batch x k x n`.
     Rows,
 }
 
-/// `C = A * B` for row-major `A: m x k` and `C: m x n`. A block is one warp and computes `rows` (at most
-/// 64) by `panels` panels of C. Of A it copies `BK` columns at a time to its own memory.
+/// `C = map(alpha * A * B + beta * C + bias) + residual` of each matrix of a batch, `A: m x k` and
+/// `C: m x n`. A block is one warp and computes `rows` (at most 64) by `panels` panels of C. Of A it
+/// copies `BK` columns at a time to its own memory; C, if there are more, holds the sums meanwhile.
 ///
 /// A thread sums up to 12 rows of one column: a warp's 12 x 32 sums are 24 registers of AVX-512, with
-/// 2 for B and one for an element of A, of which each is used for 2 vectors.
-#[kernel(block = PANEL, requires = (a.len() >= m * k, c.len() >= m * n))]
-pub fn matmul_panels<T: Float, B: Float, const BK: usize>(
-    m: usize,
-    n: usize,
-    k: usize,
+/// 2 for B and one for an element of A, of which each is used for 2 vectors. Of f64 it is half the rows.
+#[kernel(
+    block = PANEL,
+    requires = (
+        a.shape(1) == c.shape(1),
+        b.stride(2) == 1,
+        c.stride(2) == 1,
+        form.a_rows * a.stride(2) == form.a_rows,
+        form.a_columns * a.stride(1) == form.a_columns,
+    ),
+)]
+pub fn matmul_panels<T: Float, B: Float, S: Float, O: Float, const BK: usize>(
     rows: usize,
     panels: usize,
-    #[comptime] layout: Layout,
-    a: &[T],
-    b: &[B],
-    c: &mut [f32],
+    alpha: S,
+    beta: S,
+    #[comptime] form: Form,
+    map: impl Fn(S) -> S,
+    a: &View<T, 3>,
+    b: &View<B, 3>,
+    bias: Option<&View<S, 3>>,
+    residual: Option<&View<O, 3>>,
+    c: &mut View<O, 3>,
 ) {
-    let lane = thread_idx_x();
+    let (lane, batch) = (thread_idx_x(), block_idx_z());
+    let (a, b, c) = (a.outer(batch), b.outer(batch), c.outer(batch));
+    let bias = bias.map(|x| x.outer(batch));
+    let residual = residual.map(|x| x.outer(batch));
+    let epilogue = Epilogue { steps: form.steps, alpha, beta, bias, residual, map };
+    let (m, n, k) = (c.shape(0), c.shape(1), a.shape(1));
     let (row0, panel0) = (block_idx_y() * rows, block_idx_x() * panels);
     let rows = rows.min(m - row0);
-    // Rows a power of two apart would share a few sets of the cache.
-    let stride = BK + 16;
-    let tile = shared::<f32>((ROWS + 8) * stride);
+    let tile = Tile::<S>::new::<BK>(form.a_columns && !form.a_rows);
     for k0 in (0..k).step_by(BK) {
         let depth = (k - k0).min(BK);
-        for i in 0..rows {
-            let row = &a[(row0 + i) * k + k0..(row0 + i) * k + k0 + depth];
-            for p in (lane..depth).step_by(PANEL) {
-                tile[i * stride + p] = row[p].to_f32();
-            }
-        }
-        // Sums are taken of four rows at a time.
-        for i in rows..(rows + 3) / 4 * 4 {
-            for p in (lane..depth).step_by(PANEL) {
-                tile[i * stride + p] = 0.0;
-            }
-        }
+        tile.fill(a, (row0, k0), rows, depth);
         barrier();
-        for panel in panel0..(panel0 + panels).min(n.div_ceil(PANEL)) {
-            let place = Place { m, n, k0, row0, column: panel * PANEL };
-            let column = place.column + lane;
-            if let Layout::Panels = layout {
-                let b = &b[panel * k * PANEL..(panel + 1) * k * PANEL];
-                strip(tile, stride, rows, depth, place, |p| b[(k0 + p) * PANEL + lane].to_f32(), c);
-            } else if place.column + PANEL <= n {
-                strip(tile, stride, rows, depth, place, |p| b[(k0 + p) * n + column].to_f32(), c);
+        let out = Out { c, first: k0 == 0, last: k0 + depth == k, row0, epilogue };
+        for panel in panel0..(panel0 + panels).min((n + (PANEL - 1)) / PANEL) {
+            let column = panel * PANEL + lane;
+            if let Layout::Panels = form.b {
+                let b = b.outer(panel);
+                let b = |p: usize| b[[(k0 + p) * PANEL + lane]].cast::<S>();
+                strip(tile, rows, depth, column, b, out);
+            } else if panel * PANEL + PANEL <= n {
+                strip(tile, rows, depth, column, |p| b[[k0 + p, column]].cast::<S>(), out);
             } else {
                 let within = |p: usize| {
-                    if column < n { b[(k0 + p) * n + column].to_f32() } else { 0.0 }
+                    if column < n { b[[k0 + p, column]].cast::<S>() } else { Val::<S>::lit(0.0) }
                 };
-                strip(tile, stride, rows, depth, place, within, c);
+                strip(tile, rows, depth, column, within, out);
             }
         }
         barrier();
     }
 }
 
-/// Where sums belong: columns of A from `k0` on, times what begins at `column` of B, in rows of C from
-/// `row0` on.
-#[derive(KernelValue, Clone, Copy)]
-struct Place {
-    m: Val<usize>,
-    n: Val<usize>,
-    k0: Val<usize>,
-    row0: Val<usize>,
-    column: Val<usize>,
+/// A block's piece of A, in its own memory: as far apart are its rows and columns. Copied along
+/// whichever are contiguous in A.
+#[derive(Clone, Copy)]
+struct Tile<S: Float> {
+    data: Shared<S>,
+    columns: bool,
+    stride: usize,
+    len: usize,
+}
+
+impl<S: Float> Tile<S> {
+    #[track_caller]
+    fn new<const BK: usize>(columns: bool) -> Tile<S> {
+        // Rows a power of two apart would share a few sets of the cache.
+        let stride = if columns { TALL } else { BK + 16 };
+        let len = if columns { stride * BK } else { stride * TALL };
+        Tile { data: shared::<S>(len), columns, stride, len }
+    }
+}
+
+#[device]
+impl<S: Float> Tile<S> {
+    /// Copies `rows` by `depth` of A, and zeros for the rows up to the next multiple of four, since sums
+    /// are taken of so many at a time.
+    fn fill<T: Float>(&self, a: &View<T, 2>, origin: (usize, usize), rows: usize, depth: usize) {
+        let (lane, data, stride) = (thread_idx_x(), self.data, self.stride);
+        let padded = (rows + 3) / 4 * 4;
+        if self.columns {
+            for p in 0..depth {
+                for i in (lane..rows).step_by(PANEL) {
+                    data[p * stride + i] = a[[origin.0 + i, origin.1 + p]].cast::<S>();
+                }
+                for i in (lane + rows..padded).step_by(PANEL) {
+                    data[p * stride + i] = Val::<S>::lit(0.0);
+                }
+            }
+        } else {
+            for i in 0..rows {
+                let row = a.outer(origin.0 + i);
+                for p in (lane..depth).step_by(PANEL) {
+                    data[i * stride + p] = row[[origin.1 + p]].cast::<S>();
+                }
+            }
+            for i in rows..padded {
+                for p in (lane..depth).step_by(PANEL) {
+                    data[i * stride + p] = Val::<S>::lit(0.0);
+                }
+            }
+        }
+    }
 }
 
 /// All rows of a tile of A times one panel of B, given row by row.
 #[device]
-fn strip(
-    tile: Shared<f32>,
-    #[comptime] stride: usize,
+fn strip<S: Float, O: Float, F: Fn(S) -> S + Copy>(
+    tile: Tile<S>,
     rows: usize,
     depth: usize,
-    place: Place,
-    b: impl Fn(usize) -> f32 + Copy,
-    c: &mut [f32],
+    column: usize,
+    b: impl Fn(usize) -> S + Copy,
+    out: Out<S, O, F>,
+) {
+    if size_of::<S>() == 8 {
+        strip_of::<S, O, F, 6, 4, 2>(tile, rows, depth, column, b, out);
+    } else {
+        strip_of::<S, O, F, 12, 8, 4>(tile, rows, depth, column, b, out);
+    }
+}
+
+/// `L` rows at a time, and at the end `M` or `N`: 3, 2 and 1 times as many.
+#[device]
+fn strip_of<
+    S: Float,
+    O: Float,
+    F: Fn(S) -> S + Copy,
+    const L: usize,
+    const M: usize,
+    const N: usize,
+>(
+    tile: Tile<S>,
+    rows: usize,
+    depth: usize,
+    column: usize,
+    b: impl Fn(usize) -> S + Copy,
+    out: Out<S, O, F>,
 ) {
     let mut i = 0;
-    while i + 8 < rows {
-        sums::<12>(tile.slice(i * stride, 12 * stride), stride, i, depth, place, b, c);
-        i += 12;
+    while i + M < rows {
+        out.store(sums::<S, L>(tile, i, depth, b), i, column);
+        i += L;
     }
-    if i + 4 < rows {
-        sums::<8>(tile.slice(i * stride, 8 * stride), stride, i, depth, place, b, c);
+    if i + N < rows {
+        out.store(sums::<S, M>(tile, i, depth, b), i, column);
     } else if i < rows {
-        sums::<4>(tile.slice(i * stride, 4 * stride), stride, i, depth, place, b, c);
+        out.store(sums::<S, N>(tile, i, depth, b), i, column);
     }
 }
 
 /// `TM` rows of A, of which the first is row `i` of the tile, times a panel of B.
 #[device]
-fn sums<const TM: usize>(
-    a: Shared<f32>,
-    #[comptime] stride: usize,
+fn sums<S: Float, const TM: usize>(
+    tile: Tile<S>,
     i: usize,
     depth: usize,
-    place: Place,
-    b: impl Fn(usize) -> f32 + Copy,
-    c: &mut [f32],
-) {
-    let mut sums = [0.0; TM];
+    b: impl Fn(usize) -> S + Copy,
+) -> [S; TM] {
+    let stride = tile.stride;
+    // The one check of the rows.
+    let a = if tile.columns {
+        tile.data.slice(i, tile.len - TALL + TM)
+    } else {
+        tile.data.slice(i * stride, TM * stride)
+    };
+    let mut sums = [Val::<S>::lit(0.0); TM];
     for p in 0..depth {
         let b = b(p);
         for i in unroll(0..TM) {
-            sums[i] = a[i * stride + p].mul_add(b, sums[i]);
+            let at = if tile.columns { p * stride + i } else { p + i * stride };
+            sums[i] = a[at].mul_add(b, sums[i]);
         }
     }
-    let (row, column) = (place.row0 + i, place.column + thread_idx_x());
-    let whole = row + TM <= place.m && place.column + PANEL <= place.n;
-    for i in unroll(0..TM) {
-        // The first condition is the same for all lanes: no masks.
-        if whole {
-            let at = (row + i) * place.n + column;
-            c[at] = if place.k0 == 0 { sums[i] } else { c[at] + sums[i] };
-        } else if row + i < place.m && column < place.n {
-            let at = (row + i) * place.n + column;
-            c[at] = if place.k0 == 0 { sums[i] } else { c[at] + sums[i] };
+    sums
+}
+
+/// Where sums belong: rows of C from `row0` on. They are of the `first` columns of A, the `last`, both or
+/// neither.
+#[derive(Clone, Copy)]
+struct Out<S: Float, O: Float, F> {
+    c: ViewMut<O, 2>,
+    first: Val<bool>,
+    last: Val<bool>,
+    row0: Val<usize>,
+    epilogue: Epilogue<S, O, F>,
+}
+
+#[device]
+impl<S: Float, O: Float, F: Fn(S) -> S + Copy> Out<S, O, F> {
+    /// Stores the sums of the rows from `i` on.
+    fn store<const TM: usize>(&self, sums: [S; TM], i: usize, column: usize) {
+        let (m, n) = (self.c.shape(0), self.c.shape(1));
+        let row = self.row0 + i;
+        // Both are the same for all lanes: no masks.
+        let whole = column - thread_idx_x() + PANEL <= n;
+        if self.epilogue.is_linear() {
+            let all = whole && row + TM <= m;
+            for i in unroll(0..TM) {
+                if all {
+                    self.put(sums[i], row + i, column);
+                } else if row + i < m && column < n {
+                    self.put(sums[i], row + i, column);
+                }
+            }
+        } else {
+            // A function may be long: its code stands here twice rather than 24 times.
+            let mut waiting = [Val::<S>::lit(0.0); TM];
+            for i in unroll(0..TM) {
+                waiting[i] = sums[i];
+            }
+            for i in 0..(m - row).min(TM) {
+                if whole {
+                    self.put(waiting[i], row + i, column);
+                } else if column < n {
+                    self.put(waiting[i], row + i, column);
+                }
+            }
         }
+    }
+
+    fn put(&self, sum: S, row: usize, column: usize) {
+        let (c, epilogue) = (self.c, self.epilogue);
+        let x = if self.first {
+            epilogue.begin(sum, || c[[row, column]])
+        } else {
+            c[[row, column]].cast::<S>() + epilogue.alpha * sum
+        };
+        let done = if epilogue.is_linear() {
+            x
+        } else if self.last {
+            epilogue.end(x, row, column)
+        } else {
+            x
+        };
+        c[[row, column]] = done.cast::<O>();
     }
 }

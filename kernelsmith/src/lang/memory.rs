@@ -301,6 +301,17 @@ macro_rules! views {
                 }
             }
 
+            /// The number of elements from one index to the next along an axis. A kernel of which warps
+            /// run along the last axis asks for `requires = x.stride(1) == 1`, and the compiler makes
+            /// vectors of their accesses.
+            #[track_caller]
+            pub fn stride(&self, axis: usize) -> Val<usize> {
+                match self.strides.get(axis) {
+                    Some(&stride) => Val::from_id(stride),
+                    None => fail(format!("axis {axis} of a view of {R} dimensions")),
+                }
+            }
+
             /// Checks each index against its axis, and gives the element's address.
             #[track_caller]
             fn locate<I: KernelIndex>(&self, index: [I; R]) -> Slot<T> {
@@ -328,6 +339,30 @@ macro_rules! views {
             #[track_caller]
             fn at(&self, index: [I; R]) -> Val<T> {
                 self.locate(index).get()
+            }
+        }
+
+        outer!($name: 2 => 1, 3 => 2, 4 => 3);
+    )*};
+}
+
+/// The arithmetic of dimensions that const generics do not have.
+macro_rules! outer {
+    ($name:ident: $($from:literal => $to:literal),*) => {$(
+        impl<T: Num> $name<T, $from> {
+            /// The view of one dimension less at an index of the first axis: a row of a matrix, a
+            /// matrix of a batch. Checked.
+            #[track_caller]
+            pub fn outer(&self, index: impl KernelIndex) -> $name<T, $to> {
+                let index = index.value().id;
+                let base = build(|b| {
+                    b.check_bounds(index, self.shape[0]);
+                    let offset = b.same(Opcode::Mul, &[index, self.strides[0]]);
+                    b.ptr_add(self.base, offset)
+                });
+                let rest = |of: &[Value; $from]| std::array::from_fn(|axis| of[axis + 1]);
+                let (shape, strides) = (rest(&self.shape), rest(&self.strides));
+                $name { base, shape, strides, ty: PhantomData }
             }
         }
     )*};

@@ -111,7 +111,13 @@ impl<T: Stored, const R: usize> Part<T, R> {
     #[track_caller]
     pub fn origin(&self, axis: usize) -> Val<usize> {
         Self::existing(axis);
-        Val::from_id(build(|b| self.origin_of(b, axis)))
+        Val::from_id(build(|b| {
+            let origin = self.origin_of(b, axis);
+            // There are as many blocks as tiles, of which each has an element.
+            let bounded = b.compare(Opcode::Lt, origin, self.shape[axis]);
+            b.check(bounded, CheckKind::Assumption, None);
+            origin
+        }))
     }
 
     /// How many indices the thread has along an axis: 0 for threads behind the tensor's end.

@@ -1,6 +1,6 @@
 //! Slices and tensor views as arguments of launches.
 
-use kernelsmith_runtime::{Buffer, BufferView, BufferViewMut, Element};
+use kernelsmith_runtime::{Buffer, BufferView, BufferViewMut, Device, Element};
 
 use super::Error;
 
@@ -9,6 +9,13 @@ pub struct SliceArg<'a, T: Element>(pub(crate) BufferView<'a, T>);
 
 /// What a `&mut [T]` parameter takes: a buffer, or a part of one.
 pub struct SliceMutArg<'a, T: Element>(pub(crate) BufferViewMut<'a, T>);
+
+impl<'a, T: Element> SliceArg<'a, T> {
+    /// The elements.
+    pub fn view(&self) -> BufferView<'a, T> {
+        self.0
+    }
+}
 
 impl<'a, T: Element> From<&'a Buffer<T>> for SliceArg<'a, T> {
     fn from(buffer: &'a Buffer<T>) -> Self {
@@ -104,11 +111,10 @@ fn check_distinct<const R: usize>(
     if shape.contains(&0) {
         return Ok(());
     }
-    let mut axes: Vec<(usize, usize)> = strides.into_iter().zip(shape).collect();
-    axes.retain(|&(_, n)| n > 1);
+    let mut axes: [(usize, usize); R] = std::array::from_fn(|axis| (strides[axis], shape[axis]));
     axes.sort_unstable();
     let mut reach = 0u128;
-    for (stride, n) in axes {
+    for (stride, n) in axes.into_iter().filter(|&(_, n)| n > 1) {
         if stride as u128 <= reach {
             return Err(Error::Argument {
                 argument: name.to_owned(),
@@ -142,15 +148,40 @@ macro_rules! views {
                 Self { strides, ..self }
             }
 
-            pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
-                check(name, self.data.len(), self.shape, self.strides)?;
-                if $distinct { check_distinct(name, self.shape, self.strides) } else { Ok(()) }
+            /// The last two axes exchanged: of a matrix, its transpose.
+            #[must_use]
+            pub fn transposed(self) -> Self {
+                let (mut shape, mut strides) = (self.shape, self.strides);
+                if R >= 2 {
+                    shape.swap(R - 2, R - 1);
+                    strides.swap(R - 2, R - 1);
+                }
+                Self { shape, strides, ..self }
             }
 
-            /// Shape and strides.
-            #[allow(dead_code)]
-            pub(crate) fn layout(&self) -> ([usize; R], [usize; R]) {
+            /// The number of elements along each axis.
+            pub fn shape(&self) -> [usize; R] {
+                self.shape
+            }
+
+            /// The number of elements along each axis, and from one index to the next along each.
+            pub fn layout(&self) -> ([usize; R], [usize; R]) {
                 (self.shape, self.strides)
+            }
+
+            /// The device the elements are on.
+            pub fn device(&self) -> &Device {
+                self.data.device()
+            }
+
+            /// What a launch asks of the argument of this name: that every element lies in the buffer
+            /// and, in outputs, that no two indices name one element.
+            ///
+            /// # Errors
+            /// [`Error::Argument`].
+            pub fn check(&self, name: &str) -> Result<(), Error> {
+                check(name, self.data.len(), self.shape, self.strides)?;
+                if $distinct { check_distinct(name, self.shape, self.strides) } else { Ok(()) }
             }
 
             /// Shape, then strides, as the parameters have them.
@@ -167,6 +198,34 @@ views! {
     ViewArg BufferView false;
     /// What a `&mut View<T, R>` parameter takes; see [`View::of_mut`].
     ViewMutArg BufferViewMut true;
+}
+
+impl<T: Element, const R: usize> Clone for ViewArg<'_, T, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Element, const R: usize> Copy for ViewArg<'_, T, R> {}
+
+impl<'a, T: Element, const R: usize> ViewArg<'a, T, R> {
+    /// The elements it is a view of.
+    pub fn data(&self) -> BufferView<'a, T> {
+        self.data
+    }
+}
+
+impl<'a, T: Element, const R: usize> ViewMutArg<'a, T, R> {
+    /// The same view, for a shorter time.
+    pub fn reborrow(&mut self) -> ViewMutArg<'_, T, R> {
+        let ViewMutArg { ref mut data, shape, strides } = *self;
+        ViewMutArg { data: data.reborrow(), shape, strides }
+    }
+
+    /// The elements it is a view of.
+    pub fn into_data(self) -> BufferViewMut<'a, T> {
+        self.data
+    }
 }
 
 /// What a kernel's `&[T]` takes at launch.

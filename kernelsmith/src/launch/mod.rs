@@ -129,11 +129,11 @@ impl<'a> Launch<'a> {
         if let Err(error) = view.check(name) {
             self.error.get_or_insert(error);
         }
-        let extents: Vec<u64> = view.extents().collect();
+        let extents = view.extents();
         self.args.pointer_mut(view.data);
-        for n in extents {
+        extents.for_each(|n| {
             self.args.scalar(n);
-        }
+        });
     }
 
     #[doc(hidden)]

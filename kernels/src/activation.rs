@@ -1,0 +1,32 @@
+//! Activation functions, for epilogues: `Matmul::new(a, b).map(gelu)`.
+
+use kernelsmith::prelude::*;
+
+/// `x` where it is positive, else 0; NaN stays NaN.
+#[device]
+pub fn relu<T: Float>(x: T) -> T {
+    if x < Val::<T>::lit(0.0) { Val::<T>::lit(0.0) } else { x }
+}
+
+/// `x / (1 + e^-x)`, also called swish (Elfwing et al., "Sigmoid-weighted linear units", 2018).
+#[device]
+pub fn silu<T: Float>(x: T) -> T {
+    x / (Val::<T>::lit(1.0) + (-x).exp())
+}
+
+/// `x` times the probability that a standard normal variable is less: `x / 2 * (1 + erf(x / sqrt 2))`
+/// (Hendrycks and Gimpel, "Gaussian error linear units", 2016).
+#[device]
+pub fn gelu<T: Float>(x: T) -> T {
+    x * Val::<T>::lit(0.5)
+        * (Val::<T>::lit(1.0) + (x * Val::<T>::lit(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+/// The approximation of [`gelu`] by a hyperbolic tangent, of the same paper:
+/// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
+#[device]
+pub fn gelu_tanh<T: Float>(x: T) -> T {
+    let inner = x * (Val::<T>::lit(1.0) + Val::<T>::lit(0.044715) * x * x);
+    let root = (2.0 / std::f64::consts::PI).sqrt();
+    x * Val::<T>::lit(0.5) * (Val::<T>::lit(1.0) + (Val::<T>::lit(root) * inner).tanh())
+}

@@ -1,0 +1,178 @@
+//! Products with all that can be done on the way.
+
+use std::any::TypeId;
+
+use kernelsmith::BufferView;
+use kernelsmith::launch::SliceArg;
+use kernelsmith::prelude::*;
+
+use super::element::{Factor, Output};
+use super::operand::{Matrix, MatrixMut, Right};
+use super::packed::is_cpu;
+use super::problem::{B, Problem, Terms};
+use super::{cpu, finish, gpu};
+use crate::error::Error;
+
+/// `C = map(alpha * A * B + beta * C + bias) + residual`.
+///
+/// Factors and C are views of two dimensions, or of three: batches of matrices. A factor of two dimensions
+/// serves a whole batch. Strides may be any: `View::of(&b, [n, k]).transposed()` is a factor as it lies in
+/// the weights of most models. Whichever of rows and columns is contiguous is read along.
+///
+/// Elements of A and B are f32, f16 or bf16, summed in f32 and stored as f32, f16 or bf16; or all is f64.
+///
+/// ```
+/// use kernelsmith::prelude::*;
+/// use kernelsmith_kernels::activation::relu;
+/// use kernelsmith_kernels::matmul::Matmul;
+///
+/// # fn main() -> Result<(), kernelsmith_kernels::Error> {
+/// let device = Device::cpu();
+/// let x = Buffer::from_slice(&device, &[1.0f32, -2.0])?;
+/// // Three outputs of two inputs each.
+/// let weights = Buffer::from_slice(&device, &[1.0f32, 0.0, 0.0, 1.0, 1.0, 1.0])?;
+/// let bias = Buffer::from_slice(&device, &[0.0f32, 0.5, 3.0])?;
+/// let mut y = Buffer::<f32>::zeros(&device, 3)?;
+/// Matmul::new(View::of(&x, [1, 2]), View::of(&weights, [3, 2]).transposed())
+///     .bias(&bias)
+///     .map(relu)
+///     .run(View::of_mut(&mut y, [1, 3]))?;
+/// assert_eq!(y.to_vec()?, [1.0, 0.0, 2.0]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a product is computed when `run` is called"]
+pub struct Matmul<'a, T: Factor, O: Float, F = Identity> {
+    a: Matrix<'a, T>,
+    b: Right<'a, T>,
+    alpha: T::Sum,
+    beta: T::Sum,
+    bias: Option<BufferView<'a, T::Sum>>,
+    residual: Option<Matrix<'a, O>>,
+    map: F,
+}
+
+/// What an epilogue does to each element.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no function of `Val<{S}>`, which an epilogue takes",
+    note = "as in `.map(|x: Val<f32>| x * x)`"
+)]
+pub trait Map<S: Float>: Copy + 'static {
+    /// Whether it does anything.
+    const SOME: bool;
+    /// What it makes of a value.
+    fn apply(&self, x: Val<S>) -> Val<S>;
+}
+
+/// Leaves elements as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity;
+
+impl<S: Float> Map<S> for Identity {
+    const SOME: bool = false;
+    fn apply(&self, x: Val<S>) -> Val<S> {
+        x
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Float, F: Fn(Val<S>) -> Val<S> + Copy + 'static> Map<S> for F {
+    const SOME: bool = true;
+    fn apply(&self, x: Val<S>) -> Val<S> {
+        self(x)
+    }
+}
+
+impl<'a, T: Factor, O: Output<T::Sum>> Matmul<'a, T, O> {
+    /// `A * B`.
+    pub fn new(a: impl Into<Matrix<'a, T>>, b: impl Into<Right<'a, T>>) -> Self {
+        let Terms { alpha, beta, .. } = Terms::<T::Sum, O>::default();
+        let (a, b) = (a.into(), b.into());
+        Matmul { a, b, alpha, beta, bias: None, residual: None, map: Identity }
+    }
+}
+
+impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
+    /// Multiplies the product by a factor, 1 at first.
+    pub fn alpha(self, alpha: T::Sum) -> Self {
+        Self { alpha, ..self }
+    }
+
+    /// Adds C as it was, times a factor, 0 at first. With 0, C is not read: what it holds, NaN too, does not
+    /// matter.
+    pub fn beta(self, beta: T::Sum) -> Self {
+        Self { beta, ..self }
+    }
+
+    /// Adds an element of `bias` to each column of C.
+    pub fn bias(self, bias: impl Into<SliceArg<'a, T::Sum>>) -> Self {
+        Self { bias: Some(bias.into().view()), ..self }
+    }
+
+    /// Adds a matrix, or a batch of them, at last, after the function of [`map`](Self::map).
+    pub fn residual(self, residual: impl Into<Matrix<'a, O>>) -> Self {
+        Self { residual: Some(residual.into()), ..self }
+    }
+
+    /// Applies a function to each element; in kernels, so it captures nothing. See
+    /// [`activation`](crate::activation).
+    pub fn map<G: Map<T::Sum>>(self, map: G) -> Matmul<'a, T, O, G> {
+        let Matmul { a, b, alpha, beta, bias, residual, map: _ } = self;
+        Matmul { a, b, alpha, beta, bias, residual, map }
+    }
+
+    /// Launches the product on the device of C.
+    ///
+    /// # Errors
+    /// Shapes that do not fit each other; views that reach beyond their buffers; a view of C that names an
+    /// element twice; a function that captures values; arguments on several devices; the device's.
+    pub fn run<'c>(self, c: impl Into<MatrixMut<'c, O>>) -> Result<(), Error>
+    where
+        'a: 'c,
+    {
+        let Matmul { a, b, alpha, beta, bias, residual, map } = self;
+        let mut problem = Problem::new(a, b, bias, residual, c.into())?;
+        problem.terms.alpha = alpha;
+        problem.terms.beta = beta;
+        problem.terms.steps.beta = beta != T::Sum::lit(0.0);
+        problem.terms.steps.map = F::SOME;
+        let map = move |x: Val<T::Sum>| map.apply(x);
+        let (m, n, k) = problem.extents();
+        if problem.c.shape()[0] * m * n == 0 {
+            return Ok(());
+        }
+        if k == 0 {
+            return finish::finish::<T::Sum, _, _, _>(problem.terms, map, None, problem.c);
+        }
+        let packed = matches!(problem.b, B::Packed(..));
+        if let ([false, true], false) = (problem.c_units(), packed) {
+            problem = problem.transposed();
+        }
+        let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
+        let on_cpu = is_cpu(problem.c.device());
+        // The CPU's kernel keeps the sums of a deep product in C meanwhile.
+        let direct = problem.c_units()[0] && (in_sums || !on_cpu || k <= cpu::deepest::<T::Sum>());
+        if direct {
+            return product(&mut problem, map);
+        }
+        let Problem { a, b, c, terms } = problem;
+        let shape = c.shape();
+        let len = shape.iter().product();
+        // SAFETY: the product writes every element before the epilogue reads it.
+        let mut sums = unsafe { Buffer::<T::Sum>::uninit(c.device(), len) }?;
+        let to = View::of_mut(&mut sums, shape);
+        product(&mut Problem { a, b, c: to, terms: Terms::default() }, |x| x)?;
+        finish::finish(terms, map, Some(View::of(&sums, shape)), c)
+    }
+}
+
+/// A product whose C is as the device's kernel writes it.
+fn product<T: Factor, O: Float, F>(problem: &mut Problem<'_, T, O>, map: F) -> Result<(), Error>
+where
+    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+{
+    match is_cpu(problem.c.device()) {
+        true => cpu::product(problem, map),
+        false => gpu::product(problem, map),
+    }
+}

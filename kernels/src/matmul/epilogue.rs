@@ -1,0 +1,55 @@
+//! What becomes of sums on the way to C, in kernels of all targets.
+
+use kernelsmith::prelude::*;
+
+/// What of an epilogue is known when a kernel is compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Steps {
+    /// Whether C is read and `beta` times it added. If not, what C was does not matter: it may be NaN.
+    pub beta: bool,
+    /// Whether the function does anything.
+    pub map: bool,
+}
+
+/// `C = map(alpha * sum + beta * C + bias) + residual`.
+#[derive(Clone, Copy)]
+pub(super) struct Epilogue<S: Float, O: Float, F> {
+    pub(super) steps: Steps,
+    pub(super) alpha: Val<S>,
+    pub(super) beta: Val<S>,
+    pub(super) bias: Option<ViewRef<S, 2>>,
+    pub(super) residual: Option<ViewRef<O, 2>>,
+    pub(super) map: F,
+}
+
+impl<S: Float, O: Float, F> Epilogue<S, O, F> {
+    /// Whether all it does is to scale and to add to C.
+    pub(super) fn is_linear(&self) -> bool {
+        !self.steps.map && self.bias.is_none() && self.residual.is_none()
+    }
+}
+
+#[device]
+impl<S: Float, O: Float, F: Fn(S) -> S + Copy> Epilogue<S, O, F> {
+    /// `alpha * sum + beta * C`.
+    pub(super) fn begin(&self, sum: S, c: impl Fn() -> O) -> S {
+        let scaled = self.alpha * sum;
+        if self.steps.beta { c().cast::<S>().mul_add(self.beta, scaled) } else { scaled }
+    }
+
+    /// All that comes after.
+    pub(super) fn end(&self, x: S, row: usize, column: usize) -> S {
+        let mut x = x;
+        if let Some(bias) = self.bias {
+            x = x + bias[[row, column]].cast::<S>();
+        }
+        if self.steps.map {
+            let map = self.map;
+            x = map(x);
+        }
+        if let Some(residual) = self.residual {
+            x = x + residual[[row, column]].cast::<S>();
+        }
+        x
+    }
+}

@@ -1,0 +1,73 @@
+//! Epilogues of products that were computed elsewhere: where C is not as the matmuls write it.
+
+use kernelsmith::launch::{ViewArg, ViewMutArg};
+use kernelsmith::prelude::*;
+
+use super::element::Factor;
+use super::epilogue::{Epilogue, Steps};
+use super::problem::Terms;
+use crate::error::Error;
+
+/// `C = map(alpha * P + beta * C + bias) + residual`, element by element, of each matrix of a batch.
+/// Without a product, `P` is 0: that of matrices with no columns and rows.
+#[kernel(block = 128)]
+pub fn finish_product<P: Float, S: Float, O: Float>(
+    alpha: S,
+    beta: S,
+    #[comptime] steps: Steps,
+    map: impl Fn(S) -> S,
+    product: Option<&View<P, 3>>,
+    bias: Option<&View<S, 3>>,
+    residual: Option<&View<O, 3>>,
+    c: &mut View<O, 3>,
+) {
+    let column = global_idx_x();
+    // Grids are not as tall and deep as matrices and batches may be.
+    for batch in (block_idx_z()..c.shape(0)).step_by(grid_dim_z()) {
+        let c = c.outer(batch);
+        let product = product.map(|x| x.outer(batch));
+        let bias = bias.map(|x| x.outer(batch));
+        let residual = residual.map(|x| x.outer(batch));
+        let epilogue = Epilogue { steps, alpha, beta, bias, residual, map };
+        for row in (block_idx_y()..c.shape(0)).step_by(grid_dim_y()) {
+            if column < c.shape(1) {
+                let sum = match product {
+                    Some(product) => product[[row, column]].cast::<S>(),
+                    None => Val::<S>::lit(0.0),
+                };
+                let x = epilogue.begin(sum, || c[[row, column]]);
+                c[[row, column]] = epilogue.end(x, row, column).cast::<O>();
+            }
+        }
+    }
+}
+
+/// The most blocks along y and z on every GPU (CUDA C++ Programming Guide, technical specifications).
+const TALL: usize = 65535;
+
+/// Launches [`finish_product`].
+pub(super) fn finish<P: Float, S: Float, O: Float, F>(
+    terms: Terms<'_, S, O>,
+    map: F,
+    product: Option<ViewArg<'_, P, 3>>,
+    c: ViewMutArg<'_, O, 3>,
+) -> Result<(), Error>
+where
+    F: Fn(Val<S>) -> Val<S> + Copy + 'static,
+{
+    let device = c.device().clone();
+    let [batch, m, n] = c.shape();
+    let Terms { alpha, beta, steps, bias, residual } = terms;
+    finish_product::<P, S, O, F>(alpha, beta, steps, map, product, bias, residual, c)
+        .grid((n.div_ceil(128), m.min(TALL), batch.min(TALL)))
+        .launch(&device)?;
+    Ok(())
+}
+
+/// A copy between views of one shape.
+pub(super) fn copy<T: Factor>(
+    from: ViewArg<'_, T, 3>,
+    to: ViewMutArg<'_, T, 3>,
+) -> Result<(), Error> {
+    finish(Terms::<T::Sum, T>::default(), |x| x, Some(from), to)
+}

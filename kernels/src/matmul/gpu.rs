@@ -1,0 +1,74 @@
+//! The matmul of GPUs: tiles by type.
+
+use kernelsmith::launch::ViewArg;
+use kernelsmith::prelude::*;
+
+use super::config;
+use super::element::Factor;
+use super::operand::is_unit;
+use super::problem::{B, Problem, Terms};
+use super::tiled::matmul_tiled;
+use crate::error::Error;
+
+/// `C`, of which the rows are contiguous; nothing is empty.
+pub(super) fn product<T: Factor, O: Float, F>(
+    problem: &mut Problem<'_, T, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+{
+    macro_rules! launch {
+        ($tiles:path) => {
+            launch::<
+                T,
+                O,
+                F,
+                { $tiles.bm },
+                { $tiles.bn },
+                { $tiles.bk },
+                { $tiles.tm },
+                { $tiles.tn },
+            >(problem, map)
+        };
+    }
+    if size_of::<T::Sum>() == 8 { launch!(config::GPU_F64) } else { launch!(config::GPU) }
+}
+
+fn launch<
+    T: Factor,
+    O: Float,
+    F,
+    const BM: usize,
+    const BN: usize,
+    const BK: usize,
+    const TM: usize,
+    const TN: usize,
+>(
+    problem: &mut Problem<'_, T, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+{
+    let Problem { a, b, c, terms } = problem;
+    let (a, B::Matrix(b) | B::Packed(_, b)) = (*a, *b);
+    let down = |x: &ViewArg<'_, T, 3>| is_unit(x, 1) && !is_unit(x, 2);
+    let (device, a_down, b_down) = (c.device().clone(), down(&a), down(&b));
+    let Terms { alpha, beta, steps, bias, residual } = *terms;
+    matmul_tiled::<T, T::Sum, O, BM, BN, BK, TM, TN, F>(
+        alpha,
+        beta,
+        a_down,
+        b_down,
+        steps,
+        map,
+        a,
+        b,
+        bias,
+        residual,
+        c.reborrow().partition([1, BM, BN]),
+    )
+    .launch(&device)?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Right factors that are used often: laid out once as the device's matmul reads them.
+
+use kernelsmith::Target;
+use kernelsmith::launch::ViewArg;
+use kernelsmith::prelude::*;
+
+use super::element::Factor;
+use super::operand::{Matrix, is_unit, normal};
+use super::pack::{PANEL, pack_panels};
+use crate::error::Error;
+
+/// A right factor, or a batch of them, as the matmul of its device reads it fastest: weights are packed
+/// once and multiplied with often. It takes as much memory as the matrix, rounded up to a multiple of 32
+/// columns, and keeps nothing of what it was made of.
+///
+/// ```
+/// # use kernelsmith::prelude::*;
+/// # use kernelsmith_kernels::matmul::{Matmul, Packed};
+/// # fn main() -> Result<(), kernelsmith_kernels::Error> {
+/// # let device = Device::cpu();
+/// # let weights = Buffer::from_slice(&device, &[1.0f32, 2.0, 3.0, 4.0])?;
+/// # let x = Buffer::from_slice(&device, &[1.0f32, 1.0])?;
+/// # let mut y = Buffer::<f32>::zeros(&device, 2)?;
+/// let packed = Packed::new(View::of(&weights, [2, 2]))?;
+/// Matmul::new(View::of(&x, [1, 2]), &packed).run(View::of_mut(&mut y, [1, 2]))?;
+/// # assert_eq!(y.to_vec()?, [4.0, 6.0]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Packed<T: Factor> {
+    data: Buffer<T>,
+    /// Batch, rows, columns.
+    shape: [usize; 3],
+    batched: bool,
+}
+
+impl<T: Factor> Packed<T> {
+    /// Packs a view of two or three dimensions, on its device.
+    ///
+    /// # Errors
+    /// If the view reaches beyond its buffer, or memory is short.
+    pub fn new<'a>(b: impl Into<Matrix<'a, T>>) -> Result<Packed<T>, Error> {
+        let Matrix { view, batched } = b.into();
+        view.check("b")?;
+        let (shape @ [batch, k, n], device) = (view.shape(), view.device().clone());
+        if shape.contains(&0) {
+            return Ok(Packed { data: Buffer::zeros(&device, 0)?, shape, batched });
+        }
+        let data = match is_cpu(&device) {
+            true => panels(view)?,
+            false => {
+                // SAFETY: the copy writes every element.
+                let mut data = unsafe { Buffer::uninit(&device, batch * k * n) }?;
+                super::finish::copy(view, View::of_mut(&mut data, shape))?;
+                data
+            }
+        };
+        Ok(Packed { data, shape, batched })
+    }
+
+    /// Batch, rows and columns of what was packed.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The data as the CPU's matmul reads it.
+    pub(super) fn panels(&self) -> ViewArg<'_, T, 3> {
+        let [batch, k, n] = self.shape;
+        View::of(&self.data, [batch, n.div_ceil(PANEL), k * PANEL])
+    }
+
+    /// The data as GPUs' do.
+    pub(super) fn matrix(&self) -> Matrix<'_, T> {
+        Matrix { view: View::of(&self.data, self.shape), batched: self.batched }
+    }
+}
+
+pub(super) fn is_cpu(device: &Device) -> bool {
+    *device.target() == Target::Cpu
+}
+
+/// `batch x panels x (k * 32)` of a matrix that is not empty, converted to `P`.
+pub(super) fn panels<T: Factor, P: Float>(b: ViewArg<'_, T, 3>) -> Result<Buffer<P>, Error> {
+    let b = normal(b);
+    let ([batch, k, n], device) = (b.shape(), b.device().clone());
+    let panels = n.div_ceil(PANEL);
+    let all = batch * panels;
+    // SAFETY: packing writes every element before anybody reads it.
+    let mut packed = unsafe { Buffer::<P>::uninit(&device, all * k * PANEL) }?;
+    let parts = View::of_mut(&mut packed, [all, k, PANEL]).partition([8, 32, PANEL]);
+    let [rows, columns] = [2, 1].map(|axis| is_unit(&b, axis));
+    pack_panels::<T, P>(rows, columns, batch > 1, b, parts).launch(&device)?;
+    Ok(packed)
+}

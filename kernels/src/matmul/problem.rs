@@ -1,0 +1,144 @@
+//! A product whose arguments fit each other, and the ways to look at it.
+
+use kernelsmith::BufferView;
+use kernelsmith::launch::{ViewArg, ViewMutArg};
+use kernelsmith::prelude::*;
+
+use super::element::Factor;
+use super::epilogue::Steps;
+use super::operand::{Matrix, MatrixMut, Right, normal, normal_strides};
+use super::packed::Packed;
+use crate::error::{Error, check_len};
+
+/// All of an epilogue but its function.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'p, S: Float, O: Float> {
+    pub(super) alpha: S,
+    pub(super) beta: S,
+    pub(super) steps: Steps,
+    pub(super) bias: Option<ViewArg<'p, S, 3>>,
+    pub(super) residual: Option<ViewArg<'p, O, 3>>,
+}
+
+impl<S: Float, O: Float> Default for Terms<'_, S, O> {
+    /// None: C is the sums.
+    fn default() -> Self {
+        let steps = Steps::default();
+        Terms { alpha: S::lit(1.0), beta: S::lit(0.0), steps, bias: None, residual: None }
+    }
+}
+
+/// A matrix as one for each of C.
+fn view<'p, T: Num>(
+    argument: &'static str,
+    matrix: Matrix<'p, T>,
+    batch: Option<usize>,
+) -> Result<ViewArg<'p, T, 3>, Error> {
+    let wrong = |rule| Error::Shape { argument, found: matrix.shown(), rule };
+    matrix.for_batch(batch).map_err(wrong)
+}
+
+/// The right factor.
+#[derive(Clone, Copy)]
+pub(super) enum B<'p, T: Factor> {
+    Matrix(ViewArg<'p, T, 3>),
+    /// And as the matrices that were packed, which GPUs read.
+    Packed(&'p Packed<T>, ViewArg<'p, T, 3>),
+}
+
+/// `C = A * B` and an epilogue, of a batch of matrices that fit each other.
+pub(super) struct Problem<'p, T: Factor, O: Float> {
+    pub(super) a: ViewArg<'p, T, 3>,
+    pub(super) b: B<'p, T>,
+    pub(super) c: ViewMutArg<'p, O, 3>,
+    pub(super) terms: Terms<'p, T::Sum, O>,
+}
+
+impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
+    pub(super) fn new(
+        a: Matrix<'p, T>,
+        b: Right<'p, T>,
+        bias: Option<BufferView<'p, T::Sum>>,
+        residual: Option<Matrix<'p, O>>,
+        c: MatrixMut<'p, O>,
+    ) -> Result<Problem<'p, T, O>, Error> {
+        let (m, k) = a.extents();
+        let right = match b {
+            Right::Matrix(matrix) => matrix,
+            Right::Packed(packed) => packed.matrix(),
+        };
+        let (b_rows, n) = right.extents();
+        let wrong = |argument, found, rule| Err(Error::Shape { argument, found, rule });
+        if b_rows != k {
+            let rule = format!("it must have as many rows as `a` has columns, {k}");
+            return wrong("b", right.shown(), rule);
+        }
+        let MatrixMut { view: c, batched } = c;
+        let [batch, c_rows, c_columns] = c.shape();
+        if (c_rows, c_columns) != (m, n) {
+            let found = format!("{c_rows} rows and {c_columns} columns");
+            let rule = format!("it must have the rows of `a` and the columns of `b`, {m} and {n}");
+            return wrong("c", found, rule);
+        }
+        let all = batched.then_some(batch);
+        let a = view("a", a, all)?;
+        let whole = view("b", right, all)?;
+        a.check("a")?;
+        c.check("c")?;
+        let b = match b {
+            Right::Matrix(_) => {
+                whole.check("b")?;
+                B::Matrix(normal(whole))
+            }
+            Right::Packed(packed) => B::Packed(packed, whole),
+        };
+        let bias = match bias {
+            Some(bias) => {
+                check_len("bias", bias.len(), "the columns of `c`", Some(n))?;
+                Some(View::of(bias, [batch, m, n]).strides([0, 0, 1]))
+            }
+            None => None,
+        };
+        let residual = match residual {
+            Some(r) if r.extents() != (m, n) => {
+                let rule = format!("it must have the rows and columns of `c`, {m} and {n}");
+                return wrong("residual", r.shown(), rule);
+            }
+            Some(r) => {
+                let view = view("residual", r, all)?;
+                view.check("residual")?;
+                Some(view)
+            }
+            None => None,
+        };
+        let (shape, strides) = c.layout();
+        let c = c.strides(normal_strides(shape, strides));
+        Ok(Problem { a: normal(a), b, c, terms: Terms { bias, residual, ..Terms::default() } })
+    }
+
+    /// Rows, columns and depth.
+    pub(super) fn extents(&self) -> (usize, usize, usize) {
+        let ([_, m, n], [_, _, k]) = (self.c.shape(), self.a.shape());
+        (m, n, k)
+    }
+
+    /// Whether elements of a row of C are contiguous; and of a column.
+    pub(super) fn c_units(&self) -> [bool; 2] {
+        let (shape, strides) = self.c.layout();
+        [2, 1].map(|axis| strides[axis] == 1 || shape[axis] == 1)
+    }
+
+    /// The same product seen as that of the transposes, in the other order. Of a packed factor there is
+    /// none.
+    pub(super) fn transposed(self) -> Problem<'p, T, O> {
+        let Problem { a, b: B::Matrix(b), c, terms } = self else { return self };
+        let bias = terms.bias.map(ViewArg::transposed);
+        let residual = terms.residual.map(ViewArg::transposed);
+        Problem {
+            a: b.transposed(),
+            b: B::Matrix(a.transposed()),
+            c: c.transposed(),
+            terms: Terms { bias, residual, ..terms },
+        }
+    }
+}
