@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use kernelsmith::{Buffer, Device, bf16};
-use kernelsmith_kernels::attention::{Attention, flash_attention};
+use kernelsmith::prelude::View;
+use kernelsmith::{Buffer, Device, Target, bf16};
+use kernelsmith_kernels::attention::{Attention, Form, attention_tiled, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
-use kernelsmith_kernels::matmul::matmul;
+use kernelsmith_kernels::matmul::{Steps, config, matmul, matmul_tiled};
 use kernelsmith_kernels::norm::softmax;
 use kernelsmith_kernels::reference;
 
@@ -32,13 +33,17 @@ enum Work {
 
 /// Runs everything and prints the table; whether all results are right.
 pub(crate) fn run(device: &Device) -> Result<bool, Box<dyn std::error::Error>> {
-    let cases = [
+    let mut cases = vec![
         saxpy_case(device)?,
         softmax_case(device)?,
         matmul_f32(device)?,
         matmul_bf16(device)?,
         attention_case(device)?,
     ];
+    if *device.target() == Target::Cpu {
+        // The kernels that the library has for GPUs: any kernel runs here.
+        cases.extend([tiled_matmul(device)?, tiled_attention(device)?]);
+    }
     let rows: Vec<Vec<String>> = cases
         .iter()
         .map(|case| {
@@ -198,6 +203,82 @@ fn attention_case(device: &Device) -> Outcome {
         shape: format!("{n} x {n}, d = {d}"),
         time,
         // Two products over the half of the scores that is seen.
+        work: Work::Flops(4.0 * d as f64 * n as f64 * (n as f64 + 1.0) / 2.0),
+        error: max_error(&out.to_vec()?, &expected),
+        allowed: 5e-6,
+    })
+}
+
+fn tiled_matmul(device: &Device) -> Outcome {
+    const T: config::Tiles = config::GPU;
+    let n = 512;
+    let (xs, ys) = (normal(n * n, 4), normal(n * n, 5));
+    let a = Buffer::from_slice(device, &xs)?;
+    let b = Buffer::from_slice(device, &ys)?;
+    let mut c = Buffer::<f32>::zeros(device, n * n)?;
+    let time = time(device, || {
+        let [a, b] = [&a, &b].map(|x| View::of(x, [1, n, n]));
+        let c = View::of_mut(&mut c, [1, n, n]).partition([1, T.bm, T.bn]);
+        matmul_tiled::<f32, f32, f32, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }, _>(
+            1.0,
+            0.0,
+            false,
+            false,
+            Steps::default(),
+            |x| x,
+            a,
+            b,
+            None,
+            None,
+            c,
+        )
+        .launch(device)?;
+        Ok(())
+    })?;
+    let expected = reference::matmul(n, n, n, &wide(&xs), &wide(&ys));
+    Ok(Case {
+        kernel: "GPUs' matmul f32",
+        shape: format!("{n} x {n} x {n}"),
+        time,
+        work: Work::Flops(2.0 * (n as f64).powi(3)),
+        error: max_error(&c.to_vec()?, &expected),
+        allowed: 16.0 * n as f64 * f64::from(f32::EPSILON),
+    })
+}
+
+fn tiled_attention(device: &Device) -> Outcome {
+    let (n, d) = (1024, 64);
+    let [qs, ks, vs] = [8, 9, 10].map(|seed| normal(n * d, seed));
+    let q = Buffer::from_slice(device, &qs)?;
+    let k = Buffer::from_slice(device, &ks)?;
+    let v = Buffer::from_slice(device, &vs)?;
+    let mut out = Buffer::<f32>::zeros(device, n * d)?;
+    let attention = Attention::new(n, n, d).causal();
+    let form = Form { causal: true, windowed: false, capped: false, scored: false };
+    let time = time(device, || {
+        attention_tiled::<f32, 64, 32, 32, 8, 8, _>(
+            n,
+            n,
+            1,
+            n,
+            attention.scale,
+            0.0,
+            form,
+            |score, _, _, _| score,
+            &q,
+            &k,
+            &v,
+            &mut out,
+        )
+        .grid((n.div_ceil(32), 1))
+        .launch(device)?;
+        Ok(())
+    })?;
+    let expected = reference::attention(&attention, &wide(&qs), &wide(&ks), &wide(&vs));
+    Ok(Case {
+        kernel: "GPUs' attention f32",
+        shape: format!("{n} x {n}, d = {d}"),
+        time,
         work: Work::Flops(4.0 * d as f64 * n as f64 * (n as f64 + 1.0) / 2.0),
         error: max_error(&out.to_vec()?, &expected),
         allowed: 5e-6,
