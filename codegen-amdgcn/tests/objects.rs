@@ -81,6 +81,22 @@ fn arithmetic_of_every_type_compiles() {
 }
 
 #[test]
+fn dot_products_of_bytes_compile() {
+    let products = kernel("products", Scalar::I32, |b, x, _| {
+        let unsigned = b.cast(x, Scalar::U32);
+        let mut values = Vec::new();
+        for first in [x, unsigned] {
+            for second in [x, unsigned] {
+                let operands = [first, second, x];
+                values.push(b.emit1(Opcode::Dot4, Attr::None, &operands, Scalar::I32.into()));
+            }
+        }
+        values
+    });
+    for_every_chip(&products);
+}
+
+#[test]
 fn casts_between_all_types_compile() {
     for from in NUMBERS {
         let casts = kernel("casts", from, |b, x, _| {

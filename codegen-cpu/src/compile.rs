@@ -6,7 +6,8 @@ use kernelsmith_ir::Kernel;
 use kernelsmith_llvm::emit::Lines;
 use kernelsmith_llvm::{Effort, Host, Machine, MachineOptions, Output};
 
-use crate::{Error, lower};
+use crate::Error;
+use crate::lower::{self, Dot, Features};
 
 /// The instruction set to generate code for.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -40,16 +41,18 @@ impl Isa {
         }
     }
 
-    /// Whether there are instructions between f16 and f32: on x86 the F16C extension, which
-    /// x86-64-v3 includes.
-    fn converts_half(self) -> Result<bool, Error> {
+    /// What the set has of what generated code depends on.
+    fn features(self) -> Result<Features, Error> {
         Ok(match self {
             Isa::Native => {
-                let Host { triple, features, .. } = Host::detect()?;
-                !triple.starts_with("x86_64") || features.contains("+f16c")
+                let host = Host::detect()?;
+                let x86 = host.triple.starts_with("x86_64");
+                // On x86 conversions of f16 are an extension, F16C.
+                Features { half: !x86 || host.has("f16c"), dot: dot_of(&host, x86) }
             }
-            Isa::Avx512 | Isa::Avx2 => true,
-            Isa::Sse2 => false,
+            Isa::Avx512 => Features { half: true, dot: Dot::Pairs(512) },
+            Isa::Avx2 => Features { half: true, dot: Dot::Pairs(256) },
+            Isa::Sse2 => Features { half: false, dot: Dot::Pairs(128) },
         })
     }
 }
@@ -63,6 +66,18 @@ pub struct CpuObject {
     pub block: [u32; 3],
     /// Bytes of static shared memory.
     pub shared_bytes: u32,
+}
+
+/// The best that a machine has for dot products of bytes.
+fn dot_of(host: &Host, x86: bool) -> Dot {
+    match x86 {
+        false => Dot::Plain,
+        _ if host.has("avx512vnni") => Dot::Quads(512),
+        _ if host.has("avxvnni") => Dot::Quads(256),
+        _ if host.has("avx512bw") => Dot::Pairs(512),
+        _ if host.has("avx2") => Dot::Pairs(256),
+        _ => Dot::Pairs(128),
+    }
 }
 
 /// The name of the function in the object.
@@ -96,7 +111,7 @@ fn lower(kernel: &Kernel, block: [u32; 3], isa: Isa, lines: Lines) -> Result<Str
     if threads == 0 || threads > 1024 {
         return Err(Error::Block { block });
     }
-    lower::lower(kernel, block, SYMBOL, isa.converts_half()?, lines)
+    lower::lower(kernel, block, SYMBOL, isa.features()?, lines)
 }
 
 /// The assembly of a prepared kernel.

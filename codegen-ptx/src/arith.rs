@@ -12,6 +12,11 @@ impl<'k> Emitter<'k> {
             self.bind_reg(inst.result(), reg);
             return Ok(());
         }
+        if inst.op == Opcode::Dot4 {
+            let reg = self.dot4(inst);
+            self.bind_reg(inst.result(), reg);
+            return Ok(());
+        }
         let elem = self.ty(inst.operands[0]).elem();
         let operands: Vec<Vec<Operand>> = inst.operands.iter().map(|&o| self.lanes(o)).collect();
         let mut lanes = Vec::with_capacity(operands[0].len());
@@ -21,6 +26,15 @@ impl<'k> Emitter<'k> {
         }
         self.bind_lanes(inst.result(), lanes);
         Ok(())
+    }
+
+    /// PTX ISA, `dp4a`: from sm_61 on. The accumulator's type only matters to assemblers: it is
+    /// unsigned where both factors are.
+    fn dot4(&mut self, inst: &Inst) -> Reg {
+        let sign = |i: usize| if self.ty(inst.operands[i]) == Type::U32 { "u32" } else { "s32" };
+        let name = format!("dp4a.{}.{}", sign(0), sign(1));
+        let x: Vec<Operand> = inst.operands.iter().map(|&o| self.lanes(o)[0]).collect();
+        self.op(&name, Class::B32, &x)
     }
 
     /// One scalar operation that takes and gives values of one type (counts give `u32`).

@@ -193,6 +193,15 @@ fn elementwise_operations_are_the_irs() {
 }
 
 #[test]
+fn dot_products_of_bytes_are_the_irs() {
+    for a in [Scalar::U32, Scalar::I32] {
+        for b in [Scalar::U32, Scalar::I32] {
+            check(Opcode::Dot4, &[a, b, Scalar::I32], Scalar::I32, 1, sm(75, false));
+        }
+    }
+}
+
+#[test]
 fn casts_are_rusts() {
     for from in NUMBERS.into_iter().chain([Scalar::Bool]) {
         for to in NUMBERS.into_iter().filter(|to| from.is_num() || to.is_int()) {

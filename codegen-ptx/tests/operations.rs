@@ -131,6 +131,18 @@ fn elementwise_operations() {
 }
 
 #[test]
+fn dot_products_of_bytes() {
+    let mut bench = Bench::new("dot_products".to_owned());
+    let int = Type::Scalar(Scalar::I32);
+    for a in [Type::U32, int] {
+        for b in [Type::U32, int] {
+            bench.apply(Opcode::Dot4, &[a, b, int], int);
+        }
+    }
+    assemble_everywhere(&bench.finish());
+}
+
+#[test]
 fn casts() {
     for from in NUMBERS.into_iter().chain([Scalar::Bool]) {
         let mut bench = Bench::new(format!("casts_{from}"));

@@ -41,7 +41,7 @@ pub const fn folds(op: Opcode) -> bool {
 /// least twice their 11 and two more); their `fma` rounds the exact sum once. Integers become
 /// `bf16` through `f32`, as on every target.
 pub fn eval(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
-    use Opcode::{Abs, Agreed, Bitcast, Cast, CopySign, Eq, Ge, Gt, Le, Lt, Ne, Neg, Select};
+    use Opcode::{Abs, Agreed, Bitcast, Cast, CopySign, Dot4, Eq, Ge, Gt, Le, Lt, Ne, Neg, Select};
     let first = *operands.first()?;
     match op {
         Eq | Ne | Lt | Le | Gt | Ge => compare(op, first, operands[1]).map(Const::bool),
@@ -49,6 +49,7 @@ pub fn eval(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
         Cast => cast(first, result),
         Bitcast => Some(Const::new(result, first.bits)),
         Agreed => Some(first),
+        Dot4 => Some(dot4(operands)),
         Neg | Abs | CopySign if first.ty.is_float() => Some(sign(op, operands)),
         _ if first.ty.is_float() => float(op, operands, result),
         _ => int(op, operands, result),
@@ -180,6 +181,16 @@ fn int(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
             _ => return None,
         },
     ))
+}
+
+/// Four products of bytes, each as signed as the word it stands in, and a sum: `i32`, wrapping.
+fn dot4(operands: &[Const]) -> Const {
+    let byte = |word: Const, i: u32| {
+        let byte = (word.bits >> (8 * i)) as u8;
+        if word.ty.is_signed() { i128::from(byte as i8) } else { byte.into() }
+    };
+    let products = (0..4).map(|i| byte(operands[0], i) * byte(operands[1], i));
+    Const::int(Scalar::I32, operands[2].as_int() + products.sum::<i128>())
 }
 
 fn mul_hi_u64(a: u64, b: u64) -> i128 {

@@ -94,6 +94,8 @@ pub enum Signature {
     Shift,
     /// `(t, t, t) -> t`.
     Ternary(Class),
+    /// `(a, b, i32) -> i32`: `a` and `b` words of four bytes, `i32` if they are signed, else `u32`.
+    Dot4,
     /// `(t, t) -> bool`, scalars (pointers too for `eq` and `ne`).
     Compare(Class),
     /// `(bool, t, t) -> t`, any `t`; the condition is a scalar.
@@ -253,6 +255,7 @@ table! {
     Min "min" Pure, S::Binary(Num), All, "The smaller; for floats a NaN operand is ignored, as f32::min.";
     Max "max" Pure, S::Binary(Num), All, "The larger; for floats a NaN operand is ignored, as f32::max.";
     Fma "fma" Pure, S::Ternary(Float), All, "a * b + c rounded once, as mul_add.";
+    Dot4 "dot4" Pure, S::Dot4, All, "The sum of the products of four pairs of bytes, and of the third operand, wrapping. The bytes of an i32 are signed, those of a u32 are not.";
     And "and" Pure, S::Binary(Bits), All, "Bitwise and.";
     Or "or" Pure, S::Binary(Bits), All, "Bitwise or.";
     Xor "xor" Pure, S::Binary(Bits), All, "Bitwise exclusive or.";

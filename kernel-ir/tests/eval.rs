@@ -270,3 +270,19 @@ fn what_does_not_fold_has_a_reference() {
     }
     assert_eq!(reference(Opcode::Erf, &[1.0f64.of()], Scalar::F64), Some(0.8427007929497149.of()));
 }
+
+proptest! {
+    #[test]
+    fn dot_products_of_bytes(a: [u8; 4], b: [u8; 4], sum: i32) {
+        let words = (u32::from_le_bytes(a), u32::from_le_bytes(b));
+        let signed = (words.0 as i32, words.1 as i32);
+        let dot = |x: &dyn Fn(u8) -> i32, y: &dyn Fn(u8) -> i32| {
+            (0..4).fold(sum, |sum, i| sum.wrapping_add(x(a[i]) * y(b[i])))
+        };
+        let (plain, by_sign) = (|x: u8| i32::from(x), |x: u8| i32::from(x as i8));
+        check!(Dot4(words.0, words.1, sum) = dot(&plain, &plain));
+        check!(Dot4(words.0, signed.1, sum) = dot(&plain, &by_sign));
+        check!(Dot4(signed.0, words.1, sum) = dot(&by_sign, &plain));
+        check!(Dot4(signed.0, signed.1, sum) = dot(&by_sign, &by_sign));
+    }
+}

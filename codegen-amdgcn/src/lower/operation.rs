@@ -57,6 +57,7 @@ impl Lowering<'_> {
                 let value = self.w.call("float", "llvm.amdgcn.exp2.f32", &arguments);
                 self.define(inst, value);
             }
+            Dot4 => self.dot4(inst),
             SharedAddr | LocalAddr | PtrAdd | PtrCast | Load | Store | AtomicRmw | AtomicCas
             | AtomicLoad | AtomicStore | Fence | Prefetch | CpAsync | CpAsyncCommit
             | CpAsyncWait => self.memory(inst)?,
@@ -92,6 +93,25 @@ impl Lowering<'_> {
             }
             None => Err(self.unsupported(inst, "it is expanded when a kernel is prepared")),
         }
+    }
+
+    /// RDNA has one instruction for all signs; CDNA has one for signed bytes and one for unsigned
+    /// (LLVM AMDGPU usage guide, "LLVM IR Intrinsics": sudot4, sdot4, udot4).
+    fn dot4(&mut self, inst: &Inst) {
+        let word = |i: usize| ("i32".to_owned(), self.get(inst.operands[i]));
+        let (a, b, c) = (word(0), word(1), word(2));
+        let [a_signed, b_signed] = [0, 1].map(|i| self.ty(inst.operands[i]).elem().is_signed());
+        let bit = |x: bool| ("i1".to_owned(), x.to_string());
+        let value = if !self.gfx.is_cdna() {
+            let arguments = [bit(a_signed), a, bit(b_signed), b, c, bit(false)];
+            self.w.call("i32", "llvm.amdgcn.sudot4", &arguments)
+        } else if a_signed == b_signed {
+            let name = if a_signed { "llvm.amdgcn.sdot4" } else { "llvm.amdgcn.udot4" };
+            self.w.call("i32", name, &[a, b, c, bit(false)])
+        } else {
+            self.w.dot4([&a.1, &b.1, &c.1], [a_signed, b_signed], None)
+        };
+        self.define(inst, value);
     }
 
     fn vector(&mut self, inst: &Inst) {

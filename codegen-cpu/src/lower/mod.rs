@@ -12,6 +12,7 @@
 
 mod check;
 mod control;
+mod dot;
 mod memory;
 mod operation;
 mod plan;
@@ -28,6 +29,7 @@ use kernelsmith_ir::{Attr, Inst, Kernel, Label, Opcode, Scalar, Target, Type, Va
 use kernelsmith_llvm::emit::{Lines, Writer, llvm_type};
 
 use crate::Error;
+pub(crate) use dot::Dot;
 use plan::Plan;
 use value::{LANES, Lanes};
 
@@ -35,6 +37,7 @@ use value::{LANES, Lanes};
 struct Lowering<'k> {
     kernel: &'k Kernel,
     block: [u32; 3],
+    features: Features,
     uniformity: Uniformity,
     plan: Plan,
     w: Writer,
@@ -84,12 +87,21 @@ fn vector_text(ty: Type) -> String {
 /// The type of masks.
 const MASK: &str = "<32 x i1>";
 
-/// The whole module; `symbol` names the function. `half` says whether the processor converts f16.
+/// Instructions that not every processor has and that the text depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Features {
+    /// Conversions of f16.
+    pub(crate) half: bool,
+    /// Dot products of bytes.
+    pub(crate) dot: Dot,
+}
+
+/// The whole module; `symbol` names the function.
 pub(crate) fn lower(
     kernel: &Kernel,
     block: [u32; 3],
     symbol: &str,
-    half: bool,
+    features: Features,
     lines: Lines,
 ) -> Result<String, Error> {
     let uniformity = Uniformity::analyse(kernel, &Target::Cpu, true);
@@ -98,9 +110,10 @@ pub(crate) fn lower(
     let mut lowering = Lowering {
         kernel,
         block,
+        features,
         uniformity,
         plan,
-        w: Writer::without_libraries(half),
+        w: Writer::without_libraries(features.half),
         slots: String::new(),
         slot_count: 0,
         values: HashMap::new(),

@@ -30,6 +30,7 @@ impl Lowering<'_> {
                 self.id(inst);
             }
             O::Select => self.select(inst),
+            O::Dot4 => self.dot4(inst),
             O::VecMake | O::VecExtract | O::VecInsert => self.parts(inst),
             O::SharedAddr
             | O::LocalAddr

@@ -5,6 +5,7 @@ mod atomics;
 mod barriers;
 mod casts;
 mod checks;
+mod dot;
 mod harness;
 mod kernels;
 #[allow(dead_code)]

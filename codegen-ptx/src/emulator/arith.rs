@@ -73,6 +73,14 @@ fn integer(instr: &Instr, x: &[u64]) -> Option<u64> {
         // Amounts clamp.
         ("shl", _) => n(0).checked_shl(x[1] as u32 & 0xFF).filter(|_| x[1] < 64).unwrap_or(0),
         ("shr", _) => n(0) >> (x[1] as u32).min(127),
+        ("dp4a", first) => {
+            let byte = |of: &str, word: u64, i: u32| match of {
+                "s32" => signed((word >> (8 * i)) & 0xFF, 8),
+                _ => unsigned((word >> (8 * i)) & 0xFF, 8),
+            };
+            let second = instr.name[2].as_str();
+            (0..4).map(|i| byte(first, x[0], i) * byte(second, x[1], i)).sum::<i128>() + n(2)
+        }
         ("popc", _) => unsigned(x[0], width).count_ones().into(),
         ("clz", _) => (unsigned(x[0], width).leading_zeros() - (128 - width)).into(),
         ("brev", _) => (unsigned(x[0], width).reverse_bits() as u128 >> (128 - width)) as i128,

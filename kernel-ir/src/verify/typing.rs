@@ -22,6 +22,7 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::VecInsert | Signature::PtrAdd | Signature::Shuffle => (2, 1),
         Signature::AtomicRmw => (2, 1),
         Signature::Ternary(_) | Signature::Select | Signature::AtomicCas | Signature::Mma => (3, 1),
+        Signature::Dot4 => (3, 1),
         Signature::VecMake => return Some((2..=64, 1)),
         Signature::VarAccess => match inst.op {
             Opcode::VarLoad => (0, 1),
@@ -101,6 +102,7 @@ impl<'k> Verifier<'k> {
                 self.result_is(inst, Type::U32);
             }
             Signature::Shift => self.shift(inst),
+            Signature::Dot4 => self.dot4(inst),
             Signature::Compare(class) => self.compare(inst, class),
             Signature::Select => {
                 self.operand_is(inst, 0, Type::BOOL);
@@ -195,6 +197,16 @@ impl<'k> Verifier<'k> {
             self.operand_is(inst, 1, ty.with_elem(Scalar::U32));
             self.result_is(inst, ty);
         }
+    }
+
+    fn dot4(&mut self, inst: &Inst) {
+        for i in 0..2 {
+            let ty = self.operand(inst, i);
+            let word = [Scalar::U32, Scalar::I32].map(Type::Scalar).contains(&ty);
+            self.operand_fits(inst, i, word, "u32 or i32");
+        }
+        self.operand_is(inst, 2, Scalar::I32.into());
+        self.result_is(inst, Scalar::I32.into());
     }
 
     fn compare(&mut self, inst: &Inst, class: Class) {

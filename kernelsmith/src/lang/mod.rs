@@ -8,6 +8,7 @@ pub mod compare;
 pub mod contract;
 pub mod control;
 pub mod copies;
+pub mod dot;
 pub mod element;
 pub mod index;
 pub mod integer;

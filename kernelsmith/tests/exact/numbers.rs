@@ -23,6 +23,14 @@ fn saturating_casts(a: u32, b: u32, _c: u32) -> u32 {
 }
 
 #[device(host)]
+fn dot_products_of_bytes(a: u32, b: u32, c: u32) -> u32 {
+    let (x, y) = (a as i32, b as i32);
+    let one_sign = dot4(a, b, 7) ^ dot4(x, y, c as i32).rotate_left(9);
+    let two_signs = dot4(a, y, -1) ^ dot4(x, b, c as i32).rotate_left(17);
+    (one_sign ^ two_signs) as u32
+}
+
+#[device(host)]
 fn shifts(a: u32, b: u32, c: u32) -> u32 {
     let x = a.wrapping_shl(b) ^ a.wrapping_shr(c);
     let y = (a as i32 >> (b % 32)) as u32;
@@ -145,5 +153,5 @@ fn powers_that_may_not_fit(a: u32, b: u32, c: u32) -> u32 {
 crate::agreement!(agree_wide:
     chained_casts, saturating_casts, shifts, narrow_arithmetic, division, integer_methods,
     float_arithmetic, float_comparisons, wide_integers, typed_functions,
-    powers_that_may_not_fit,
+    powers_that_may_not_fit, dot_products_of_bytes,
 );

@@ -9,6 +9,7 @@
 mod atomic;
 mod cast;
 mod constant;
+mod dot;
 mod half;
 mod lines;
 mod pure;
