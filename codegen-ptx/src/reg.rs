@@ -60,7 +60,7 @@ impl Class {
     pub(crate) const fn of_address(space: Space) -> Class {
         match space {
             Space::Global => Class::B64,
-            Space::Shared | Space::Local => Class::B32,
+            Space::Shared | Space::Cluster | Space::Local => Class::B32,
         }
     }
 }
@@ -77,6 +77,8 @@ pub(crate) fn classes(ty: Type) -> Vec<Class> {
         Type::Vector(s, _) if is_packed(s) => vec![Class::B32; ty.size().div_ceil(4) as usize],
         Type::Vector(s, n) => vec![Class::of(s); n as usize],
         Type::Ptr(space, _) => vec![Class::of_address(space)],
+        // The generic address of the parameter.
+        Type::TensorMap(..) => vec![Class::B64],
     }
 }
 

@@ -6,6 +6,7 @@ use crate::mma::MmaShape;
 use crate::op::Opcode;
 use crate::rounding::{f64_to_bf16, f64_to_f16};
 use crate::types::Scalar;
+use crate::wgmma::Wgmma;
 
 /// A scalar constant as the bits of its type, zero-extended to 64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -105,6 +106,7 @@ macro_rules! named_enum {
         }
     };
 }
+pub(crate) use named_enum;
 
 named_enum! {
     /// An axis of the grid or of a block.
@@ -210,6 +212,18 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// How long the L2 cache keeps what a bulk copy moves.
+    Eviction {
+        /// As it does by itself.
+        Normal = "normal",
+        /// It goes first: it is used once.
+        First = "evict_first",
+        /// It goes last: others will use it too.
+        Last = "evict_last",
+    }
+}
+
 impl AtomicOp {
     /// What is computed of the old value and the operand; an exchange computes nothing.
     pub const fn opcode(self) -> Option<Opcode> {
@@ -305,7 +319,25 @@ pub enum Attr {
     Check(CheckKind, Option<Box<str>>),
     /// A count: bytes of `cp_async`, groups left of `cp_async_wait`.
     Count(u32),
-    /// `ldmatrix`: how many 8x8 matrices (1, 2 or 4), and whether each is transposed.
+    /// A copy by the engine (TMA).
+    Bulk {
+        /// Whether it arrives in several blocks of the cluster.
+        multicast: bool,
+        /// What the target is combined with, where it is not simply written.
+        reduce: Option<ReduceOp>,
+        /// How long the L2 cache keeps what is moved.
+        eviction: Eviction,
+    },
+    /// A warpgroup's matrix multiply-accumulate.
+    Wgmma(Wgmma),
+    /// A share of registers.
+    Registers {
+        /// Registers of each thread: a multiple of 8 from 24 to 256.
+        count: u16,
+        /// Whether it is more than before.
+        raise: bool,
+    },
+    /// `ldmatrix`, `stmatrix`: how many 8x8 matrices (1, 2 or 4), and whether each is transposed.
     Ldmatrix {
         /// 1, 2 or 4.
         count: u8,

@@ -5,6 +5,7 @@ use crate::check::CheckInfo;
 use crate::contract::Requirement;
 use crate::loc::{Loc, SourceMap};
 use crate::op::Opcode;
+use crate::tensor_map::TensorTile;
 use crate::types::{Scalar, Space, Type};
 
 /// Declares a dense index type.
@@ -53,6 +54,8 @@ pub enum ParamKind {
     ReadOnly,
     /// The address of memory only reachable through this parameter while the kernel runs.
     Exclusive,
+    /// What the copy engine must know of a tensor, with the box that this kernel's copies move.
+    TensorMap(TensorTile),
     /// Filled in by the launch: the bytes of dynamic shared memory, as `u64`.
     SharedBytes,
     /// Filled in by the launch: the address of a [`PrintBuffer`](crate::printing::PrintBuffer), as
@@ -63,8 +66,8 @@ pub enum ParamKind {
 }
 
 impl ParamKind {
-    /// Every kind, with its name in the text form.
-    pub const ALL: [(ParamKind, &'static str); 6] = [
+    /// The kinds that say nothing more, with their names in the text form.
+    const PLAIN: [(ParamKind, &'static str); 6] = [
         (ParamKind::Scalar, "scalar"),
         (ParamKind::ReadOnly, "readonly"),
         (ParamKind::Exclusive, "exclusive"),
@@ -90,12 +93,18 @@ impl ParamKind {
 
     /// The name in the text form.
     pub fn name(self) -> &'static str {
-        ParamKind::ALL.into_iter().find(|(k, _)| *k == self).map_or("", |(_, name)| name)
+        match self {
+            ParamKind::TensorMap(tile) if tile.written => "tile_mut",
+            ParamKind::TensorMap(_) => "tile",
+            plain => {
+                ParamKind::PLAIN.into_iter().find(|(k, _)| *k == plain).map_or("", |(_, name)| name)
+            }
+        }
     }
 
-    /// The kind of that name, if there is one.
-    pub fn from_name(name: &str) -> Option<ParamKind> {
-        ParamKind::ALL.into_iter().find(|(_, n)| *n == name).map(|(kind, _)| kind)
+    /// The kind of that name, if it is one that says nothing more.
+    pub(crate) fn from_name(name: &str) -> Option<ParamKind> {
+        ParamKind::PLAIN.into_iter().find(|(_, n)| *n == name).map(|(kind, _)| kind)
     }
 }
 
@@ -227,6 +236,9 @@ pub struct Kernel {
     pub labels: u32,
     /// The block size every launch must have, where the kernel fixes it.
     pub block_dim: Option<[u32; 3]>,
+    /// The blocks of a cluster along each axis, where the kernel fixes it; without, blocks stand
+    /// alone.
+    pub cluster_dim: Option<[u32; 3]>,
     /// What every launch's arguments must keep.
     pub requires: Vec<Requirement>,
     /// The body; its terminator is `return`.
@@ -248,6 +260,7 @@ impl Kernel {
             prints: Vec::new(),
             labels: 0,
             block_dim: None,
+            cluster_dim: None,
             requires: Vec::new(),
             body: Region::default(),
             sources: SourceMap::default(),
@@ -279,9 +292,9 @@ impl Kernel {
             .params
             .iter()
             .map(|p| {
-                let size = self.ty(p.value).size();
-                let offset = at.next_multiple_of(size);
-                at = offset + size;
+                let ty = self.ty(p.value);
+                let offset = at.next_multiple_of(ty.argument_align());
+                at = offset + ty.size();
                 offset
             })
             .collect();

@@ -4,7 +4,7 @@
 //! was written there, and names the targets that have it.
 
 use crate::attr::Attr;
-use crate::kernel::{Inst, Kernel};
+use crate::kernel::{Inst, Kernel, Param, ParamKind};
 use crate::op::{Availability, Opcode};
 use crate::target::Target;
 use crate::types::Scalar;
@@ -44,6 +44,18 @@ pub enum LegalError {
         /// The targets that have as much.
         available: String,
     },
+    /// A parameter or a way to launch.
+    #[error("`{kernel}` has a {what}, and {target} knows none; there is one on: {available}")]
+    Feature {
+        /// The kernel.
+        kernel: String,
+        /// What it has.
+        what: String,
+        /// The target.
+        target: Target,
+        /// The targets that have it.
+        available: String,
+    },
     /// More threads than a block can have.
     #[error(
         "`{kernel}` fixes blocks of {block:?}, and a block on {target} has at most {most} threads"
@@ -66,6 +78,7 @@ pub enum LegalError {
 /// At the first operation, in program order, that the target lacks, or where a limit is passed.
 pub fn check(kernel: &Kernel, target: &Target) -> Result<(), LegalError> {
     threads(kernel, target)?;
+    clusters(kernel, target)?;
     shared_memory(kernel, target)?;
     let mut missing: Option<&Inst> = None;
     kernel.body.walk(&mut |inst| {
@@ -78,9 +91,18 @@ pub fn check(kernel: &Kernel, target: &Target) -> Result<(), LegalError> {
             location: kernel.sources.display(inst.loc),
             op: describe(kernel, inst),
             target: target.clone(),
-            available: Target::describe_where(|t| is_available(kernel, inst, t)),
+            available: available(kernel, inst),
         }),
         None => Ok(()),
+    }
+}
+
+/// The targets that have an operation, in words. What only the variants with features of their own
+/// have says so itself.
+fn available(kernel: &Kernel, inst: &Inst) -> String {
+    match inst.op.info().availability {
+        specific @ (Availability::SmOnly(_) | Availability::SmSpecific(_)) => specific.describe(),
+        _ => Target::describe_where(|t| is_available(kernel, inst, t)),
     }
 }
 
@@ -120,11 +142,32 @@ fn describe(kernel: &Kernel, inst: &Inst) -> String {
     let name = inst.op.name();
     match (&inst.attr, inst.op) {
         (Attr::Mma(shape), _) => format!("{name} {}", shape.name()),
+        (Attr::Wgmma(wgmma), _) => wgmma.shape.name(),
         (Attr::Atomic { .. }, Opcode::AtomicRmw | Opcode::AtomicCas) => {
             format!("{name} on {}", kernel.ty(inst.operands[0]).elem())
         }
         (_, Opcode::Cast) => format!("{name} to {}", kernel.ty(inst.results[0]).elem()),
         _ => name.to_owned(),
+    }
+}
+
+/// Tensor maps and clusters are there from Hopper on (PTX ISA, "Tensors", ".reqnctapercluster").
+fn clusters(kernel: &Kernel, target: &Target) -> Result<(), LegalError> {
+    let has = |target: &Target| matches!(target, Target::Ptx(ptx) if ptx.sm >= 90);
+    if has(target) {
+        return Ok(());
+    }
+    let is_map = |p: &&Param| matches!(p.kind, ParamKind::TensorMap(_));
+    let map = kernel.params.iter().find(is_map).map(|p| format!("tensor map (`{}`)", p.name));
+    let cluster = kernel.cluster_dim.map(|cluster| format!("cluster of {cluster:?}"));
+    match map.or(cluster) {
+        None => Ok(()),
+        Some(what) => Err(LegalError::Feature {
+            kernel: kernel.name.clone(),
+            what,
+            target: target.clone(),
+            available: Target::describe_where(has),
+        }),
     }
 }
 

@@ -34,8 +34,10 @@ pub mod print;
 pub mod printing;
 mod rounding;
 pub mod target;
+pub mod tensor_map;
 pub mod types;
 pub mod verify;
+pub mod wgmma;
 
 pub use attr::Attr;
 pub use builder::Builder;

@@ -12,6 +12,9 @@ use crate::types::{Scalar, Type};
 pub enum Family {
     /// NVIDIA `mma.sync` (PTX ISA, "Warp-level matrix instructions: mma").
     MmaSync,
+    /// NVIDIA Hopper's `wgmma`, by 128 threads; see [`crate::wgmma`], which says what shapes there
+    /// are.
+    Wgmma,
     /// AMD CDNA `v_mfma` (64 lanes).
     Mfma,
     /// AMD RDNA 3 `v_wmma` on 32 lanes: lanes 16 to 31 repeat lanes 0 to 15's A and B.
@@ -25,6 +28,7 @@ impl Family {
     pub const fn name(self) -> &'static str {
         match self {
             Family::MmaSync => "mma_sync",
+            Family::Wgmma => "wgmma",
             Family::Mfma => "mfma",
             Family::WmmaGfx11 => "wmma11",
             Family::WmmaGfx12 => "wmma12",
@@ -100,13 +104,24 @@ impl MmaShape {
 
     /// The shape of that name, if there is one.
     pub fn from_name(name: &str) -> Option<MmaShape> {
-        SHAPES.iter().copied().find(|s| s.name() == name)
+        let listed = SHAPES.iter().copied().find(|s| s.name() == name);
+        listed.or_else(|| MmaShape::wgmma_from_name(name))
     }
 
-    /// Lanes of a warp in this family.
+    /// Shapes of `wgmma` are too many to be listed.
+    fn wgmma_from_name(name: &str) -> Option<MmaShape> {
+        let (columns, types) = name.strip_prefix("wgmma.m64n")?.split_once('k')?;
+        let mut types = types.split('.').skip(1).map(Scalar::from_name);
+        let (ab, cd) = (types.next()??, types.next()??);
+        let shape = crate::wgmma::shape(columns.parse().ok()?, ab, cd);
+        (shape.name() == name && crate::wgmma::exists(shape)).then_some(shape)
+    }
+
+    /// Threads that hold the fragments: the lanes of a warp, or the threads of a warpgroup.
     pub const fn warp_size(self) -> u32 {
         match self.family {
             Family::Mfma => 64,
+            Family::Wgmma => crate::wgmma::THREADS,
             _ => 32,
         }
     }
@@ -120,6 +135,7 @@ impl MmaShape {
                 let since_75 = self.ab == Scalar::F16 && self.k == 8;
                 *sm >= 80 || (*sm >= 75 && since_75)
             }
+            (Target::Ptx(ptx), Family::Wgmma) => ptx.sm == 90 && ptx.specific,
             (Target::Amdgcn(gfx), Family::Mfma) => {
                 gfx.is_cdna() && (self.k != 32 || *gfx == Gfx::Gfx950)
             }
@@ -173,6 +189,8 @@ impl MmaShape {
     /// * `mma.sync`: PTX ISA, "Matrix Fragments for mma.m16n8k4, m16n8k8, m16n8k16, m16n8k32": lanes
     ///   form groups of four; a 32-bit word of the fragment holds neighbours along k (A, B) or
     ///   along n (C).
+    /// * `wgmma`: PTX ISA, "Register Fragments": each warp has 16 rows of A and C, as `mma.sync`
+    ///   has them; along n, C is a row of such fragments. B is never in registers.
     /// * MFMA: AMD's matrix instruction calculator; "AMD CDNA3 ISA", VOP3P-MAI: lanes count along m
     ///   (A) or n (B, C) first, then along k; of C each lane holds runs of four rows.
     /// * WMMA: "RDNA3 ISA" and "RDNA4 ISA", Wave Matrix Multiply Accumulate: on gfx11 lanes 16 to 31
@@ -181,6 +199,7 @@ impl MmaShape {
     pub const fn element(self, operand: Operand, lane: u32, index: u32) -> (u32, u32) {
         match self.family {
             Family::MmaSync => self.mma_sync_element(operand, lane, index),
+            Family::Wgmma => self.wgmma_element(operand, lane, index),
             Family::Mfma => self.mfma_element(operand, lane, index),
             Family::WmmaGfx11 => match operand {
                 Operand::A => (lane % 16, index),
@@ -209,6 +228,18 @@ impl MmaShape {
             Operand::A => (group + 8 * (word % 2), k + 4 * packed * (word / 2)),
             _ => (k + 4 * packed * word, group),
         }
+    }
+
+    const fn wgmma_element(self, operand: Operand, thread: u32, index: u32) -> (u32, u32) {
+        let (warp, lane) = (thread / 32, thread % 32);
+        let (row, column) = match operand {
+            Operand::C => {
+                let (row, column) = self.mma_sync_element(operand, lane, index % 4);
+                (row, column + 8 * (index / 4))
+            }
+            _ => self.mma_sync_element(operand, lane, index),
+        };
+        (row + 16 * warp, column)
     }
 
     const fn mfma_element(self, operand: Operand, lane: u32, index: u32) -> (u32, u32) {

@@ -148,8 +148,40 @@ pub enum Signature {
     Mma,
     /// `(ptr<shared, f16 or bf16>) -> vector of 2, 4 or 8`.
     Ldmatrix,
+    /// `(ptr<shared, f16 or bf16>, vector of 2, 4 or 8) -> ()`.
+    Stmatrix,
+    /// `() -> bool`.
+    Elect,
+    /// `(a, b: ptr<shared>, c, bool) -> d` by the attribute's shape; `a` as `b`, or a fragment.
+    Wgmma,
+    /// `(accumulators...) -> the same`.
+    WgmmaWait,
     /// `(dst: ptr<shared>, src: ptr<global>) -> ()`.
     CpAsync,
+    /// `(ptr<shared, u64>, count: u32) -> ()`.
+    MbarrierInit,
+    /// `(ptr<shared or cluster, u64>) -> ()`.
+    MbarrierArrive,
+    /// `(ptr<shared, u64>, bytes: u32) -> ()`.
+    MbarrierExpect,
+    /// `(ptr<shared, u64>, parity: u32) -> ()`.
+    MbarrierWait,
+    /// `(ptr<shared, u64>, parity: u32) -> bool`.
+    MbarrierTest,
+    /// `(ptr<shared, s>, rank: u32) -> ptr<cluster, s>`.
+    MapShared,
+    /// `(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared, u64>, coordinates: i32...) -> ()`,
+    /// and with multicast the blocks as `u32` bits last.
+    TmaLoad,
+    /// `(tensor_map<s>, from: ptr<shared, s>, coordinates: i32...) -> ()`.
+    TmaStore,
+    /// `(tensor_map) -> ()`.
+    TmaPrefetch,
+    /// `(to: ptr<shared, s>, from: ptr<global, s>, bytes: u32, barrier: ptr<shared, u64>) -> ()`,
+    /// and with multicast the blocks as `u32` bits last.
+    BulkLoad,
+    /// `(to: ptr<global, s>, from: ptr<shared, s>, bytes: u32) -> ()`.
+    BulkStore,
     /// `(bool, values: u64...) -> ()`: index and length of bounds checks, up to four of assertions.
     Check,
     /// `(bool) -> results`, two regions.
@@ -171,6 +203,10 @@ pub enum Availability {
     All,
     /// NVIDIA from this compute capability on.
     Sm(u32),
+    /// NVIDIA of this compute capability, with the features of its own (`sm_90a`).
+    SmOnly(u32),
+    /// NVIDIA from this compute capability on, with the features of its own (`sm_90a`, `sm_100a`).
+    SmSpecific(u32),
     /// NVIDIA from this compute capability on, AMD and the CPU by a plain form of the same meaning.
     SmElsePlain(u32),
     /// By shape: see [`crate::mma::MmaShape::available`].
@@ -183,14 +219,26 @@ impl Availability {
         match (self, target) {
             (Availability::All | Availability::ByShape, _) => true,
             (Availability::SmElsePlain(min) | Availability::Sm(min), Target::Ptx(p)) => p.sm >= min,
+            (Availability::SmOnly(sm), Target::Ptx(p)) => p.specific && p.sm == sm,
+            (Availability::SmSpecific(min), Target::Ptx(p)) => p.specific && p.sm >= min,
             (Availability::SmElsePlain(_), _) => true,
-            (Availability::Sm(_), _) => false,
+            (Availability::Sm(_) | Availability::SmOnly(_) | Availability::SmSpecific(_), _) => {
+                false
+            }
         }
     }
 
     /// The targets in words, for errors and the reference page.
     pub fn describe(self) -> String {
-        Target::describe_where(|target| self.on(target))
+        match self {
+            Availability::SmOnly(sm) => Target::sm(sm, true).to_string(),
+            Availability::SmSpecific(min) => {
+                let those = Target::SMS.into_iter().filter(|&sm| sm >= min);
+                let names: Vec<_> = those.map(|sm| Target::sm(sm, true).to_string()).collect();
+                names.join(", ")
+            }
+            other => Target::describe_where(|target| other.on(target)),
+        }
     }
 }
 
@@ -243,6 +291,8 @@ table! {
     GridDim "grid_dim" Pure, S::Id(true), All, "Blocks of the grid along an axis.";
     LaneId "lane_id" Pure, S::Id(false), All, "The thread's index in its warp; threads are numbered x fastest.";
     WarpId "warp_id" Pure, S::Id(false), All, "The warp's index in its block.";
+    WarpgroupId "warpgroup_id" Pure, S::Id(false), Sm(90), "The index in its block of the thread's warpgroup, four warps that begin at a multiple of four.";
+    ClusterRank "cluster_rank" Pure, S::Id(false), Sm(90), "The block's number in its cluster, x fastest.";
     // arithmetic
     Add "add" Pure, S::Binary(Num), All, "Sum; integers wrap.";
     Sub "sub" Pure, S::Binary(Num), All, "Difference; integers wrap.";
@@ -332,13 +382,42 @@ table! {
     MatchAny "match_any" Collective, S::Match, All, "The lanes of the warp that have the same bits as this one, as bits.";
     WarpReduce "warp_reduce" Collective, S::Reduce, All, "The reduction over the lanes of the warp that there are: the same bits on every lane.";
     Agreed "agreed" Pure, S::Unary(Any), All, "Its operand, on which the threads of the block that come here agree: whoever writes it has seen to that.";
+    ClusterArrive "cluster_arrive" Sync, S::Nothing, Sm(90), "Comes to the cluster's barrier, lets its threads know of earlier writes, and goes on.";
+    ClusterWait "cluster_wait" Sync, S::Nothing, Sm(90), "Waits until every thread of the cluster has come to its barrier, and sees their writes.";
+    Elect "elect" Collective, S::Elect, Sm(90), "True on one lane of the warp, the same one each time.";
+    SetMaxRegisters "set_max_registers" Sync, S::Nothing, SmSpecific(90), "Gives registers of the warpgroup back, or waits for more; its threads come together.";
     // matrices
     Mma "mma" Collective, S::Mma, ByShape, "D = A * B + C on the warp's fragments.";
     Ldmatrix "ldmatrix" Collective, S::Ldmatrix, Sm(75), "Loads 1, 2 or 4 8x8 matrices of 16-bit elements from shared memory: lane i gives the address of row i % 8 of matrix i / 8, and gets 2 elements of each.";
+    Stmatrix "stmatrix" Sync, S::Stmatrix, Sm(90), "Stores what `ldmatrix` loads: lane i gives the address of row i % 8 of matrix i / 8.";
+    WgmmaFence "wgmma_fence" Sync, S::Nothing, SmOnly(90), "Orders the warpgroup's accesses of registers before the `wgmma`s that follow: needed before the first, and after each wait.";
+    Wgmma "wgmma" Sync, S::Wgmma, SmOnly(90), "Begins D = A * B + C (or D = A * B, where the condition is false) on the warpgroup. D is in flight: only another `wgmma` may add to it, once, until a `wgmma_wait` has passed it on.";
+    WgmmaCommit "wgmma_commit" Sync, S::Nothing, SmOnly(90), "Closes a group of `wgmma`s.";
+    WgmmaWait "wgmma_wait" Sync, S::WgmmaWait, SmOnly(90), "Waits until at most that many of the latest groups are in flight, and passes on accumulators of the others.";
     // asynchronous copies
     CpAsync "cp_async" Write, S::CpAsync, SmElsePlain(80), "Copies 4, 8 or 16 aligned bytes from global to shared memory, complete after a wait.";
     CpAsyncCommit "cp_async_commit" Sync, S::Nothing, SmElsePlain(80), "Closes a group of copies.";
     CpAsyncWait "cp_async_wait" Sync, S::Nothing, SmElsePlain(80), "Waits until at most that many of the latest groups are in flight.";
+    CpAsyncArrive "cp_async_arrive" Sync, S::MbarrierArrive, Sm(90), "Lets the barrier in shared memory be come to, by this thread, when its copies so far have arrived; the arrival is among those that the barrier counts.";
+    AsyncFence "async_fence" Sync, S::Nothing, Sm(90), "Lets bulk copies and `wgmma` see this thread's earlier writes to shared memory.";
+    TmaLoad "tma_load" Write, S::TmaLoad, Sm(90), "Begins to copy a box of a tensor to shared memory; its bytes are counted by the barrier there. Elements outside of the tensor are 0.";
+    TmaStore "tma_store" Write, S::TmaStore, Sm(90), "Begins to copy a box to a tensor, or to combine it with what is there; what is outside of the tensor is left out.";
+    TmaPrefetch "tma_prefetch" Sync, S::TmaPrefetch, Sm(90), "Brings a tensor map closer.";
+    BulkLoad "bulk_load" Write, S::BulkLoad, Sm(90), "Begins to copy bytes to shared memory, a multiple of 16 at multiples of 16; they are counted by the barrier there.";
+    BulkStore "bulk_store" Write, S::BulkStore, Sm(90), "Begins to copy bytes to global memory, a multiple of 16 at multiples of 16, or to combine them with what is there.";
+    BulkCommit "bulk_commit" Sync, S::Nothing, Sm(90), "Closes a group of this thread's copies to global memory.";
+    BulkWait "bulk_wait" Sync, S::Nothing, Sm(90), "Waits until at most that many of this thread's latest groups are in flight.";
+    BulkWaitRead "bulk_wait_read" Sync, S::Nothing, Sm(90), "Waits until at most that many of this thread's latest groups still read shared memory.";
+    GridWait "grid_wait" Sync, S::Nothing, Sm(90), "Waits until the launches before, which this one overlaps, have ended, and sees their writes.";
+    GridRelease "grid_release" Sync, S::Nothing, Sm(90), "Lets the launch behind begin once all blocks have come here or ended.";
+    // barriers in shared memory
+    MbarrierInit "mbarrier_init" Sync, S::MbarrierInit, Sm(90), "Makes a barrier of 8 bytes of shared memory, each of whose phases ends when as many arrivals have come, and all bytes that it was told to expect.";
+    MbarrierFence "mbarrier_fence" Sync, S::Nothing, Sm(90), "Lets the cluster and bulk copies see the barriers that this thread has made.";
+    MbarrierArrive "mbarrier_arrive" Sync, S::MbarrierArrive, Sm(90), "Comes to a barrier once, with all that this thread has done before.";
+    MbarrierExpect "mbarrier_arrive_expect" Sync, S::MbarrierExpect, Sm(90), "Tells a barrier of bytes that copies will bring in this phase, then comes to it.";
+    MbarrierTest "mbarrier_test" Sync, S::MbarrierTest, Sm(90), "Whether the phase of that parity has ended: the current phase has the other one. The first phase has parity 0.";
+    MbarrierWait "mbarrier_wait" Sync, S::MbarrierWait, Sm(90), "Waits until the phase of that parity has ended, and sees what those did that came to it.";
+    MapShared "map_shared" Pure, S::MapShared, Sm(90), "The same address in the shared memory of another block of the cluster.";
     // checks
     Check "check" Check, S::Check, All, "Reports an error and ends the thread where the condition is false.";
     // control

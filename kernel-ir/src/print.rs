@@ -24,9 +24,10 @@ use std::fmt::{self, Display, Write};
 
 use crate::attr::{Attr, CacheHint};
 use crate::contract::{Requirement, Term};
-use crate::kernel::{Inst, Kernel, Region, Value};
+use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
 use crate::loc::Loc;
 use crate::types::Scalar;
+use crate::wgmma::{SmemLayout, Wgmma};
 
 impl Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,11 +75,14 @@ impl<'k> Printer<'k> {
             .iter()
             .map(|p| {
                 let (value, ty) = (self.define(p.value), k.ty(p.value));
-                format!("{value} {:?}: {ty} {}", p.name, p.kind.name())
+                format!("{value} {:?}: {ty} {}", p.name, kind_text(&p.kind))
             })
             .collect();
-        let block = k.block_dim.map_or(String::new(), |[x, y, z]| format!(" block({x}, {y}, {z})"));
-        self.line(0, &format!("kernel @{}({}){block} {{", k.name, params.join(", ")));
+        let dims = |name: &str, dims: Option<[u32; 3]>| {
+            dims.map_or(String::new(), |[x, y, z]| format!(" {name}({x}, {y}, {z})"))
+        };
+        let (block, cluster) = (dims("block", k.block_dim), dims("cluster", k.cluster_dim));
+        self.line(0, &format!("kernel @{}({}){block}{cluster} {{", k.name, params.join(", ")));
         if self.locations {
             for (i, file) in k.sources.files.iter().enumerate() {
                 self.line(1, &format!("file f{i} {file:?}"));
@@ -186,6 +190,24 @@ impl<'k> Printer<'k> {
     }
 }
 
+/// What a parameter is, in words.
+fn kind_text(kind: &ParamKind) -> String {
+    match kind {
+        ParamKind::TensorMap(tile) => {
+            let extents: Vec<String> = tile.extents().iter().map(|n| n.to_string()).collect();
+            format!("{}[{} {}]", kind.name(), extents.join(", "), tile.swizzle.name())
+        }
+        plain => plain.name().to_owned(),
+    }
+}
+
+/// How a factor lies in shared memory.
+fn layout_text(name: &str, layout: &SmemLayout) -> String {
+    let SmemLayout { swizzle, mn_major, leading, stride } = layout;
+    let major = if *mn_major { "mn" } else { "k" };
+    format!("{name} {major} {} {leading} {stride}", swizzle.name())
+}
+
 /// An attribute in brackets behind the operation's name; empty for [`Attr::None`].
 pub(crate) fn attr_text(attr: &Attr) -> String {
     match attr {
@@ -225,5 +247,17 @@ pub(crate) fn attr_text(attr: &Attr) -> String {
         Attr::Check(kind, None) => format!("[{}]", kind.name()),
         Attr::Check(kind, Some(message)) => format!("[{} {message:?}]", kind.name()),
         Attr::Count(n) => format!("[{n}]"),
+        Attr::Bulk { multicast, reduce, eviction } => {
+            let multicast = if *multicast { " multicast" } else { "" };
+            let reduce = reduce.map_or(String::new(), |op| format!(" {}", op.name()));
+            format!("[{}{multicast}{reduce}]", eviction.name())
+        }
+        Attr::Wgmma(Wgmma { shape, a, b }) => {
+            let a = a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));
+            format!("[{}{a} {}]", shape.name(), layout_text("b", b))
+        }
+        Attr::Registers { count, raise } => {
+            format!("[{count} {}]", if *raise { "raise" } else { "lower" })
+        }
     }
 }

@@ -135,6 +135,8 @@ pub enum Space {
     Global,
     /// Memory of one block.
     Shared,
+    /// Shared memory of any block of the cluster (NVIDIA's distributed shared memory).
+    Cluster,
     /// Memory of one thread.
     Local,
 }
@@ -145,13 +147,15 @@ impl Space {
         match self {
             Space::Global => "global",
             Space::Shared => "shared",
+            Space::Cluster => "cluster",
             Space::Local => "local",
         }
     }
 
     /// The space of that name, if there is one.
     pub fn from_name(name: &str) -> Option<Space> {
-        [Space::Global, Space::Shared, Space::Local].into_iter().find(|s| s.name() == name)
+        use Space::*;
+        [Global, Shared, Cluster, Local].into_iter().find(|s| s.name() == name)
     }
 }
 
@@ -160,8 +164,11 @@ impl Space {
 pub enum Type {
     /// One scalar.
     Scalar(Scalar),
-    /// 2 to 64 scalars held by one thread: a vector load, or a fragment of a matrix.
+    /// 2 to 128 scalars held by one thread: a vector load, or a fragment of a matrix.
     Vector(Scalar, u8),
+    /// What a launch knows of a tensor in global memory, for the copy engine (TMA): its elements
+    /// and its number of axes. Only parameters have this type.
+    TensorMap(Scalar, u8),
     /// A pointer to elements of a scalar type; `ptr_add` moves it by whole elements.
     Ptr(Space, Scalar),
 }
@@ -179,11 +186,11 @@ impl Type {
     /// The scalar: itself, the vector's element, or the pointee.
     pub const fn elem(self) -> Scalar {
         match self {
-            Type::Scalar(s) | Type::Vector(s, _) | Type::Ptr(_, s) => s,
+            Type::Scalar(s) | Type::Vector(s, _) | Type::Ptr(_, s) | Type::TensorMap(s, _) => s,
         }
     }
 
-    /// The number of scalars a value of this type holds; 1 for pointers.
+    /// The number of scalars a value of this type holds; 1 for pointers and tensor maps.
     pub const fn lanes(self) -> u32 {
         match self {
             Type::Vector(_, n) => n as u32,
@@ -197,19 +204,33 @@ impl Type {
             Type::Scalar(s) => s.size(),
             Type::Vector(s, n) => s.size() * n as u32,
             Type::Ptr(..) => 8,
+            Type::TensorMap(..) => crate::tensor_map::BYTES as u32,
+        }
+    }
+
+    /// Alignment in the packed arguments of a launch, in bytes.
+    pub const fn argument_align(self) -> u32 {
+        match self {
+            Type::TensorMap(..) => crate::tensor_map::ALIGN as u32,
+            other => other.size(),
         }
     }
 
     /// The same shape (scalar or vector) with another element.
     ///
     /// # Panics
-    /// On a pointer: this is a bug in the compiler, never the user's.
+    /// On a pointer or tensor map: this is a bug in the compiler, never the user's.
     pub const fn with_elem(self, elem: Scalar) -> Type {
         match self {
             Type::Scalar(_) => Type::Scalar(elem),
             Type::Vector(_, n) => Type::Vector(elem, n),
-            Type::Ptr(..) => panic!("with_elem of a pointer"),
+            Type::Ptr(..) | Type::TensorMap(..) => panic!("with_elem of what is no number"),
         }
+    }
+
+    /// Whether this is a scalar or a vector: something to compute with and to store.
+    pub const fn is_data(self) -> bool {
+        matches!(self, Type::Scalar(_) | Type::Vector(..))
     }
 
     /// Whether this is a pointer.
@@ -230,6 +251,7 @@ impl fmt::Display for Type {
             Type::Scalar(s) => write!(f, "{s}"),
             Type::Vector(s, n) => write!(f, "<{n} x {s}>"),
             Type::Ptr(space, s) => write!(f, "ptr<{}, {s}>", space.name()),
+            Type::TensorMap(s, rank) => write!(f, "tensor_map<{s}, {rank}>"),
         }
     }
 }

@@ -158,7 +158,10 @@ impl Stream {
                 ParamKind::SharedBytes => args.scalar(u64::from(config.shared_bytes)),
                 ParamKind::PrintBuffer => args.scalar(buffer),
                 ParamKind::PrintBase => args.scalar(base),
-                ParamKind::Scalar | ParamKind::ReadOnly | ParamKind::Exclusive => &mut args,
+                ParamKind::Scalar
+                | ParamKind::ReadOnly
+                | ParamKind::Exclusive
+                | ParamKind::TensorMap(_) => &mut args,
             };
         }
         let bytes = args.pack(record);

@@ -40,6 +40,7 @@ fn text(ty: Type) -> String {
         Type::Scalar(s) => llvm_type(s, None),
         Type::Vector(s, n) => llvm_type(s, Some(n.into())),
         Type::Ptr(space, _) => pointer(space).to_owned(),
+        Type::TensorMap(..) => unreachable!("kernels for AMD are checked to have none"),
     }
 }
 
@@ -48,6 +49,7 @@ fn pointer(space: Space) -> &'static str {
         Space::Global => "ptr addrspace(1)",
         Space::Shared => "ptr addrspace(3)",
         Space::Local => "ptr addrspace(5)",
+        Space::Cluster => unreachable!("kernels for AMD are checked to have no clusters"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kernelsmith_ir::attr::Dim;
 use kernelsmith_ir::check::ErrorRecord;
-use kernelsmith_ir::{Attr, Inst, Opcode, Type};
+use kernelsmith_ir::{Attr, Inst, Opcode, Target, Type};
 use kernelsmith_llvm::emit::constant;
 
 use super::{Lowering, text};
@@ -18,6 +18,11 @@ impl Lowering<'_> {
     pub(super) fn inst(&mut self, inst: &Inst) -> Result<(), Error> {
         use Opcode::*;
         self.w.at(inst.loc);
+        let availability = inst.op.info().availability;
+        if !availability.on(&Target::Amdgcn(self.gfx)) {
+            let rule = format!("it is there on {}", availability.describe());
+            return Err(self.unsupported(inst, rule));
+        }
         match inst.op {
             If => return self.branch(inst),
             For | Loop | Block => match inst.attr {
@@ -65,12 +70,6 @@ impl Lowering<'_> {
             | VoteAny | Ballot | WarpReduce => self.cooperate(inst)?,
             Mma => self.mma(inst)?,
             Check => self.check(inst),
-            Ldmatrix | BarrierSync | BarrierArrive => {
-                return Err(self.unsupported(
-                    inst,
-                    format!("it is there on {}", inst.op.info().availability.describe()),
-                ));
-            }
             VarLoad | VarStore | VarLoadAt | VarStoreAt => {
                 return Err(self.unsupported(inst, "the kernel is not prepared"));
             }

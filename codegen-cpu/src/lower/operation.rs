@@ -1,7 +1,7 @@
 //! Single instructions: ids, arithmetic, selection, vectors.
 
 use kernelsmith_ir::attr::{Const, Dim};
-use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Type};
+use kernelsmith_ir::{Attr, Inst, Opcode, Scalar, Target, Type};
 use kernelsmith_llvm::emit::{Writer, constant, llvm_type, splat};
 
 use super::value::{LANES, Lanes};
@@ -13,6 +13,11 @@ impl Lowering<'_> {
     pub(super) fn inst(&mut self, inst: &Inst) -> Result<bool, Error> {
         use Opcode as O;
         self.w.at(inst.loc);
+        let availability = inst.op.info().availability;
+        if !availability.on(&Target::Cpu) {
+            let rule = format!("it is there on {}", availability.describe());
+            return Err(self.unsupported(inst, rule));
+        }
         match inst.op {
             O::If => return self.branch(inst),
             O::For | O::Loop | O::Block => match inst.attr {
@@ -57,7 +62,7 @@ impl Lowering<'_> {
             | O::Ballot
             | O::WarpReduce => self.cooperate(inst)?,
             O::Check => self.check(inst),
-            O::Mma | O::Ldmatrix | O::BarrierSync | O::BarrierArrive => {
+            O::Mma => {
                 return Err(self.unsupported(inst, "matrix instructions are for GPUs"));
             }
             O::VarLoad | O::VarStore | O::VarLoadAt | O::VarStoreAt => {

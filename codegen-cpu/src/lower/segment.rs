@@ -151,7 +151,7 @@ impl Lowering<'_> {
         let (level, ty, warps) = (self.uniformity.level(value), self.ty(value), self.warps());
         let text = match level {
             Level::Grid | Level::Block => scalar_text(ty),
-            Level::Warp => format!("[{warps} x {}]", scalar_text(ty)),
+            Level::Warpgroup | Level::Warp => format!("[{warps} x {}]", scalar_text(ty)),
             Level::Varying => format!("[{warps} x {}]", vector_text(ty)),
         };
         let slots = (0..ty.lanes()).map(|_| self.slot(&text)).collect();
@@ -175,7 +175,7 @@ impl Lowering<'_> {
     fn kept_at(&mut self, slot: &str, level: Level, text: &str) -> String {
         match level {
             Level::Grid | Level::Block => slot.to_owned(),
-            Level::Warp | Level::Varying => self.warp_element(slot, text),
+            Level::Warpgroup | Level::Warp | Level::Varying => self.warp_element(slot, text),
         }
     }
 

@@ -39,6 +39,8 @@ impl Reg {
 const fn words(ty: Type) -> usize {
     match ty {
         Type::Ptr(..) => 2,
+        // The number of the parameter.
+        Type::TensorMap(..) => 1,
         other => other.lanes() as usize,
     }
 }

@@ -22,6 +22,7 @@ const CHAPTERS: &[(&str, Opcode)] = &[
     ("Cooperation", Opcode::Barrier),
     ("Matrices", Opcode::Mma),
     ("Asynchronous copies", Opcode::CpAsync),
+    ("Barriers in shared memory", Opcode::MbarrierInit),
     ("Checks", Opcode::Check),
     ("Control flow", Opcode::If),
 ];
@@ -160,6 +161,27 @@ const fn fixed_form(signature: Signature) -> &'static str {
         Signature::Reduce => "(s) -> s",
         Signature::Mma => "(a, b, c) -> d",
         Signature::Ldmatrix => "(ptr<shared, f16 or bf16>) -> vector of 2, 4 or 8",
+        Signature::Stmatrix => "(ptr<shared, f16 or bf16>, vector of 2, 4 or 8) -> ()",
+        Signature::Elect => "() -> bool",
+        Signature::Wgmma => "(a: ptr<shared, s> or fragment, b: ptr<shared, s>, c, bool) -> d",
+        Signature::WgmmaWait => "(accumulators...) -> the same",
+        Signature::MbarrierInit => "(ptr<shared, u64>, count: u32) -> ()",
+        Signature::MbarrierArrive => "(ptr<shared or cluster, u64>) -> ()",
+        Signature::MbarrierExpect => "(ptr<shared, u64>, bytes: u32) -> ()",
+        Signature::MbarrierWait => "(ptr<shared, u64>, parity: u32) -> ()",
+        Signature::MbarrierTest => "(ptr<shared, u64>, parity: u32) -> bool",
+        Signature::MapShared => "(ptr<shared, s>, rank: u32) -> ptr<cluster, s>",
+        Signature::TmaLoad => {
+            "(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared, u64>, coordinates: i32..., \
+             [blocks: u32]) -> ()"
+        }
+        Signature::TmaStore => "(tensor_map<s>, from: ptr<shared, s>, coordinates: i32...) -> ()",
+        Signature::TmaPrefetch => "(tensor_map<s>) -> ()",
+        Signature::BulkLoad => {
+            "(to: ptr<shared, s>, from: ptr<global, s>, bytes: u32, barrier: ptr<shared, u64>, \
+             [blocks: u32]) -> ()"
+        }
+        Signature::BulkStore => "(to: ptr<global, s>, from: ptr<shared, s>, bytes: u32) -> ()",
         Signature::CpAsync => "(to: ptr<shared, s>, from: ptr<global, u>) -> ()",
         Signature::Check => "(bool, [index: u64, len: u64]) -> ()",
         Signature::If => "(bool) -> results, two regions",

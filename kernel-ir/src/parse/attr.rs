@@ -1,11 +1,15 @@
 //! Reads what stands in brackets behind an operation's name.
 
 use super::cursor::{Cursor, Parsed};
-use crate::attr::{AtomicOp, Attr, CacheHint, CheckKind, Const, Dim, Order, ReduceOp, Scope};
+use crate::attr::{
+    AtomicOp, Attr, CacheHint, CheckKind, Const, Dim, Eviction, Order, ReduceOp, Scope,
+};
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
 use crate::op::{Opcode, Signature};
+use crate::tensor_map::Swizzle;
 use crate::types::Scalar;
+use crate::wgmma::{SmemLayout, Wgmma};
 
 /// The attribute of an operation.
 pub(super) fn attr(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
@@ -46,26 +50,65 @@ fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
             text.expect("threads")?;
             Attr::Barrier { id, threads: text.number()? }
         }
-        Signature::Nothing | Signature::AtomicLoad | Signature::AtomicStore
-            if !matches!(op, Opcode::CpAsyncWait) =>
-        {
-            Attr::Fence {
-                order: named(text, "a memory ordering", Order::from_name)?,
-                scope: named(text, "a scope", Scope::from_name)?,
+        Signature::Nothing if op == Opcode::SetMaxRegisters => {
+            let count = text.number()?;
+            let raise = text.eat("raise");
+            if !raise {
+                text.expect("lower")?;
             }
+            Attr::Registers { count, raise }
         }
+        Signature::Nothing
+            if matches!(op, Opcode::CpAsyncWait | Opcode::BulkWait | Opcode::BulkWaitRead) =>
+        {
+            Attr::Count(text.number()?)
+        }
+        Signature::Nothing | Signature::AtomicLoad | Signature::AtomicStore => Attr::Fence {
+            order: named(text, "a memory ordering", Order::from_name)?,
+            scope: named(text, "a scope", Scope::from_name)?,
+        },
         Signature::Reduce => Attr::Reduce(named(text, "a reduction", ReduceOp::from_name)?),
         Signature::Mma => Attr::Mma(named(text, "a matrix shape", MmaShape::from_name)?),
         Signature::VecExtract | Signature::VecInsert => Attr::Lane(text.number()?),
-        Signature::Ldmatrix => Attr::Ldmatrix { count: text.number()?, trans: text.eat("trans") },
+        Signature::Wgmma => wgmma(text)?,
+        Signature::TmaLoad | Signature::TmaStore | Signature::BulkLoad | Signature::BulkStore => {
+            let eviction = named(text, "how long a cache keeps something", Eviction::from_name)?;
+            let multicast = text.eat("multicast");
+            let reduce = match text.sees("]") {
+                true => None,
+                false => Some(named(text, "a reduction", ReduceOp::from_name)?),
+            };
+            Attr::Bulk { multicast, reduce, eviction }
+        }
+        Signature::Ldmatrix | Signature::Stmatrix => {
+            Attr::Ldmatrix { count: text.number()?, trans: text.eat("trans") }
+        }
         Signature::Check => {
             let kind = named(text, "the kind of a check", CheckKind::from_name)?;
             let message = if text.sees("\"") { Some(text.string()?.into()) } else { None };
             Attr::Check(kind, message)
         }
-        Signature::CpAsync | Signature::Nothing => Attr::Count(text.number()?),
+        Signature::CpAsync | Signature::WgmmaWait => Attr::Count(text.number()?),
         _ => return text.error(format!("`{}` takes nothing in brackets", op.name())),
     })
+}
+
+fn wgmma(text: &mut Cursor<'_>) -> Parsed<Attr> {
+    let shape = named(text, "a matrix shape", MmaShape::from_name)?;
+    let a = if text.eat("a") { Some(layout(text)?) } else { None };
+    text.expect("b")?;
+    Ok(Attr::Wgmma(Wgmma { shape, a, b: layout(text)? }))
+}
+
+/// How a factor lies in shared memory.
+fn layout(text: &mut Cursor<'_>) -> Parsed<SmemLayout> {
+    let mn_major = text.eat("mn");
+    if !mn_major {
+        text.expect("k")?;
+    }
+    let swizzle = named(text, "a swizzle", Swizzle::from_name)?;
+    let leading = text.number()?;
+    Ok(SmemLayout { swizzle, mn_major, leading, stride: text.number()? })
 }
 
 fn variable(text: &mut Cursor<'_>) -> Parsed<Attr> {

@@ -19,6 +19,7 @@ use crate::kernel::{
 };
 use crate::loc::Loc;
 use crate::op::Opcode;
+use crate::tensor_map::{MOST_AXES, Swizzle, TensorTile};
 use crate::types::{Space, Type};
 
 /// Reads a kernel.
@@ -60,19 +61,26 @@ impl Parser<'_> {
                 self.text.expect(",")?;
             }
         }
-        if self.text.eat("block") {
-            let mut dims = [0; 3];
-            for (i, dim) in dims.iter_mut().enumerate() {
-                self.text.expect(if i == 0 { "(" } else { "," })?;
-                *dim = self.text.number()?;
-            }
-            self.text.expect(")")?;
-            self.kernel.block_dim = Some(dims);
-        }
+        self.kernel.block_dim = self.dims("block")?;
+        self.kernel.cluster_dim = self.dims("cluster")?;
         self.text.expect("{")?;
         self.declarations()?;
         self.kernel.body.insts = self.insts()?;
         Ok(())
+    }
+
+    /// `name(x, y, z)`, where it stands.
+    fn dims(&mut self, name: &str) -> Parsed<Option<[u32; 3]>> {
+        if !self.text.eat(name) {
+            return Ok(None);
+        }
+        let mut dims = [0; 3];
+        for (i, dim) in dims.iter_mut().enumerate() {
+            self.text.expect(if i == 0 { "(" } else { "," })?;
+            *dim = self.text.number()?;
+        }
+        self.text.expect(")")?;
+        Ok(Some(dims))
     }
 
     fn param(&mut self) -> Parsed<()> {
@@ -80,10 +88,35 @@ impl Parser<'_> {
         let name = self.text.string()?;
         self.text.expect(":")?;
         let ty = self.ty()?;
-        let kind = named(&mut self.text, "the kind of a parameter", ParamKind::from_name)?;
+        let kind = match self.text.word()? {
+            "tile" => ParamKind::TensorMap(self.tile(false)?),
+            "tile_mut" => ParamKind::TensorMap(self.tile(true)?),
+            plain => match ParamKind::from_name(plain) {
+                Some(kind) => kind,
+                None => {
+                    let message = format!("`{plain}` is not the kind of a parameter");
+                    return self.text.error(message);
+                }
+            },
+        };
         let value = self.define(number, ty)?;
         self.kernel.params.push(Param { name, value, kind });
         Ok(())
+    }
+
+    /// The box of a tensor map: `[64, 8 b128]`.
+    fn tile(&mut self, written: bool) -> Parsed<TensorTile> {
+        self.text.expect("[")?;
+        let mut extents = vec![self.text.number()?];
+        while self.text.eat(",") {
+            extents.push(self.text.number()?);
+        }
+        let swizzle = named(&mut self.text, "a swizzle", Swizzle::from_name)?;
+        self.text.expect("]")?;
+        if extents.len() > MOST_AXES {
+            return self.text.error("a tensor has at most 5 axes");
+        }
+        Ok(TensorTile::new(&extents, swizzle, written))
     }
 
     fn declarations(&mut self) -> Parsed<()> {
@@ -164,6 +197,14 @@ impl Parser<'_> {
             let elem = scalar(&mut self.text)?;
             self.text.expect(">")?;
             return Ok(Type::Vector(elem, lanes));
+        }
+        if self.text.eat("tensor_map") {
+            self.text.expect("<")?;
+            let elem = scalar(&mut self.text)?;
+            self.text.expect(",")?;
+            let rank = self.text.number()?;
+            self.text.expect(">")?;
+            return Ok(Type::TensorMap(elem, rank));
         }
         if self.text.eat("ptr") {
             self.text.expect("<")?;

@@ -22,7 +22,7 @@ pub struct ConvergenceError {
     pub op: &'static str,
     /// `file:line:column` of the operation.
     pub location: String,
-    /// `block` or `warp`.
+    /// `cluster`, `block`, `warpgroup` or `warp`.
     pub group: &'static str,
     /// What keeps threads away.
     pub trouble: String,
@@ -50,22 +50,50 @@ pub fn check(kernel: &Kernel, target: &Target) -> Result<(), ConvergenceError> {
 /// The level an operation needs, and whether returned threads are missed.
 fn allowed(op: Opcode) -> (Level, bool) {
     match op {
+        // Which block of its cluster one is differs between the threads of the cluster.
+        Opcode::ClusterArrive | Opcode::ClusterWait => (Level::Grid, false),
         Opcode::Barrier => (Level::Block, false),
+        // PTX ISA, `wgmma` and `setmaxnreg`: all threads of the warpgroup execute the same one.
+        Opcode::SetMaxRegisters
+        | Opcode::WgmmaFence
+        | Opcode::Wgmma
+        | Opcode::WgmmaCommit
+        | Opcode::WgmmaWait => (Level::Warpgroup, true),
         _ => (Level::Warp, true),
+    }
+}
+
+/// Whom an operation of a level concerns, in words.
+const fn group_of(level: Level) -> &'static str {
+    match level {
+        Level::Grid => "cluster",
+        Level::Block => "block",
+        Level::Warpgroup => "warpgroup",
+        Level::Warp | Level::Varying => "warp",
     }
 }
 
 fn error(kernel: &Kernel, uniformity: &Uniformity, site: &Site) -> ConvergenceError {
     let (level, _) = allowed(site.op);
-    let group = if level == Level::Block { "block" } else { "warp" };
+    let group = group_of(level);
     let (trouble, raised, way_out) = if site.control.level > level {
         (
             format!("whether it is reached can differ between the threads of a {group}"),
             site.control,
-            format!(
-                "move it to where all of them come, or decide by what the {group} agrees on, as \
-                 `{group}_any`, `{group}_all` and `{group}_broadcast` give"
-            ),
+            match level {
+                Level::Grid => {
+                    "move it to where all blocks of the cluster come, outside of what depends on \
+                     the block's index"
+                        .to_owned()
+                }
+                Level::Warpgroup => {
+                    "move it to where all of them come, or decide by `warpgroup_id()`".to_owned()
+                }
+                _ => format!(
+                    "move it to where all of them come, or decide by what the {group} agrees on, as \
+                     `{group}_any`, `{group}_all` and `{group}_broadcast` give"
+                ),
+            },
         )
     } else {
         (

@@ -26,6 +26,8 @@ pub enum Level {
     Grid,
     /// The threads of a block.
     Block,
+    /// The threads of four warps, of which the first one's index is a multiple of four.
+    Warpgroup,
     /// The threads of a warp.
     Warp,
     /// None.
@@ -236,7 +238,18 @@ impl Walk<'_> {
         let cooperates = inst.op.effect() == Effect::Collective
             || matches!(
                 inst.op,
-                Opcode::Barrier | Opcode::BarrierSync | Opcode::BarrierArrive | Opcode::WarpSync
+                Opcode::Barrier
+                    | Opcode::BarrierSync
+                    | Opcode::BarrierArrive
+                    | Opcode::WarpSync
+                    | Opcode::ClusterArrive
+                    | Opcode::ClusterWait
+                    | Opcode::SetMaxRegisters
+                    | Opcode::Stmatrix
+                    | Opcode::WgmmaFence
+                    | Opcode::Wgmma
+                    | Opcode::WgmmaCommit
+                    | Opcode::WgmmaWait
             );
         if cooperates {
             let (control, returned) = (self.control(), self.returned);
@@ -256,7 +269,8 @@ impl Walk<'_> {
         let agreed = operands.level <= Level::Warp;
         match inst.op {
             Opcode::ThreadIdx => source(self.thread_idx(&inst.attr)),
-            Opcode::BlockIdx | Opcode::SharedAddr => source(Level::Block),
+            Opcode::BlockIdx | Opcode::SharedAddr | Opcode::ClusterRank => source(Level::Block),
+            Opcode::WarpgroupId => source(Level::Warpgroup),
             Opcode::LaneId => source(Level::Varying),
             Opcode::WarpId => source(Level::Warp),
             // The memory behind it is another for each thread.
@@ -266,8 +280,12 @@ impl Walk<'_> {
             | Opcode::AtomicCas
             | Opcode::AtomicLoad
             | Opcode::MatchAny
+            | Opcode::Elect
+            | Opcode::MbarrierTest
             | Opcode::Mma
-            | Opcode::Ldmatrix => source(Level::Varying),
+            | Opcode::Ldmatrix
+            | Opcode::Wgmma
+            | Opcode::WgmmaWait => source(Level::Varying),
             Opcode::ShuffleIdx | Opcode::ShuffleXor | Opcode::ShuffleUp | Opcode::ShuffleDown => {
                 let value = self.level(inst.operands[0]);
                 if value.level <= Level::Warp {
@@ -301,6 +319,7 @@ impl Walk<'_> {
         };
         match extent {
             1 => Level::Grid,
+            _ if run % (4 * self.warp) == 0 => Level::Warpgroup,
             _ if run % self.warp == 0 => Level::Warp,
             _ => Level::Varying,
         }

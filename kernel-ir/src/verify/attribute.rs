@@ -35,14 +35,26 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
         Signature::Nothing if matches!(op, Opcode::BarrierSync | Opcode::BarrierArrive) => {
             ("a named barrier", matches!(attr, Attr::Barrier { .. }))
         }
-        Signature::Nothing if op == Opcode::CpAsyncWait => {
+        Signature::Nothing
+            if matches!(op, Opcode::CpAsyncWait | Opcode::BulkWait | Opcode::BulkWaitRead) =>
+        {
             ("a number of groups", matches!(attr, Attr::Count(_)))
+        }
+        Signature::WgmmaWait => ("a number of groups", matches!(attr, Attr::Count(_))),
+        Signature::Nothing if op == Opcode::SetMaxRegisters => {
+            ("a number of registers", matches!(attr, Attr::Registers { .. }))
+        }
+        Signature::Wgmma => ("a shape and layouts", matches!(attr, Attr::Wgmma(_))),
+        Signature::TmaLoad | Signature::TmaStore | Signature::BulkLoad | Signature::BulkStore => {
+            ("how to copy", matches!(attr, Attr::Bulk { .. }))
         }
         Signature::CpAsync => ("a number of bytes", matches!(attr, Attr::Count(_))),
         Signature::Reduce => ("a reduction", matches!(attr, Attr::Reduce(_))),
         Signature::Mma => ("a matrix shape", matches!(attr, Attr::Mma(_))),
         Signature::VecExtract | Signature::VecInsert => ("a lane", matches!(attr, Attr::Lane(_))),
-        Signature::Ldmatrix => ("a number of matrices", matches!(attr, Attr::Ldmatrix { .. })),
+        Signature::Ldmatrix | Signature::Stmatrix => {
+            ("a number of matrices", matches!(attr, Attr::Ldmatrix { .. }))
+        }
         Signature::Check => ("the kind of a check", matches!(attr, Attr::Check(..))),
         _ => ("no attribute", matches!(attr, Attr::None)),
     }
@@ -102,6 +114,20 @@ impl Verifier<'_> {
                     let expected = "a message with a hole for each value";
                     self.breach(Rule::CheckMessage, Some(inst), found, expected);
                 }
+            }
+            Attr::Wgmma(wgmma) => {
+                if let Some(fault) = wgmma.fault() {
+                    self.breach(Rule::WgmmaShape, Some(inst), fault, "a `wgmma` that there is");
+                }
+            }
+            Attr::Registers { count, .. } if !(24..=256).contains(count) || count % 8 != 0 => {
+                let expected = "a multiple of 8 from 24 to 256";
+                self.breach(
+                    Rule::RegisterShare,
+                    Some(inst),
+                    format!("{count} registers"),
+                    expected,
+                );
             }
             Attr::Mma(shape) if !crate::mma::SHAPES.contains(shape) => {
                 self.breach(Rule::MatrixShape, Some(inst), shape.name(), "a shape of the table");

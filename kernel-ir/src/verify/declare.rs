@@ -14,7 +14,9 @@ impl Verifier<'_> {
     pub(super) fn declarations(&mut self) {
         self.name();
         self.block_size();
+        self.cluster_size();
         self.vectors();
+        self.tensor_maps();
         self.shared_arrays();
         self.local_arrays();
         let mut names = HashSet::new();
@@ -88,13 +90,35 @@ impl Verifier<'_> {
         }
     }
 
+    fn cluster_size(&mut self) {
+        let Some(cluster) = self.kernel.cluster_dim else { return };
+        let blocks = cluster.iter().fold(1u64, |n, &axis| n.saturating_mul(axis.into()));
+        if !(1..=16).contains(&blocks) {
+            let found = format!("a cluster of {cluster:?}");
+            self.breach(Rule::ClusterSize, None, found, "1 to 16 blocks");
+        }
+    }
+
     /// One look at the table finds every vector type there is.
     fn vectors(&mut self) {
         let vars = self.kernel.vars.iter().map(|v| &v.ty);
         for ty in self.kernel.types.iter().chain(vars) {
-            if matches!(ty, Type::Vector(_, n) if !(2..=64).contains(n)) {
-                self.breach(Rule::VectorLength, None, ty, "2 to 64 lanes");
+            if matches!(ty, Type::Vector(_, n) if !(2..=128).contains(n)) {
+                self.breach(Rule::VectorLength, None, ty, "2 to 128 lanes");
             }
+        }
+    }
+
+    /// Tensor maps stay where the launch has put them.
+    fn tensor_maps(&mut self) {
+        let params =
+            self.kernel.params.iter().filter(|p| matches!(p.kind, ParamKind::TensorMap(_)));
+        let is_map = |ty: &&Type| matches!(ty, Type::TensorMap(..));
+        let values = self.kernel.types.iter().filter(is_map).count();
+        let slots = self.kernel.vars.iter().map(|v| &v.ty).filter(is_map).count();
+        if values > params.count() || slots > 0 {
+            let found = "a tensor map that is no parameter";
+            self.breach(Rule::TensorTile, None, found, "only parameters of this type");
         }
     }
 
@@ -148,10 +172,21 @@ impl Verifier<'_> {
             }
             return;
         }
+        if let (ParamKind::TensorMap(tile), Type::TensorMap(elem, rank)) = (param.kind, ty) {
+            let fault = tile.fault(elem).or_else(|| {
+                (tile.rank != rank).then(|| format!("a box of {} axes for {rank}", tile.rank))
+            });
+            if let Some(fault) = fault {
+                let found = format!("parameter `{}`: {fault}", param.name);
+                self.breach(Rule::TensorTile, None, found, "a box that the copy engine can move");
+            }
+            return;
+        }
         let expected = match (param.kind, ty) {
             (ParamKind::Scalar, Type::Scalar(_)) => return,
             (ParamKind::ReadOnly | ParamKind::Exclusive, Type::Ptr(Space::Global, _)) => return,
             (ParamKind::Scalar, _) => "a scalar",
+            (ParamKind::TensorMap(_), _) => "a tensor map",
             _ => "a pointer to global memory",
         };
         let found = format!("parameter `{}` of type {ty}", param.name);

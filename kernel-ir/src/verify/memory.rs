@@ -6,6 +6,9 @@ use crate::kernel::{Inst, VarId};
 use crate::op::{Opcode, Signature};
 use crate::types::{Scalar, Space, Type};
 
+/// The spaces whose memory several threads share.
+const ATOMIC: &[Space] = &[Space::Global, Space::Shared, Space::Cluster];
+
 impl Verifier<'_> {
     pub(super) fn memory(&mut self, inst: &Inst) {
         match inst.op.info().signature {
@@ -123,9 +126,9 @@ impl Verifier<'_> {
     }
 
     fn access(&mut self, inst: &Inst) {
-        let spaces = [Space::Global, Space::Shared, Space::Local];
+        let spaces = [Space::Global, Space::Shared, Space::Cluster, Space::Local];
         let Some(elem) = self.pointer(inst, 0, &spaces) else { return };
-        let holds = |ty: Type| !ty.is_ptr() && ty.elem() == elem;
+        let holds = |ty: Type| ty.is_data() && ty.elem() == elem;
         if inst.op == Opcode::Load {
             let fits = holds(self.result(inst));
             self.result_fits(inst, fits, format_args!("{elem} or a vector of it"));
@@ -151,7 +154,7 @@ impl Verifier<'_> {
     }
 
     fn atomic_access(&mut self, inst: &Inst) {
-        let Some(elem) = self.pointer(inst, 0, &[Space::Global, Space::Shared]) else { return };
+        let Some(elem) = self.pointer(inst, 0, ATOMIC) else { return };
         self.operand_fits(inst, 0, elem.is_num(), "a pointer to numbers");
         if inst.op == Opcode::AtomicLoad {
             self.result_is(inst, elem.into());
@@ -161,7 +164,7 @@ impl Verifier<'_> {
     }
 
     fn atomic(&mut self, inst: &Inst) {
-        let Some(elem) = self.pointer(inst, 0, &[Space::Global, Space::Shared]) else { return };
+        let Some(elem) = self.pointer(inst, 0, ATOMIC) else { return };
         for i in 1..inst.operands.len() {
             self.operand_is(inst, i, elem.into());
         }

@@ -7,6 +7,7 @@
 //! The work is one walk over the kernel and linear in its size, so that it costs little next to any
 //! pass. Whether a *target* has what a kernel uses is another question: [`crate::legal`].
 
+mod asynchronous;
 mod attribute;
 mod collective;
 mod control;

@@ -32,12 +32,14 @@ rules! {
     // declarations
     KernelName "kernel-name" "A kernel's name is an identifier of ASCII letters, digits and `_`, in every target's assembly.";
     ParameterName "parameter-name" "No two parameters have one name.";
-    ParameterType "parameter-type" "A `scalar` parameter is a scalar; a `readonly` or `exclusive` one is a pointer to global memory.";
+    ParameterType "parameter-type" "A `scalar` parameter is a scalar; a `readonly` or `exclusive` one is a pointer to global memory; a `tile` one is a tensor map with as many axes as its box.";
     ContractTerm "contract-term" "A contract's terms are products of scalar integer parameters, and its sum has a term.";
     BlockSize "block-size" "A fixed block size is at least 1 along every axis.";
-    VectorLength "vector-length" "A vector has 2 to 64 lanes.";
+    VectorLength "vector-length" "A vector has 2 to 128 lanes.";
     ArraySize "array-size" "A shared or local array has at least one element, and all arrays of a kind together have at most 2^31 bytes.";
     ArrayAlignment "array-alignment" "A shared array's alignment is a power of two and at least its element's size.";
+    TensorTile "tensor-tile" "Only parameters are tensor maps, and the box of one has 1 to 5 axes of 1 to 256 elements, rows of a multiple of 16 bytes, and none longer than its swizzle is wide.";
+    ClusterSize "cluster-size" "A cluster has at least 1 block along every axis, 16 at most, and operations on clusters stand in kernels that fix one.";
     // values
     ValueNumber "value-number" "Every value that is named has a type in the kernel's table.";
     DefinedOnce "defined-once" "A value is defined once.";
@@ -60,6 +62,9 @@ rules! {
     MatrixShape "matrix-shape" "A matrix instruction's shape is one of the table's.";
     CopyWidth "copy-width" "`cp_async` copies 4, 8 or 16 bytes; `ldmatrix` loads 1, 2 or 4 matrices.";
     NamedBarrier "named-barrier" "A named barrier is one of 1 to 15, and as many threads come there as make whole warps of 32, 1024 at most.";
+    WgmmaShape "wgmma-shape" "A `wgmma`'s shape is one that there is, its factors' offsets are multiples of 16 bytes below 2^18, and only factors of 16 bits lie along m or n.";
+    BulkCopy "bulk-copy" "Only loads arrive in several blocks and only stores combine: integers by any operation, floats by `add`, f16 and bf16 also by `min` and `max`; a tensor that is stored to is written.";
+    RegisterShare "register-share" "A share of registers is a multiple of 8 from 24 to 256.";
     AccessOrder "access-order" "An atomic load is relaxed or acquires; an atomic store is relaxed or releases.";
     CheckMessage "check-message" "Only assertions have a message of their own, and its holes are as many as the values.";
     PrintMessage "print-message" "What a kernel prints is a message: text with holes that name the types of their values.";

@@ -23,7 +23,7 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::AtomicRmw => (2, 1),
         Signature::Ternary(_) | Signature::Select | Signature::AtomicCas | Signature::Mma => (3, 1),
         Signature::Dot4 => (3, 1),
-        Signature::VecMake => return Some((2..=64, 1)),
+        Signature::VecMake => return Some((2..=128, 1)),
         Signature::VarAccess => match inst.op {
             Opcode::VarLoad => (0, 1),
             Opcode::VarStore => (1, 0),
@@ -32,6 +32,17 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         },
         Signature::Store | Signature::AtomicStore | Signature::CpAsync => (2, 0),
         Signature::Nothing => (0, 0),
+        Signature::Elect => (0, 1),
+        Signature::Stmatrix | Signature::MbarrierInit => (2, 0),
+        Signature::Wgmma => (4, 1),
+        Signature::WgmmaWait => return Some((0..=64, inst.operands.len())),
+        Signature::MbarrierArrive | Signature::TmaPrefetch => (1, 0),
+        Signature::MbarrierExpect | Signature::MbarrierWait => (2, 0),
+        Signature::MbarrierTest | Signature::MapShared => (2, 1),
+        Signature::TmaLoad => return Some((4..=9, 0)),
+        Signature::TmaStore => return Some((3..=7, 0)),
+        Signature::BulkLoad => return Some((4..=5, 0)),
+        Signature::BulkStore => (3, 0),
         Signature::Prefetch => (1, 0),
         Signature::Check => match inst.attr {
             Attr::Check(CheckKind::Bounds, _) => (3, 0),
@@ -127,6 +138,21 @@ impl<'k> Verifier<'k> {
             | Signature::Reduce
             | Signature::Mma
             | Signature::Ldmatrix => self.collective(inst),
+            Signature::Stmatrix
+            | Signature::Elect
+            | Signature::Wgmma
+            | Signature::WgmmaWait
+            | Signature::MbarrierInit
+            | Signature::MbarrierArrive
+            | Signature::MbarrierExpect
+            | Signature::MbarrierWait
+            | Signature::MbarrierTest
+            | Signature::MapShared
+            | Signature::TmaLoad
+            | Signature::TmaStore
+            | Signature::TmaPrefetch
+            | Signature::BulkLoad
+            | Signature::BulkStore => self.asynchronous(inst),
             _ => self.memory(inst),
         }
     }
@@ -174,7 +200,7 @@ impl<'k> Verifier<'k> {
     /// Operands and result of one type, scalar or vector.
     fn elementwise(&mut self, inst: &Inst, class: Class) {
         let ty = self.operand(inst, 0);
-        let fits = !ty.is_ptr() && class.contains(ty.elem());
+        let fits = ty.is_data() && class.contains(ty.elem());
         let expected = format_args!("{} or a vector of it", class.describe());
         if !self.operand_fits(inst, 0, fits, expected) {
             return;
@@ -192,7 +218,7 @@ impl<'k> Verifier<'k> {
 
     fn shift(&mut self, inst: &Inst) {
         let ty = self.operand(inst, 0);
-        let fits = !ty.is_ptr() && ty.elem().is_int();
+        let fits = ty.is_data() && ty.elem().is_int();
         if self.operand_fits(inst, 0, fits, "an integer or a vector of it") {
             self.operand_is(inst, 1, ty.with_elem(Scalar::U32));
             self.result_is(inst, ty);
@@ -214,7 +240,7 @@ impl<'k> Verifier<'k> {
         let fits = match ty {
             Type::Scalar(s) => class.contains(s),
             Type::Ptr(..) => class == Class::Any,
-            Type::Vector(..) => false,
+            Type::Vector(..) | Type::TensorMap(..) => false,
         };
         let or_pointer = if class == Class::Any { " or a pointer" } else { "" };
         self.operand_fits(inst, 0, fits, format_args!("{}{or_pointer}", class.describe()));
@@ -224,7 +250,7 @@ impl<'k> Verifier<'k> {
 
     fn cast(&mut self, inst: &Inst) {
         let (from, to) = (self.operand(inst, 0), self.result(inst));
-        if !self.operand_fits(inst, 0, !from.is_ptr(), "a scalar or vector") {
+        if !self.operand_fits(inst, 0, from.is_data(), "a scalar or vector") {
             return;
         }
         use Scalar::{E4M3, E5M2, TF32};
@@ -236,7 +262,7 @@ impl<'k> Verifier<'k> {
                 (a, b),
                 (Scalar::F32, TF32 | E4M3 | E5M2) | (TF32 | E4M3 | E5M2, Scalar::F32)
             );
-        let same_shape = !to.is_ptr() && from.with_elem(b) == to;
+        let same_shape = to.is_data() && from.with_elem(b) == to;
         self.result_fits(
             inst,
             there && same_shape,
@@ -246,9 +272,9 @@ impl<'k> Verifier<'k> {
 
     fn bitcast(&mut self, inst: &Inst) {
         let (from, to) = (self.operand(inst, 0), self.result(inst));
-        if self.operand_fits(inst, 0, !from.is_ptr(), "a scalar or vector") {
+        if self.operand_fits(inst, 0, from.is_data(), "a scalar or vector") {
             let bits = |ty: Type| ty.elem().bits() * ty.lanes();
-            let fits = !to.is_ptr() && bits(from) == bits(to);
+            let fits = to.is_data() && bits(from) == bits(to);
             self.result_fits(inst, fits, format_args!("{} bits", bits(from)));
         }
     }

@@ -152,6 +152,7 @@ impl Rewriter<'_> {
             Type::Scalar(_) => scalar,
             Type::Vector(_, n) => emit.op(Opcode::VecMake, Attr::None, &vec![scalar; n.into()], ty),
             Type::Ptr(..) => emit.op(Opcode::Bitcast, Attr::None, &[scalar], ty),
+            Type::TensorMap(..) => unreachable!("the kernel is verified: no slot holds one"),
         };
         self.zeros.insert(ty, zero);
         zero
