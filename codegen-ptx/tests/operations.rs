@@ -231,6 +231,7 @@ fn memory_of_every_type_alignment_and_space() {
                     let ty = m.0.kernel().local_type(id);
                     m.0.emit1(Opcode::LocalAddr, Attr::Local(id), &[], ty)
                 }
+                Space::Cluster => unreachable!("not among these"),
             };
             let thread = m.id(Opcode::ThreadIdx, Dim::X);
             let base = m.0.ptr_add(base, thread);
