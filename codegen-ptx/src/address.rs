@@ -118,6 +118,14 @@ impl Bases {
     }
 }
 
+/// The name of a space in instructions (PTX ISA, "State Spaces").
+pub(crate) const fn space_name(space: Space) -> &'static str {
+    match space {
+        Space::Cluster => "shared::cluster",
+        other => other.name(),
+    }
+}
+
 impl<'k> Emitter<'k> {
     /// Where a pointer points.
     pub(crate) fn address(&mut self, pointer: Value) -> Address {

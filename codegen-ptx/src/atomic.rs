@@ -3,7 +3,7 @@
 use kernelsmith_ir::attr::{AtomicOp, Attr, Order, Scope};
 use kernelsmith_ir::{Inst, Opcode, Scalar, Space};
 
-use crate::address::{Address, Base};
+use crate::address::{Address, Base, space_name};
 use crate::emit::{Emitter, ins};
 use crate::error::Error;
 use crate::memory::Unit;
@@ -68,7 +68,7 @@ impl<'k> Emitter<'k> {
         if !elem.is_num() {
             return Err(self.unsupported(elem.into(), "atomics are on integers and floats"));
         }
-        let (scope, space) = (scope_name(scope), address.space.name());
+        let (scope, space) = (scope_name(scope), space_name(address.space));
         let access = Access {
             atom: format!("{}.{scope}.{space}", order_name(order)),
             load: format!("relaxed.{scope}.{space}"),
@@ -98,7 +98,7 @@ impl<'k> Emitter<'k> {
             "{}.{}.{}.{}",
             order_name(order),
             scope_name(scope),
-            address.space.name(),
+            space_name(address.space),
             unit.suffix
         );
         let at = self.memory_operand(address);

@@ -27,9 +27,10 @@ impl<'k> Emitter<'k> {
     /// Writes a region; its terminator jumps unless control falls through to where it leads.
     pub(crate) fn region(&mut self, region: &'k Region) -> Result<(), Error> {
         let mark = self.bases.mark();
-        for inst in &region.insts {
+        for (i, inst) in region.insts.iter().enumerate() {
             self.locate(inst);
             match inst.op {
+                Opcode::WgmmaFence => self.wgmma_fence(&region.insts[i + 1..]),
                 Opcode::If => self.if_(inst)?,
                 Opcode::For => self.for_(inst)?,
                 Opcode::Loop => self.loop_(inst)?,

@@ -64,6 +64,8 @@ pub(crate) struct Emitter<'k> {
     /// The instruction that defines each value, for patterns over two instructions.
     definitions: Vec<Option<&'k Inst>>,
     uses: Vec<u32>,
+    /// Accumulators of `wgmma` that were copied to registers of their own before a fence.
+    pub(crate) accumulators: HashMap<Value, Vec<Reg>>,
 }
 
 impl<'k> Emitter<'k> {
@@ -91,6 +93,7 @@ impl<'k> Emitter<'k> {
             bindings: vec![None; kernel.types.len()],
             definitions,
             uses,
+            accumulators: HashMap::new(),
         }
     }
 
@@ -160,7 +163,12 @@ impl<'k> Emitter<'k> {
     }
 
     pub(crate) fn is_used(&self, value: Value) -> bool {
-        self.uses[value.index()] != 0
+        self.uses_of(value) != 0
+    }
+
+    /// How many operands are this value.
+    pub(crate) fn uses_of(&self, value: Value) -> u32 {
+        self.uses[value.index()]
     }
 
     pub(crate) fn bind(&mut self, value: Value, binding: Binding) {
@@ -184,7 +192,12 @@ impl<'k> Emitter<'k> {
     /// # Panics
     /// If the value is not defined before its use: the verifier rejects such kernels.
     pub(crate) fn binding(&self, value: Value) -> &Binding {
-        self.bindings[value.index()].as_ref().expect("the kernel is verified")
+        self.try_binding(value).expect("the kernel is verified")
+    }
+
+    /// What stands for a value, if what defines it has been written.
+    pub(crate) fn try_binding(&self, value: Value) -> Option<&Binding> {
+        self.bindings[value.index()].as_ref()
     }
 
     pub(crate) fn constant(&self, value: Value) -> Option<Const> {

@@ -158,7 +158,21 @@ impl<'k> Emitter<'k> {
             ShuffleIdx | ShuffleXor | ShuffleUp | ShuffleDown => self.shuffle(inst)?,
             VoteAll | VoteAny | Ballot => self.vote(inst),
             WarpReduce => self.warp_reduce(inst)?,
+            WarpgroupId | ClusterRank | ClusterArrive | ClusterWait | MapShared | GridWait
+            | GridRelease | Elect => self.cluster(inst),
+            SetMaxRegisters => self.set_max_registers(inst),
             Mma => self.mma(inst)?,
+            Wgmma => self.wgmma(inst)?,
+            WgmmaCommit => ins!(self, "wgmma.commit_group.sync.aligned;"),
+            WgmmaWait => self.wgmma_wait(inst),
+            WgmmaFence => unreachable!("written by `region`, with what follows"),
+            Stmatrix => self.stmatrix(inst)?,
+            MbarrierInit | MbarrierFence | MbarrierArrive | MbarrierExpect | MbarrierTest
+            | MbarrierWait | CpAsyncArrive => self.mbarrier(inst)?,
+            AsyncFence | TmaLoad | TmaStore | TmaPrefetch | BulkLoad | BulkStore => {
+                self.bulk(inst)?;
+            }
+            BulkCommit | BulkWait | BulkWaitRead => self.bulk_group(inst),
             Ldmatrix => self.ldmatrix(inst)?,
             CpAsync | CpAsyncCommit | CpAsyncWait => self.cp_async(inst)?,
             Check => self.check(inst),
@@ -207,7 +221,7 @@ impl<'k> Emitter<'k> {
 
     /// `%warpid` may change while a thread runs (PTX ISA, "Special Registers: %warpid"), so the
     /// index comes from the thread's.
-    fn warp_id(&mut self) -> Reg {
+    pub(crate) fn warp_id(&mut self) -> Reg {
         let mut linear: Operand = self.special("%tid.x").into();
         let block = self.kernel.block_dim;
         if block.is_none_or(|[_, y, z]| y * z > 1) {

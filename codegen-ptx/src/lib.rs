@@ -23,6 +23,7 @@
 mod address;
 mod arith;
 mod atomic;
+mod bulk;
 mod check;
 mod control;
 mod convert;
@@ -36,6 +37,7 @@ mod function;
 mod integer;
 mod isa;
 mod matrix;
+mod mbarrier;
 mod memory;
 mod module;
 pub mod ptxas;
@@ -43,6 +45,7 @@ mod reg;
 mod shared;
 mod vector;
 mod warp;
+mod wgmma;
 
 pub use error::Error;
 pub use function::compile;

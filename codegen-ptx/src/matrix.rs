@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::memory::braced;
 
 /// The name of a matrix operand's element type.
-const fn element_name(scalar: Scalar) -> &'static str {
+pub(crate) const fn element_name(scalar: Scalar) -> &'static str {
     match scalar {
         Scalar::I8 => "s8",
         Scalar::U8 => "u8",
@@ -73,7 +73,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// A memory operand that must lie in a space.
-    fn operand_in(&mut self, pointer: Value, space: Space) -> Result<String, Error> {
+    pub(crate) fn operand_in(&mut self, pointer: Value, space: Space) -> Result<String, Error> {
         let ty = self.ty(pointer);
         match ty {
             Type::Ptr(s, _) if s == space => {

@@ -3,7 +3,7 @@
 use kernelsmith_ir::attr::{Attr, CacheHint, Order};
 use kernelsmith_ir::{Inst, Scalar, Space, Type};
 
-use crate::address::Address;
+use crate::address::{Address, space_name};
 use crate::emit::{Emitter, ins};
 use crate::error::Error;
 use crate::reg::{Class, Operand, Reg, is_packed};
@@ -148,7 +148,7 @@ impl<'k> Emitter<'k> {
             let suffix = self.vector_suffix(&units[group.units.clone()]);
             let list = register_list(&regs[group.units]);
             let at = self.memory_operand(address.plus(group.offset));
-            let space = address.space.name();
+            let space = space_name(address.space);
             ins!(self, "ld.{space}{hint}{coherence}{suffix} {list}, {at};");
         }
         let (words, elements) = regs.split_at(cut.words);
@@ -179,7 +179,7 @@ impl<'k> Emitter<'k> {
             let suffix = self.vector_suffix(&units[group.units.clone()]);
             let list = register_list(&regs[group.units]);
             let at = self.memory_operand(address.plus(group.offset));
-            ins!(self, "st.{}{hint}{suffix} {at}, {list};", address.space.name());
+            ins!(self, "st.{}{hint}{suffix} {at}, {list};", space_name(address.space));
         }
     }
 

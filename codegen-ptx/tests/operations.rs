@@ -5,7 +5,7 @@ mod common;
 use common::kernels::Make;
 use kernelsmith_ir::attr::{AtomicOp, Attr, CacheHint, Const, Dim, Order, ReduceOp, Scope};
 use kernelsmith_ir::mma::{Family, SHAPES};
-use kernelsmith_ir::op::{Class, Signature, TABLE};
+use kernelsmith_ir::op::{Availability, Class, Signature, TABLE};
 use kernelsmith_ir::target::{Ptx, Target};
 use kernelsmith_ir::{Kernel, Opcode, Scalar, Space, Type, Value};
 
@@ -317,7 +317,9 @@ fn cooperation() {
 #[test]
 fn ids_votes_and_synchronisation() {
     let mut bench = Bench::new("ids".to_owned());
-    for row in TABLE.iter().filter(|row| matches!(row.signature, Signature::Id(_))) {
+    let ids = TABLE.iter().filter(|row| matches!(row.signature, Signature::Id(_)));
+    // Those of clusters and warpgroups are in the tests of Hopper.
+    for row in ids.filter(|row| row.availability == Availability::All) {
         for dim in [Dim::X, Dim::Y, Dim::Z] {
             let attr =
                 if row.signature == Signature::Id(true) { Attr::Dim(dim) } else { Attr::None };

@@ -104,6 +104,9 @@ pub struct Assembled {
     pub cubin: Vec<u8>,
     /// What it takes to run.
     pub usage: Usage,
+    /// What the assembler did that costs speed, in its words: matrix instructions that wait for one
+    /// another, shares of registers that it ignores.
+    pub losses: Vec<String>,
 }
 
 impl Ptxas {
@@ -149,7 +152,9 @@ impl Ptxas {
         let log = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let Some(usage) = Usage::parse(&log) else { return Err(self.missing("usage", log)) };
         let cubin = std::fs::read(&object).map_err(|e| io(&self.program, e))?;
-        Ok(Assembled { cubin, usage })
+        let losses = log.lines().filter(|line| line.contains("Potential Performance Loss"));
+        let losses = losses.map(|line| line.trim().to_owned()).collect();
+        Ok(Assembled { cubin, usage, losses })
     }
 
     fn missing(&self, what: &'static str, output: String) -> ToolError {

@@ -1,0 +1,181 @@
+//! Copies by the engine (PTX ISA, "Data Movement and Conversion Instructions: Bulk copy" and
+//! "Tensor copy").
+
+use kernelsmith_ir::attr::{Attr, Eviction, ReduceOp};
+use kernelsmith_ir::{Inst, Opcode, Scalar, Space, Type, Value};
+
+use crate::emit::{Emitter, ins};
+use crate::error::Error;
+use crate::memory::braced;
+use crate::reg::{Class, Operand, Reg};
+
+/// How a load tells that it has arrived.
+const COMPLETES: &str = "shared::cluster.global.mbarrier::complete_tx::bytes";
+
+/// What stands behind a copy's operands: which blocks, and how caches keep what is moved.
+struct Tail {
+    qualifiers: String,
+    operands: String,
+}
+
+impl<'k> Emitter<'k> {
+    pub(crate) fn bulk(&mut self, inst: &Inst) -> Result<(), Error> {
+        self.need(8, 0);
+        match inst.op {
+            Opcode::AsyncFence => ins!(self, "fence.proxy.async.shared::cta;"),
+            Opcode::TmaPrefetch => {
+                let map = self.reg(inst.operands[0]);
+                ins!(self, "prefetch.tensormap [{map}];");
+            }
+            Opcode::TmaLoad => {
+                let to = self.operand_in(inst.operands[0], Space::Shared)?;
+                let barrier = self.operand_in(inst.operands[2], Space::Shared)?;
+                let rank = self.rank(inst.operands[1]);
+                let tensor = self.tensor(inst.operands[1], &inst.operands[3..3 + rank]);
+                let tail = self.tail(inst, inst.operands.get(3 + rank));
+                let Tail { qualifiers, operands } = tail;
+                ins!(
+                    self,
+                    "cp.async.bulk.tensor.{rank}d.{COMPLETES}{qualifiers} {to}, {tensor}, \
+                     {barrier}{operands};"
+                );
+            }
+            Opcode::TmaStore => {
+                let from = self.operand_in(inst.operands[1], Space::Shared)?;
+                let rank = self.rank(inst.operands[0]);
+                let tensor = self.tensor(inst.operands[0], &inst.operands[2..2 + rank]);
+                let Tail { qualifiers, operands } = self.tail(inst, None);
+                let (reduce, op) = match reduction(inst) {
+                    Some(op) => ("reduce.", format!(".{}", reduce_name(op))),
+                    None => ("", String::new()),
+                };
+                ins!(
+                    self,
+                    "cp.{reduce}async.bulk.tensor.{rank}d.global.shared::cta{op}.bulk_group\
+                     {qualifiers} {tensor}, {from}{operands};"
+                );
+            }
+            Opcode::BulkLoad => {
+                let to = self.operand_in(inst.operands[0], Space::Shared)?;
+                let from = self.operand_in(inst.operands[1], Space::Global)?;
+                let bytes = self.operand(inst.operands[2]);
+                let barrier = self.operand_in(inst.operands[3], Space::Shared)?;
+                let Tail { qualifiers, operands } = self.tail(inst, inst.operands.get(4));
+                ins!(
+                    self,
+                    "cp.async.bulk.{COMPLETES}{qualifiers} {to}, {from}, {bytes}, \
+                     {barrier}{operands};"
+                );
+            }
+            _ => self.bulk_store(inst)?,
+        }
+        Ok(())
+    }
+
+    fn bulk_store(&mut self, inst: &Inst) -> Result<(), Error> {
+        let to = self.operand_in(inst.operands[0], Space::Global)?;
+        let from = self.operand_in(inst.operands[1], Space::Shared)?;
+        let bytes = self.operand(inst.operands[2]);
+        let Tail { qualifiers, operands } = self.tail(inst, None);
+        let (reduce, op) = match reduction(inst) {
+            Some(op) => {
+                let elem = self.ty(inst.operands[0]).elem();
+                ("reduce.", format!(".{}", typed_reduce_name(op, elem)))
+            }
+            None => ("", String::new()),
+        };
+        ins!(
+            self,
+            "cp.{reduce}async.bulk.global.shared::cta.bulk_group{qualifiers}{op} {to}, {from}, \
+             {bytes}{operands};"
+        );
+        Ok(())
+    }
+
+    /// Closing groups of stores, and waiting for them.
+    pub(crate) fn bulk_group(&mut self, inst: &Inst) {
+        self.need(8, 0);
+        let left = match inst.attr {
+            Attr::Count(left) => left,
+            _ => 0,
+        };
+        match inst.op {
+            Opcode::BulkCommit => ins!(self, "cp.async.bulk.commit_group;"),
+            Opcode::BulkWaitRead => ins!(self, "cp.async.bulk.wait_group.read {left};"),
+            _ => ins!(self, "cp.async.bulk.wait_group {left};"),
+        }
+    }
+
+    fn rank(&self, map: Value) -> usize {
+        match self.ty(map) {
+            Type::TensorMap(_, rank) => rank.into(),
+            ty => unreachable!("the kernel is verified: {ty} is a tensor map"),
+        }
+    }
+
+    /// A tensor and the coordinates of a box in it, the innermost first.
+    fn tensor(&mut self, map: Value, coordinates: &[Value]) -> String {
+        let map = self.reg(map);
+        let at: Vec<Operand> = coordinates.iter().map(|&c| self.operand(c)).collect();
+        format!("[{map}, {}]", braced(at.iter()))
+    }
+
+    fn tail(&mut self, inst: &Inst, blocks: Option<&Value>) -> Tail {
+        let Attr::Bulk { multicast, eviction, .. } = inst.attr else {
+            unreachable!("the kernel is verified: a copy says how")
+        };
+        let mut tail = Tail { qualifiers: String::new(), operands: String::new() };
+        if let Some(&blocks) = blocks.filter(|_| multicast) {
+            let mask = self.half_word(blocks);
+            tail.qualifiers.push_str(".multicast::cluster");
+            tail.operands.push_str(&format!(", {mask}"));
+        }
+        if eviction != Eviction::Normal {
+            let policy = self.new_reg(Class::B64);
+            let name = eviction.name();
+            ins!(self, "createpolicy.fractional.L2::{name}.b64 {policy}, 1.0;");
+            tail.qualifiers.push_str(".L2::cache_hint");
+            tail.operands.push_str(&format!(", {policy}"));
+        }
+        tail
+    }
+
+    /// The lower half of a 32-bit value.
+    fn half_word(&mut self, value: Value) -> Reg {
+        let word = self.operand(value);
+        let word = self.in_reg(word);
+        self.op("cvt.u16.u32", Class::B16, &[word.into()])
+    }
+}
+
+fn reduction(inst: &Inst) -> Option<ReduceOp> {
+    match inst.attr {
+        Attr::Bulk { reduce, .. } => reduce,
+        _ => None,
+    }
+}
+
+const fn reduce_name(op: ReduceOp) -> &'static str {
+    match op {
+        ReduceOp::Add => "add",
+        ReduceOp::Min => "min",
+        ReduceOp::Max => "max",
+        ReduceOp::And => "and",
+        ReduceOp::Or => "or",
+        ReduceOp::Xor => "xor",
+    }
+}
+
+/// The operation with its type: bitwise ones are on untyped bits, and a sum of small floats says
+/// that it keeps subnormal numbers (PTX ISA, `cp.reduce.async.bulk`).
+fn typed_reduce_name(op: ReduceOp, elem: Scalar) -> String {
+    let name = reduce_name(op);
+    match (op, elem) {
+        (ReduceOp::And | ReduceOp::Or | ReduceOp::Xor, _) => format!("{name}.b{}", elem.bits()),
+        (ReduceOp::Add, Scalar::F16 | Scalar::BF16) => format!("{name}.noftz.{elem}"),
+        // Two's complement has one sum.
+        (ReduceOp::Add, Scalar::I64) => format!("{name}.u64"),
+        (_, elem) if elem.is_signed() => format!("{name}.s{}", elem.bits()),
+        _ => format!("{name}.{elem}"),
+    }
+}

@@ -1,0 +1,261 @@
+//! Hopper's own instructions: `wgmma` whose sums stay where they are, barriers, clusters, copies.
+
+mod common;
+
+use std::fmt::Write;
+
+use common::{assemble, ptx, sm};
+use kernelsmith_codegen_ptx::ptxas::{Nvdisasm, Sass};
+use kernelsmith_ir::target::Ptx;
+use kernelsmith_ir::{Kernel, Target, parse, passes};
+
+const HOPPER: Ptx = sm(90, true);
+
+fn prepared(text: &str) -> Kernel {
+    let kernel = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    passes::prepare(&kernel, &Target::Ptx(HOPPER)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn sass(kernel: &Kernel) -> Sass {
+    let assembled = assemble(kernel, HOPPER);
+    assert_eq!(assembled.losses, Vec::<String>::new(), "{}", ptx(kernel, HOPPER).text);
+    assert_eq!(assembled.usage.spill_stores, 0);
+    Nvdisasm::find().unwrap().disassemble(&assembled).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The vector of `n` copies of `%from`.
+fn splat(n: usize, from: &str) -> String {
+    vec![from; n].join(", ")
+}
+
+/// A loop of `wgmma`s over two stages: the sums of one iteration are added to in the next, and the
+/// last group but one is waited for.
+fn wgmma_loop(n: usize, left: u32) -> Kernel {
+    let lanes = n / 2;
+    let shape = format!("wgmma.m64n{n}k16.bf16.f32");
+    let mut text = format!(
+        r#"kernel @wgmma_loop(%0 "out": ptr<global, f32> exclusive, %1 "steps": u32 scalar) block(128, 1, 1) {{
+  shared s0 "a": bf16 x 8192 align 1024
+  shared s1 "b": bf16 x {b} align 1024
+  %2: ptr<shared, bf16> = shared_addr[s0]
+  %3: ptr<shared, bf16> = shared_addr[s1]
+  %4: f32 = const[f32 0x0]
+  %5: <{lanes} x f32> = vec_make {zeros}
+  %6: u32 = const[u32 0]
+  %7: bool = const[bool true]
+  %8: <{lanes} x f32> = for[$0] %6, %1, %5 {{ |%9: u32, %10: <{lanes} x f32>|
+    %11: u32 = const[u32 1]
+    %12: u32 = and %9, %11
+    %13: u32 = const[u32 4096]
+    %14: u32 = mul %12, %13
+    %15: ptr<shared, bf16> = ptr_add %2, %14
+    %16: u32 = const[u32 {b_stage}]
+    %17: u32 = mul %12, %16
+    %18: ptr<shared, bf16> = ptr_add %3, %17
+    wgmma_fence
+"#,
+        b = 2 * n * 64,
+        b_stage = n * 64,
+        zeros = splat(lanes, "%4"),
+    );
+    let mut sum = "%10".to_owned();
+    for k in 0..4 {
+        let at = 20 + 5 * k;
+        writeln!(
+            text,
+            "    %{at}: u32 = const[u32 {offset}]\n    \
+             %{a}: ptr<shared, bf16> = ptr_add %15, %{at}\n    \
+             %{b}: ptr<shared, bf16> = ptr_add %18, %{at}\n    \
+             %{d}: <{lanes} x f32> = wgmma[{shape} a k b128 16 1024 b k b128 16 1024] %{a}, %{b}, \
+             {sum}, %7",
+            offset = 16 * k,
+            a = at + 1,
+            b = at + 2,
+            d = at + 3,
+        )
+        .unwrap();
+        sum = format!("%{}", at + 3);
+    }
+    write!(
+        text,
+        "    wgmma_commit\n    %50: <{lanes} x f32> = wgmma_wait[{left}] {sum}\n    \
+         continue[$0] %50\n  }}\n  %51: <{lanes} x f32> = wgmma_wait[0] %8\n"
+    )
+    .unwrap();
+    writeln!(text, "  %52: u32 = thread_idx[x]\n  %53: u32 = const[u32 {lanes}]").unwrap();
+    writeln!(text, "  %54: u32 = mul %52, %53\n  %55: ptr<global, f32> = ptr_add %0, %54").unwrap();
+    writeln!(text, "  store[align 4] %55, %51\n  return\n}}").unwrap();
+    prepared(&text)
+}
+
+#[test]
+fn sums_stay_in_their_registers() {
+    for (n, left) in [(64, 0), (128, 1), (256, 1)] {
+        let kernel = wgmma_loop(n, left);
+        let text = ptx(&kernel, HOPPER).text;
+        let body = text.split("$for_").nth(1).unwrap().split("$end_").next().unwrap();
+        assert_eq!(body.matches("wgmma.mma_async").count(), 4, "{text}");
+        assert_eq!(body.matches("mov.f32").count(), 0, "{text}");
+        let code = sass(&kernel);
+        assert_eq!(code.count("HGMMA"), 4, "{}", code.text());
+    }
+}
+
+/// A from registers; both orders of B; every type of factor.
+#[test]
+fn every_kind_of_wgmma_assembles() {
+    let kinds = [
+        ("bf16", "f32", 16, 8),
+        ("f16", "f32", 16, 8),
+        ("f16", "f16", 16, 8),
+        ("tf32", "f32", 8, 4),
+        ("e4m3", "f32", 32, 16),
+        ("e5m2", "f16", 32, 16),
+        ("i8", "i32", 32, 16),
+        ("u8", "i32", 32, 16),
+    ];
+    for (ab, cd, k, fragment) in kinds {
+        let shape = format!("wgmma.m64n32k{k}.{ab}.{cd}");
+        let zero = if cd == "i32" { "0" } else { "0x0" };
+        // Fragments of types that nothing computes with come from memory.
+        let text = format!(
+            r#"kernel @every(%0 "out": ptr<global, {cd}> exclusive, %1 "x": ptr<global, {ab}> readonly) block(128, 1, 1) {{
+  shared s0 "a": {ab} x 8192 align 1024
+  %2: ptr<shared, {ab}> = shared_addr[s0]
+  %3: {cd} = const[{cd} {zero}]
+  %4: <16 x {cd}> = vec_make {zeros}
+  %5: bool = const[bool true]
+  %6: <{fragment} x {ab}> = load[align 16] %1
+  wgmma_fence
+  %7: <16 x {cd}> = wgmma[{shape} a k b64 16 512 b k b64 16 512] %2, %2, %4, %5
+  %8: <16 x {cd}> = wgmma[{shape} b k none 512 128] %6, %2, %7, %5
+  wgmma_commit
+  %9: <16 x {cd}> = wgmma_wait[0] %8
+  store[align 4] %0, %9
+  return
+}}
+"#,
+            zeros = splat(16, "%3"),
+        );
+        let code = sass(&prepared(&text));
+        let count = code.count("HGMMA") + code.count("QGMMA") + code.count("IGMMA");
+        assert_eq!(count, 2, "{shape}\n{}", code.text());
+    }
+}
+
+#[test]
+fn factors_along_m_and_n_assemble() {
+    let text = format!(
+        r#"kernel @transposed(%0 "out": ptr<global, f32> exclusive) block(128, 1, 1) {{
+  shared s0 "a": bf16 x 8192 align 1024
+  %1: ptr<shared, bf16> = shared_addr[s0]
+  %2: f32 = const[f32 0x0]
+  %3: <32 x f32> = vec_make {zeros}
+  %4: bool = const[bool false]
+  wgmma_fence
+  %5: <32 x f32> = wgmma[wgmma.m64n64k16.bf16.f32 a mn b128 8192 1024 b mn b128 8192 1024] %1, %1, %3, %4
+  wgmma_commit
+  %6: <32 x f32> = wgmma_wait[0] %5
+  store[align 4] %0, %6
+  return
+}}
+"#,
+        zeros = splat(32, "%2"),
+    );
+    let kernel = prepared(&text);
+    let text = ptx(&kernel, HOPPER).text;
+    assert!(text.contains(", 1, 1, 1, 1;"), "{text}");
+    assert_eq!(sass(&kernel).count("HGMMA"), 1);
+}
+
+/// Barriers in shared memory, roles, registers that change hands, the cluster.
+#[test]
+fn roles_and_barriers_assemble() {
+    let text = r#"kernel @roles(%0 "out": ptr<global, u32> exclusive) block(256, 1, 1) cluster(2, 1, 1) {
+  shared s0 "bars": u64 x 2 align 8
+  %1: ptr<shared, u64> = shared_addr[s0]
+  %2: u32 = const[u32 1]
+  %3: ptr<shared, u64> = ptr_add %1, %2
+  %4: u32 = const[u32 0]
+  %5: u32 = thread_idx[x]
+  %6: bool = eq %5, %4
+  if %6 {
+    mbarrier_init %1, %2
+    mbarrier_init %3, %2
+    mbarrier_fence
+    yield
+  } {
+    yield
+  }
+  cluster_arrive
+  cluster_wait
+  %7: u32 = warpgroup_id
+  %8: bool = eq %7, %4
+  if %8 {
+    set_max_registers[40 lower]
+    %9: bool = elect
+    if %9 {
+      mbarrier_arrive_expect %1, %4
+      %10: u32 = cluster_rank
+      %11: u32 = xor %10, %2
+      %12: ptr<cluster, u64> = map_shared %3, %11
+      mbarrier_arrive %12
+      mbarrier_wait %1, %4
+      yield
+    } {
+      yield
+    }
+    yield
+  } {
+    set_max_registers[232 raise]
+    %13: bool = mbarrier_test %3, %4
+    if %13 {
+      store[align 4] %0, %5
+      yield
+    } {
+      yield
+    }
+    yield
+  }
+  grid_release
+  grid_wait
+  return
+}
+"#;
+    let kernel = prepared(text);
+    assert!(ptx(&kernel, HOPPER).text.contains("mapa.shared::cluster.u32"));
+    let code = sass(&kernel);
+    assert_eq!(code.count("USETMAXREG"), 2, "{}", code.text());
+    assert!(code.count("SYNCS") >= 4, "{}", code.text());
+    assert!(code.count("UCGABAR_ARV") >= 1 && code.count("UCGABAR_WAIT") >= 1, "{}", code.text());
+}
+
+/// Copies of bytes, to and from, and storing matrices.
+#[test]
+fn bulk_copies_and_stmatrix_assemble() {
+    let text = r#"kernel @bulk(%0 "x": ptr<global, bf16> readonly, %1 "y": ptr<global, bf16> exclusive) block(32, 1, 1) {
+  shared s0 "tile": bf16 x 256 align 128
+  shared s1 "bar": u64 x 1 align 8
+  %2: ptr<shared, bf16> = shared_addr[s0]
+  %3: ptr<shared, u64> = shared_addr[s1]
+  %4: u32 = const[u32 512]
+  %5: u32 = const[u32 0]
+  bulk_load[evict_first] %2, %0, %4, %3
+  mbarrier_wait %3, %5
+  %6: <8 x bf16> = ldmatrix[4] %2
+  stmatrix[4 trans] %2, %6
+  async_fence
+  bulk_store[evict_last] %1, %2, %4
+  bulk_store[normal add] %1, %2, %4
+  bulk_commit
+  bulk_wait_read[0]
+  bulk_wait[0]
+  cp_async_arrive %3
+  return
+}
+"#;
+    let code = sass(&prepared(text));
+    assert!(code.count("UBLKCP") == 2, "{}", code.text());
+    assert!(code.count("UBLKRED") == 1, "{}", code.text());
+    assert_eq!(code.count("STSM"), 1, "{}", code.text());
+}
