@@ -10,6 +10,7 @@ use crate::attention::{
 use crate::elementwise::saxpy_kernel_ir;
 use crate::matmul::{self, Factor, Layout, Steps, config, matmul_panels_ir, matmul_tiled_ir};
 use crate::norm::{layer_norm_kernel_ir, rms_norm_kernel_ir, softmax_capacity, softmax_kernel_ir};
+use crate::quant::{Format, quantize_rows_ir, quantized_gemv_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
 #[derive(Clone, Copy)]
@@ -52,6 +53,21 @@ pub const KERNELS: &[Entry] = &[
         name: "combine_parts",
         about: "the outputs of attention from those of parts of the keys, dimension 64",
         ir: combine_parts_ir::<64>,
+    },
+    Entry {
+        name: "quantize_rows",
+        about: "activations as bytes with a scale for each 32, f32",
+        ir: quantize_rows_ir::<f32>,
+    },
+    Entry {
+        name: "gemv_q8_0",
+        about: "Y = X * W' of one row and weights in Q8_0",
+        ir: |target| quantized_gemv_ir::<1>(target, Format::Q8_0.layout()),
+    },
+    Entry {
+        name: "gemv_q4_k",
+        about: "Y = X * W' of one row and weights in Q4_K",
+        ir: |target| quantized_gemv_ir::<1>(target, Format::Q4K.layout()),
     },
 ];
 

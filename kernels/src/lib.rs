@@ -13,6 +13,7 @@ pub mod elementwise;
 pub mod error;
 pub mod matmul;
 pub mod norm;
+pub mod quant;
 pub mod reference;
 pub mod tile;
 

@@ -6,6 +6,7 @@ use kernelsmith_kernels::attention::{Attention, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
 use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
+use kernelsmith_kernels::quant::{Format, QuantizedMatrix, quantized_matmul};
 use kernelsmith_kernels::{catalog, reference};
 
 /// Small numbers that `bf16` holds exactly.
@@ -114,6 +115,25 @@ fn flash_attention_of(device: &Device, m: usize, n: usize, d: usize) {
     }
 }
 
+fn run_quantized(device: &Device) {
+    let (n, k) = (40, 256);
+    for format in Format::ALL {
+        let weights: Vec<f32> = numbers(n * k, 16).iter().map(|&x| x as f32).collect();
+        let w = QuantizedMatrix::quantize(device, format, [n, k], &weights).unwrap();
+        for m in [1, 7] {
+            // Whole numbers up to 127 are quantised exactly.
+            let x: Vec<f64> = (0..m * k).map(|i| (i * 37 % 255) as f64 - 127.0).collect();
+            let x: Vec<f64> = x.chunks(32).flat_map(|x| [&[127.0], &x[1..]].concat()).collect();
+            let mut y = output(device, m * n);
+            quantized_matmul(m, &floats(device, &x), &w, &mut y).unwrap();
+            let weights = w.dequantize().unwrap();
+            let by_columns: Vec<f64> = (0..k * n).map(|i| weights[i % n * k + i / n]).collect();
+            let expected = reference::matmul(m, n, k, &x, &by_columns);
+            close("quantized_matmul", &y, &expected, 0.05);
+        }
+    }
+}
+
 type Run = fn(&Device);
 
 /// How each kernel of the catalog is run. A new one has no entry, and the test says so.
@@ -127,6 +147,9 @@ const RUNS: &[(&str, Run)] = &[
     ("flash_attention", run_flash_attention),
     ("attention_parts", run_flash_attention),
     ("combine_parts", run_flash_attention),
+    ("quantize_rows", run_quantized),
+    ("gemv_q8_0", run_quantized),
+    ("gemv_q4_k", run_quantized),
 ];
 
 #[test]
