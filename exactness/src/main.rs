@@ -24,7 +24,7 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     first: u64,
     /// Programs that rustc compiles at once.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 100)]
     batch: usize,
     /// Where to run: cpu, interpreter, cuda, ptx (the emulator, and ptxas), amdgcn (linked only).
     #[arg(long = "at", value_delimiter = ',', default_value = "cpu,interpreter,ptx,amdgcn")]
@@ -35,7 +35,7 @@ struct Options {
     /// Make programs that fail small, up to this many.
     #[arg(long, default_value_t = 0)]
     reduce: usize,
-    /// Only build the first batch, and leave its program here.
+    /// Only build the first batch, and leave its programs here.
     #[arg(long)]
     bundle: Option<std::path::PathBuf>,
 }

@@ -64,6 +64,13 @@ impl Code {
         self
     }
 
+    /// Whether it may be a name or a part of what one holds.
+    pub fn is_place(&self) -> bool {
+        let text = self.to_string();
+        let named = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        text.starts_with("(*") || named && !text.ends_with([')', '}'])
+    }
+
     /// The code of a function with one more parameter, as the first.
     pub fn with_parameter(mut self, parameter: &str) -> Code {
         if let Some(Piece::Text(first)) = self.0.first_mut()
@@ -199,6 +206,18 @@ impl Item {
     }
 }
 
+/// Elements of the memory of one row, at most.
+pub const ELEMENTS: usize = 8;
+
+/// A slice that a program is given, of 1 to [`ELEMENTS`] elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Memory {
+    /// The type of the elements.
+    pub element: Scalar,
+    /// Whether it is `&mut [T]`.
+    pub changes: bool,
+}
+
 /// A program: a function that can be a kernel's whole work, and those it calls.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -208,6 +227,8 @@ pub struct Program {
     pub items: Vec<Item>,
     /// The types of the parameters of the main function.
     pub inputs: Vec<Scalar>,
+    /// Memory that it is given after these parameters.
+    pub memory: Vec<Memory>,
     /// The types of its results: a tuple.
     pub outputs: Vec<Scalar>,
     /// Whether the last result is that of a transcendental function, with a tolerance.

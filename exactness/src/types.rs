@@ -113,6 +113,16 @@ pub struct Opaque {
 }
 
 impl Struct {
+    /// The name without arguments, as in patterns.
+    pub fn bare(&self) -> &str {
+        self.name.split('<').next().unwrap_or_default()
+    }
+
+    /// The name as in expressions: `S::<2>`.
+    pub fn path(&self) -> String {
+        self.name.replacen('<', "::<", 1)
+    }
+
     /// Whether the fields are numbered.
     pub fn is_tuple(&self) -> bool {
         self.fields.first().is_some_and(|(name, _)| name == "0")
@@ -137,9 +147,19 @@ pub enum Type {
     Array(Box<Type>, usize),
     Struct(Rc<Struct>),
     Enum(Rc<Enum>),
+    /// `[T]`, of which there are references only.
+    Slice(Scalar),
 }
 
 impl Type {
+    /// The name as in expressions.
+    pub fn path(&self) -> String {
+        match self {
+            Type::Struct(of) => of.path(),
+            _ => self.to_string(),
+        }
+    }
+
     /// What is known of a type parameter.
     pub fn opaque(&self) -> Option<&Opaque> {
         match self {
@@ -151,7 +171,7 @@ impl Type {
     /// The types that it is made of, in order.
     pub fn parts(&self) -> Vec<Type> {
         match self {
-            Type::Scalar(_) | Type::Enum(_) => Vec::new(),
+            Type::Scalar(_) | Type::Enum(_) | Type::Slice(_) => Vec::new(),
             Type::Tuple(parts) => parts.clone(),
             Type::Array(element, len) => vec![(**element).clone(); *len],
             Type::Struct(of) => of.fields.iter().map(|(_, ty)| ty.clone()).collect(),
@@ -161,7 +181,7 @@ impl Type {
     /// The fields of a tuple or struct.
     pub fn fields(&self) -> Vec<(String, Type)> {
         match self {
-            Type::Scalar(_) | Type::Enum(_) | Type::Array(..) => Vec::new(),
+            Type::Scalar(_) | Type::Enum(_) | Type::Array(..) | Type::Slice(_) => Vec::new(),
             Type::Tuple(parts) => {
                 parts.iter().enumerate().map(|(i, ty)| (i.to_string(), ty.clone())).collect()
             }
@@ -177,7 +197,7 @@ impl Type {
                 format!("({})", parts.iter().map(|p| p.of_field() + ", ").collect::<String>())
             }
             Type::Array(element, len) => format!("[{}; {len}]", element.of_field()),
-            Type::Struct(_) | Type::Enum(_) => self.to_string(),
+            Type::Struct(_) | Type::Enum(_) | Type::Slice(_) => self.to_string(),
         }
     }
 }
@@ -199,6 +219,7 @@ impl Display for Type {
             }
             Type::Array(element, len) => write!(f, "[{element}; {len}]"),
             Type::Struct(of) => f.write_str(&of.name),
+            Type::Slice(element) => write!(f, "[{element}]"),
             Type::Enum(of) => write!(f, "Val<{}>", of.name),
         }
     }

@@ -94,7 +94,11 @@ impl Rewriter {
         if let Expr::Index(index) = &*e.expr
             && let Some(range) = slice_range(&index.index)
         {
-            return self.slice(index, range);
+            let (part, m) = (self.slice(index, range), library(e.span()));
+            return match e.mutability {
+                Some(_) => part,
+                None => quote_spanned!(e.span()=> #m::shared_part(#part)),
+            };
         }
         if e.mutability.is_some() && self.place(&e.expr).is_some() {
             return self.error(

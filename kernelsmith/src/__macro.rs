@@ -20,7 +20,7 @@ pub use crate::lang::place::{
 };
 pub use crate::lang::printing::{check, print};
 pub use crate::lang::ranges::{for_loop, range_through, range_to};
-pub use crate::lang::slicing::sliced;
+pub use crate::lang::slicing::{shared_part, sliced};
 pub use crate::lang::stage::{Frame, stage};
 pub use crate::lang::val::{IntoStaged, StoredAs};
 pub use crate::lang::{Staged, StagingError, Val};

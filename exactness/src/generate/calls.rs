@@ -68,12 +68,16 @@ impl Generator {
         }
         let lends = !taken.is_empty();
         for (Param { ty, how }, lent) in function.params.iter().zip(&mut lent) {
-            if *how == How::Shared
-                && self.random.chance(70)
-                && let Some((code, name)) = self.shareable(ty, &taken)
-            {
-                taken.push(name);
-                *lent = Some(code);
+            let slice = matches!(ty, Type::Slice(_));
+            if *how == How::Shared && (slice || self.random.chance(70)) {
+                match self.shareable(ty, &taken) {
+                    Some((code, name)) => {
+                        taken.push(name);
+                        *lent = Some(code);
+                    }
+                    None if slice => return None,
+                    None => {}
+                }
             }
         }
         let generic = function.name.starts_with('g') && !function.name.ends_with('>');
@@ -104,7 +108,14 @@ impl Generator {
     fn argument(&mut self, Param { ty, how }: &Param, generic: bool) -> Code {
         match how {
             How::Closure(params) => self.closure_argument(params, ty),
-            How::Shared => code("&").code(self.any(ty, Want::Run, 1)),
+            How::Shared => {
+                let value = self.any(ty, Want::Run, 1);
+                // A place would be borrowed while later arguments may change it.
+                match value.is_place() {
+                    true => code("&{ ").code(value).text(" }"),
+                    false => code("&").code(value),
+                }
+            }
             // Of a literal for a parameter's type nothing would be known.
             _ if generic => self.any(ty, Want::Run, 2),
             _ => self.value(ty, 2),

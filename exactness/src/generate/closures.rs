@@ -1,8 +1,8 @@
 //! Closures.
 
-use super::{Generator, Kind, Name, Stage, Want};
+use super::{Generator, How, Kind, Name, Param, Stage, Want};
 use crate::program::{Block, Code, code};
-use crate::types::Type;
+use crate::types::{Scalar, Type};
 
 impl Generator {
     pub(super) fn closure_statement(&mut self) -> Code {
@@ -13,15 +13,56 @@ impl Generator {
         }
     }
 
-    /// The types of a closure's parameters.
-    fn closure_types(&mut self) -> Vec<Type> {
-        let n = self.random.within(1, 2);
-        (0..n)
-            .map(|_| match self.random.chance(15) {
-                true => self.any_type(),
-                false => self.any_scalar().into(),
-            })
-            .collect()
+    /// The parameters and the result of a closure: often those of another, which it may stand for.
+    pub(super) fn closure_shape(&mut self) -> (Vec<Type>, Scalar) {
+        if !self.shapes.is_empty() && self.random.chance(60) {
+            return self.random.pick(&self.shapes).clone();
+        }
+        let params = (0..self.random.within(1, 2)).map(|_| self.any_scalar().into()).collect();
+        let shape = (params, self.number());
+        self.shapes.push(shape.clone());
+        shape
+    }
+
+    /// The same for a closure that no function needs to take.
+    fn any_closure_shape(&mut self) -> (Vec<Type>, Scalar) {
+        let (mut params, result) = self.closure_shape();
+        if self.random.chance(20) {
+            params[0] = self.any_type();
+        }
+        (params, result)
+    }
+
+    /// Writes `impl Fn(..)` of parameters as type parameters and bounds, or leaves it.
+    pub(super) fn closure_bounds(
+        &mut self,
+        text: String,
+        list: String,
+        params: &[Param],
+    ) -> (String, String, String) {
+        let closures = params.iter().filter(|param| matches!(param.how, How::Closure(_)));
+        let count = closures.count();
+        if count == 0
+            || !text.starts_with("pub fn")
+            || text.ends_with('>')
+            || self.random.chance(40)
+        {
+            return (text, list, String::new());
+        }
+        let (mut list, mut bounds) = (list, Vec::new());
+        for i in 0..count {
+            let Some(at) = list.find("impl Fn(") else { break };
+            let result = at + list[at..].find("-> ").unwrap_or_default();
+            let end = result + list[result..].find(',').unwrap_or_default();
+            bounds.push(format!("F{i}: {}", &list[at + "impl ".len()..end]));
+            list.replace_range(at..end, &format!("F{i}"));
+        }
+        if self.random.chance(50) {
+            return (format!("{text}<{}>", bounds.join(", ")), list, String::new());
+        }
+        let names: Vec<String> = (0..count).map(|i| format!("F{i}")).collect();
+        let text = format!("{text}<{}>", names.join(", "));
+        (text, list, format!("where {} ", bounds.join(", ")))
     }
 
     /// Parameters, declared, and their text.
@@ -86,8 +127,10 @@ impl Generator {
             .map(|name| name.name.clone())
             .collect();
         if !fits.is_empty() && self.random.chance(70) {
-            let borrow = if self.random.chance(50) { "&" } else { "" };
-            return code(borrow).text(self.random.pick(&fits));
+            let name = self.random.pick(&fits).clone();
+            // Of a parameter nobody knows whether it can be copied.
+            let borrow = if name.starts_with('a') || self.random.chance(50) { "&" } else { "" };
+            return code(borrow).text(name);
         }
         // Types are known from the function's.
         let spelled = self.random.chance(60);
@@ -96,7 +139,8 @@ impl Generator {
 
     /// One that reads what is immutable around it.
     fn sharing_closure(&mut self) -> Code {
-        let (params, result) = (self.closure_types(), Type::from(self.number()));
+        let (params, result) = self.any_closure_shape();
+        let result = Type::from(result);
         let closure = self.closure(&params, &result, true, changes_or_changing);
         let name = self.name("f");
         self.declare(&name, result, Kind::Closure { params, changes: false });
@@ -108,7 +152,8 @@ impl Generator {
         let hide = |name: &Name| {
             matches!(name.kind, Kind::Reference | Kind::Shared | Kind::Closure { .. } | Kind::Count)
         };
-        let (params, result) = (self.closure_types(), Type::from(self.number()));
+        let (params, result) = self.any_closure_shape();
+        let result = Type::from(result);
         let closure = self.closure(&params, &result, true, hide);
         let name = self.name("f");
         self.declare(&name, result, Kind::Closure { params, changes: true });

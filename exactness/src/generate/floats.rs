@@ -25,13 +25,44 @@ impl Generator {
                     _ => code(format!("{ty}::from(")).code(e).text(")"),
                 })
             }
-            80..83 => {
+            80 => Ex::run(self.eighth(ty, depth)),
+            81..84 => {
                 let bits = if ty == Scalar::F32 { Scalar::U32 } else { Scalar::U64 };
                 let e = self.scalar(bits, Want::Run, depth).code;
                 Ex::run(code(format!("{ty}::from_bits(")).code(e).text(")"))
             }
             _ => self.cast(ty, want, depth),
         }
+    }
+
+    /// A value that an 8-bit float has.
+    fn eighth(&mut self, ty: Scalar, depth: usize) -> Code {
+        let eighth = *self.random.pick(&["e4m3", "e5m2"]);
+        let value = match self.random.chance(60) {
+            true => {
+                let e = self.scalar(Scalar::F32, Want::Run, depth).code;
+                code(format!("{eighth}::from_f32(")).code(e).text(")")
+            }
+            false => {
+                let e = self.scalar(Scalar::U8, Want::Run, depth).code;
+                code(format!("{eighth}::from_bits(")).code(e).text(")")
+            }
+        };
+        match (ty, self.random.chance(50)) {
+            (Scalar::F32, true) => value.text(".to_f32()"),
+            (Scalar::F32, false) => code("f32::from(").code(value).text(")"),
+            _ => code("(").code(value).text(format!(".to_f32() as {ty})")),
+        }
+    }
+
+    /// The bits of an 8-bit float; those of NaN are unspecified.
+    pub(super) fn bits_of_eighth(&mut self, depth: usize) -> Ex {
+        let eighth = *self.random.pick(&["e4m3", "e5m2"]);
+        let e = self.scalar(Scalar::F32, Want::Run, depth).code;
+        let name = self.name("f");
+        Ex::run(code(format!("({{ let {name} = {eighth}::from_f32(")).code(e).text(format!(
+            "); if {name}.to_f32().is_nan() {{ 0 }} else {{ {name}.to_bits() }} }} as u8)"
+        )))
     }
 
     fn float_method(&mut self, ty: Scalar, depth: usize) -> Code {

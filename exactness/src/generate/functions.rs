@@ -27,6 +27,7 @@ impl Head {
 
 impl Generator {
     pub(super) fn program(mut self) -> Program {
+        let memory = self.new_memory();
         let mut items = self.own_types();
         for _ in 0..self.random.below(3) {
             items.push(match self.random.below(10) {
@@ -40,7 +41,8 @@ impl Generator {
         let approximate = self.random.chance(25).then(|| *self.random.pick(&Scalar::FLOATS));
         outputs.extend(approximate);
         let name = self.program.clone();
-        let params = inputs.iter().map(|&ty| Param::value(ty)).collect();
+        let params = inputs.iter().map(|&ty| Param::value(ty));
+        let params = params.chain(memory.iter().map(Generator::memory_param)).collect();
         let result = Type::Tuple(outputs.iter().map(|&ty| ty.into()).collect());
         // A function that returns early leaves the approximate result at 0.
         let n = self.random.within(4, 9);
@@ -48,7 +50,8 @@ impl Generator {
             g.results(outputs[1], approximate)
         });
         items.push(Item { mark: Mark::Device, code: main });
-        Program { name, items, inputs, outputs, approximate: approximate.is_some() }
+        let approximate = approximate.is_some();
+        Program { name, items, inputs, memory, outputs, approximate }
     }
 
     /// A function that others call.
@@ -96,17 +99,17 @@ impl Generator {
                 let how = match self.random.below(20) {
                     0..5 => How::Changed,
                     5..7 => How::Shared,
-                    7..9 => {
-                        let n = self.random.within(1, 2);
-                        How::Closure((0..n).map(|_| self.any_scalar().into()).collect())
+                    7..10 => {
+                        let (params, result) = self.closure_shape();
+                        return Param { ty: result.into(), how: How::Closure(params) };
                     }
                     _ => How::Value,
                 };
-                let ty = match how {
-                    How::Closure(_) => self.number().into(),
-                    _ => self.any_type(),
+                let slice = match how {
+                    How::Changed | How::Shared if self.random.chance(40) => self.slice_type(),
+                    _ => None,
                 };
-                Param { ty, how }
+                Param { ty: slice.unwrap_or_else(|| self.any_type()), how }
             })
             .collect()
     }
@@ -117,7 +120,7 @@ impl Generator {
         for (i, Param { ty, how }) in params.iter().enumerate() {
             let receiver = method && i == 0;
             // The first parameter of a parameter's type is there under its name.
-            let fixed = ty.opaque().filter(|of| i == 0 && !of.value.contains(':'));
+            let fixed = ty.opaque().filter(|of| i == 0 && !receiver && !of.value.contains(':'));
             let name = match fixed {
                 Some(of) => of.value.clone(),
                 None if receiver => "self".to_owned(),
@@ -165,7 +168,8 @@ impl Generator {
                 statements.extend(more);
                 (list, Block { head: String::new(), statements, tail: Some(tail) })
             });
-            let code = code(format!("{text}({list}) -> {result} ")).block(body);
+            let (text, list, bounds) = g.closure_bounds(text, list, &params);
+            let code = code(format!("{text}({list}) -> {result} {bounds}")).block(body);
             let (steps, size) = (g.steps.max(1), g.size.max(1));
             (code, Signature { name: called, method, params, result, steps, size })
         })
@@ -176,6 +180,8 @@ impl Generator {
         let fresh = Generator {
             functions: self.functions.clone(),
             types: self.types.clone(),
+            memory: self.memory.clone(),
+            shapes: self.shapes.clone(),
             names: self.constants.clone(),
             constants: self.constants.clone(),
             within: self.within.clone(),
@@ -185,7 +191,7 @@ impl Generator {
         let around = std::mem::replace(self, fresh);
         let result = f(self);
         let within = std::mem::replace(self, around);
-        (self.random, self.next) = (within.random, within.next);
+        (self.random, self.next, self.shapes) = (within.random, within.next, within.shapes);
         result
     }
 

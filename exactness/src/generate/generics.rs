@@ -34,7 +34,7 @@ impl Generator {
         for _ in 0..2 {
             let ty = loop {
                 let ty = self.number();
-                if bound == "Num" && !ty.is_half() || ty.is_int() {
+                if bound == "Num" || ty.is_int() {
                     break ty;
                 }
             };

@@ -36,6 +36,7 @@ impl Generator {
             }
             58..74 => Ex::run(self.integer_method(ty, depth)),
             74..78 => self.unwrapped(ty, depth),
+            78 if ty == Scalar::U8 => self.bits_of_eighth(depth),
             78..80 => self.bits_of_float(ty, depth),
             _ => self.cast(ty, want, depth),
         }
@@ -113,13 +114,7 @@ impl Generator {
                 let high = low + self.random.below(70);
                 e.text(format!(".clamp({low}, {high})"))
             }
-            7 => match self.random.chance(50) {
-                true => e.text(format!(".pow({})", self.random.below(6))),
-                false => {
-                    let by = self.scalar(Scalar::U32, Want::Run, depth.min(1)).code;
-                    e.text(".pow(").code(by).text(" % 9)")
-                }
-            },
+            7 => self.power(e, depth),
             8 => match (ty.is_signed(), self.random.below(3)) {
                 (false, 0) => code("((").code(e).text(format!(" | 1).ilog2() as {ty})")),
                 (false, 1) => code("(").code(e).text(" & 99).next_power_of_two()"),
@@ -132,11 +127,22 @@ impl Generator {
             _ => {
                 let mut names = vec!["swap_bytes", "reverse_bits", "wrapping_neg"];
                 if ty.is_signed() {
-                    names.extend(["wrapping_abs", "signum", "abs"]);
+                    names.extend(["wrapping_abs", "signum", "abs", "saturating_abs"]);
                 }
                 e.text(format!(".{}()", self.random.pick(&names)))
             }
         }
+    }
+
+    /// `x.pow(n)`, in one of the ways to overflow.
+    fn power(&mut self, e: Code, depth: usize) -> Code {
+        let names = ["pow", "pow", "wrapping_pow", "saturating_pow"];
+        let name = *self.random.pick(&names);
+        if self.random.chance(50) {
+            return e.text(format!(".{name}({})", self.random.below(6)));
+        }
+        let by = self.scalar(Scalar::U32, Want::Run, depth.min(1)).code;
+        e.text(format!(".{name}(")).code(by).text(" % 9)")
     }
 
     fn two_operand_method(&mut self, ty: Scalar, e: Code, depth: usize) -> Code {
@@ -202,15 +208,15 @@ impl Generator {
         };
         // Cast away the sign and back: chains must not be flattened.
         let want = if want == Want::Any { Want::Any } else { Want::Run };
-        let e = self.scalar(from, want, depth).code;
-        let through = self.random.chance(30) && from != Scalar::Bool;
-        let e = match through {
-            true => {
-                let between = self.int();
-                code("(").code(e).text(format!(" as {between})"))
-            }
-            false => e,
-        };
+        let mut e = self.scalar(from, want, depth).code;
+        let mut last = from;
+        while self.random.chance(35) {
+            last = match last == Scalar::Bool || self.random.chance(70) {
+                true => self.int(),
+                false => *self.random.pick(&Scalar::FLOATS),
+            };
+            e = code("(").code(e).text(format!(" as {last})"));
+        }
         // A cast makes a run-time value of a host one.
         Ex::run(code("(").code(e).text(format!(" as {ty})")))
     }

@@ -10,6 +10,9 @@ impl Generator {
             0..3 => self.counted(),
             3..6 => self.for_range(),
             6 => self.for_host(),
+            7 | 8 if !self.memory.is_empty() => {
+                self.for_memory().unwrap_or_else(|| self.for_range())
+            }
             _ => self.for_array().unwrap_or_else(|| self.for_range()),
         }
     }

@@ -33,6 +33,16 @@ impl Generator {
         if self.random.chance(20) {
             return self.match_tuple(body);
         }
+        if self.random.chance(20) {
+            return self.match_pair(body);
+        }
+        if self.random.chance(25)
+            && let Some(Type::Struct(of)) = self.own_type()
+            && !of.is_tuple()
+            && of.opaque.is_none()
+        {
+            return self.match_struct(&of, body);
+        }
         if self.random.chance(40)
             && let Some(of) = self.enum_type()
         {

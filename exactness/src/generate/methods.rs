@@ -14,7 +14,7 @@ impl Generator {
         if self.random.chance(50) {
             let (constant, text) = self.associated_constant(true);
             let (name, ty) = constant;
-            self.declare_constant(format!("{}::{name}", of.name), ty);
+            self.declare_constant(format!("{}::{name}", of.path()), ty);
             out = out.text(text);
         }
         for _ in 0..self.random.within(1, 2) {

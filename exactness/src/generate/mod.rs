@@ -22,13 +22,16 @@ mod integers;
 mod leaving;
 mod loops;
 mod matches;
+mod memory;
 mod methods;
 mod numbers;
 mod options;
+mod pairs;
 mod places;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod traits;
 mod types;
 
@@ -94,6 +97,8 @@ enum Kind {
     Reference,
     /// `&T`: an element that a loop goes over.
     Shared,
+    /// An option of the type.
+    Maybe { mutable: bool },
     /// A closure. Whether it changes what it owns.
     Closure { params: Vec<Type>, changes: bool },
 }
@@ -171,6 +176,10 @@ struct Generator {
     types: Vec<Type>,
     /// What `return` takes, where there may be one.
     returns: Option<Type>,
+    /// Element types of the memory that the program is given.
+    memory: Vec<Scalar>,
+    /// Parameters and results that closures have had.
+    shapes: Vec<(Vec<Type>, Scalar)>,
     /// Constants of the whole program.
     constants: Vec<Name>,
     /// The struct whose method this is.
@@ -200,6 +209,8 @@ impl Generator {
             functions: Vec::new(),
             types: Vec::new(),
             returns: None,
+            memory: Vec::new(),
+            shapes: Vec::new(),
             constants: Vec::new(),
             within: None,
             next: 0,

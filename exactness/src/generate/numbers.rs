@@ -30,6 +30,15 @@ impl Generator {
         {
             return Ex::run(code);
         }
+        if !self.memory.is_empty()
+            && self.random.chance(4)
+            && let Some(code) = match ty {
+                Scalar::Bool => self.any_element(),
+                _ => self.folded_memory(ty),
+            }
+        {
+            return Ex::run(code);
+        }
         let ex = match ty {
             Scalar::Bool => self.boolean(want, depth - 1),
             _ if ty.is_int() => self.integer(ty, want, depth - 1),

@@ -1,15 +1,27 @@
 //! Options: what checked arithmetic gives, and how it is taken apart.
 
-use super::{Ex, Generator, Kind, Stage, Want};
+use super::{Ex, Generator, Kind, Name, Stage, Want};
 use crate::program::{Block, Code, code};
 use crate::types::{Scalar, Type};
 
 impl Generator {
     /// An `Option` of an integer.
     pub(super) fn checked(&mut self, ty: Scalar, depth: usize) -> Code {
+        if self.random.chance(40)
+            && let Some(name) = self.maybe(|of, _| of == ty)
+        {
+            return code(name.name);
+        }
         let e = self.scalar(ty, Want::Run, depth).code;
-        match self.random.below(8) {
+        match self.random.below(9) {
             0 => e.text(".checked_neg()"),
+            8 => {
+                let by = self.scalar(Scalar::U32, Want::Run, depth.min(1)).code;
+                match self.random.chance(50) {
+                    true => e.text(format!(".checked_pow({})", self.random.below(9))),
+                    false => e.text(".checked_pow(").code(by).text(" % 17)"),
+                }
+            }
             1 if ty.is_signed() => e.text(".checked_abs()"),
             2 => {
                 let amount = self.scalar(Scalar::U32, Want::Run, depth.min(1)).code;
@@ -24,6 +36,38 @@ impl Generator {
                 e.text(format!(".{name}(")).code(other).text(")")
             }
         }
+    }
+
+    /// A name of an option.
+    fn maybe(&mut self, fits: impl Fn(Scalar, bool) -> bool) -> Option<Name> {
+        let mut found: Vec<Name> = Vec::new();
+        for (i, name) in self.names.iter().enumerate() {
+            let shadowed = self.names[i + 1..].iter().any(|later| later.name == name.name);
+            if let (Kind::Maybe { mutable }, Type::Scalar(ty)) = (&name.kind, &name.ty)
+                && !name.hidden
+                && !shadowed
+                && fits(*ty, *mutable)
+            {
+                found.push(name.clone());
+            }
+        }
+        (!found.is_empty()).then(|| self.random.pick(&found).clone())
+    }
+
+    /// `let o = x.checked_add(y);`, or an assignment of one.
+    fn named_option(&mut self) -> Code {
+        if self.random.chance(50)
+            && self.pure == 0
+            && let Some(Name { name, ty: Type::Scalar(ty), .. }) = self.maybe(|_, mutable| mutable)
+        {
+            return code(format!("{name} = ")).code(self.checked(ty, 2)).text(";");
+        }
+        let (ty, mutable) = (self.int(), self.random.chance(50));
+        let option = self.checked(ty, 2);
+        let name = self.name("o");
+        self.declare(&name, ty, Kind::Maybe { mutable });
+        let word = if mutable { "mut " } else { "" };
+        code(format!("let {word}{name} = ")).code(option).text(";")
     }
 
     /// An integer out of an `Option`.
@@ -161,9 +205,10 @@ impl Generator {
 
     /// A statement that takes an option apart.
     pub(super) fn option_statement(&mut self) -> Code {
-        match self.random.below(4) {
+        match self.random.below(6) {
             0 if self.depth < 4 => self.if_let(),
             1 => self.overflowing(),
+            4 | 5 => self.named_option(),
             2 => self.constant(),
             _ => self.let_else(),
         }

@@ -9,6 +9,8 @@ use crate::types::{Scalar, Type};
 enum Step {
     Field(String),
     Index(usize),
+    /// Of a slice, which is not empty.
+    Element,
 }
 
 /// The ways to the parts of `from` that have type `to`.
@@ -25,11 +27,14 @@ fn ways(from: &Type, to: &Type, way: &mut Vec<Step>, found: &mut Vec<Vec<Step>>)
     if let Type::Array(element, len) = from {
         go(Step::Index(*len), element);
     }
+    if let Type::Slice(element) = from {
+        go(Step::Element, &(*element).into());
+    }
 }
 
 impl Name {
     fn is_readable(&self) -> bool {
-        !self.hidden && !matches!(self.kind, Kind::Closure { .. })
+        !self.hidden && !matches!(self.kind, Kind::Closure { .. } | Kind::Maybe { .. })
     }
 
     fn is_assignable(&self) -> bool {
@@ -58,7 +63,7 @@ impl Generator {
         let referenced = matches!(kind, Kind::Reference | Kind::Shared);
         let mut out = match way {
             [] if referenced => code(format!("(*{name})")),
-            _ => code(name),
+            _ => code(&name),
         };
         for step in way {
             out = match step {
@@ -66,6 +71,10 @@ impl Generator {
                 Step::Index(len) => {
                     let index = self.index(*len);
                     out.text("[").code(index).text("]")
+                }
+                Step::Element => {
+                    let index = self.unbounded_index();
+                    out.text("[").code(index).text(format!(" % {name}.len()]"))
                 }
             };
         }
@@ -77,20 +86,23 @@ impl Generator {
         if self.random.chance(30) {
             return code(self.random.below(len));
         }
-        let index = match self.random.below(3) {
-            0 => self.scalar(Scalar::Usize, Want::Any, 1).code,
-            _ => {
-                let ty = *self.random.pick(&[Scalar::U32, Scalar::I32, Scalar::U8]);
-                let e = self.scalar(ty, Want::Any, 1).code;
-                code("(").code(e).text(" as usize)")
-            }
-        };
+        let index = self.unbounded_index();
         let reduce = if len.is_power_of_two() && self.random.chance(50) {
             format!(" & {}", len - 1)
         } else {
             format!(" % {len}")
         };
         index.text(reduce)
+    }
+
+    /// A `usize`.
+    pub(super) fn unbounded_index(&mut self) -> Code {
+        if self.random.chance(33) {
+            return self.scalar(Scalar::Usize, Want::Any, 1).code;
+        }
+        let ty = *self.random.pick(&[Scalar::U32, Scalar::I32, Scalar::U8]);
+        let e = self.scalar(ty, Want::Any, 1).code;
+        code("(").code(e).text(" as usize)")
     }
 
     /// A name, or a part of what it holds; `None` if there is none of this type.
@@ -136,6 +148,9 @@ impl Generator {
             return None;
         }
         let (name, way) = self.random.pick(&found).clone();
+        if let Type::Slice(_) = ty {
+            return Some((self.slice_argument(name, "&mut ", taken), name));
+        }
         if way.is_empty() && self.names[name].kind == Kind::Reference {
             return Some((code(&self.names[name].name), name));
         }
@@ -154,6 +169,9 @@ impl Generator {
             return None;
         }
         let (name, way) = self.random.pick(&found).clone();
+        if let Type::Slice(_) = ty {
+            return Some((self.slice_argument(name, "&", taken), name));
+        }
         if way.is_empty() && self.names[name].kind == Kind::Shared {
             return Some((code(&self.names[name].name), name));
         }
@@ -170,6 +188,7 @@ impl Generator {
             let shadowed = self.names[i + 1..].iter().any(|later| later.name == name.name);
             if !shadowed && name.is_readable() && name.kind != Kind::Let(Stage::Host) {
                 let text = match name.kind {
+                    _ if matches!(name.ty, Type::Slice(_)) => name.name.clone(),
                     Kind::Reference | Kind::Shared => format!("(*{})", name.name),
                     _ => name.name.clone(),
                 };
@@ -185,6 +204,11 @@ fn leaves(ty: &Type, text: String, out: &mut Vec<(String, Scalar)>) {
         _ if ty.opaque().is_some() => {}
         Type::Scalar(scalar) => out.push((text, *scalar)),
         Type::Enum(_) => out.push((format!("({text} as i32)"), Scalar::I32)),
+        Type::Slice(element) => {
+            out.push((format!("{text}[0]"), *element));
+            out.push((format!("{text}[{text}.len() - 1]"), *element));
+            out.push((format!("{text}.len()"), Scalar::Usize));
+        }
         Type::Tuple(_) | Type::Struct(_) => {
             let fields = ty.fields();
             fields.iter().for_each(|(field, part)| leaves(part, format!("{text}.{field}"), out));

@@ -35,6 +35,7 @@ impl Generator {
             86..89 if nested => self.closure_statement(),
             89..91 if nested => self.labelled_statement(),
             91..94 => self.leave_sometimes(),
+            94 if nested && !self.memory.is_empty() => self.slice_statement(),
             94..96 if nested => code("").block(self.statement_block(2)),
             96 if nested => self.nested_function(),
             _ => self.call_statement(),
@@ -113,8 +114,8 @@ impl Generator {
             self.declare(name, part, kind);
         }
         let pattern = match &ty {
-            Type::Struct(of) if named => format!("{} {{ {pattern}.. }}", of.name),
-            Type::Struct(of) => format!("{}({pattern})", of.name),
+            Type::Struct(of) if named => format!("{} {{ {pattern}.. }}", of.bare()),
+            Type::Struct(of) => format!("{}({pattern})", of.bare()),
             _ => format!("({pattern})"),
         };
         code(format!("let {pattern} = ")).code(value).text(";")
@@ -240,6 +241,9 @@ impl Generator {
 
 /// The types of a type's parts.
 fn collect(ty: &Type, types: &mut Vec<Type>) {
+    if let Type::Slice(element) = ty {
+        return types.push((*element).into());
+    }
     types.push(ty.clone());
     match ty {
         Type::Array(element, _) => collect(element, types),

@@ -94,8 +94,8 @@ impl Generator {
         }
         items.push(self.definition(&mut of, &declared));
         for (ty, out) in having.iter().zip(&outs) {
-            self.functions.extend(of.signatures(&ty.to_string(), ty, (*out).into()));
-            self.declare_constant(format!("{ty}::{}", of.constant.0), of.constant.1);
+            self.functions.extend(of.signatures(&ty.path(), ty, (*out).into()));
+            self.declare_constant(format!("{}::{}", ty.path(), of.constant.0), of.constant.1);
         }
         items.push(self.for_all(&of, &having, &outs));
         items
@@ -164,7 +164,7 @@ impl Generator {
         );
         let this = Param { ty: ty.clone(), how: How::Shared };
         let number = Param::value(Scalar::U32);
-        let name = ty.to_string();
+        let name = ty.path();
         let make = self.method(&name, &of.make, false, vec![number.clone()], ty);
         let out = self.method(&name, &of.out, true, vec![this.clone(), number], &out.into());
         let params = [vec![this], of.method.1.clone()].concat();

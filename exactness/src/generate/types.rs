@@ -93,6 +93,9 @@ impl Generator {
                 items.extend(self.methods());
             }
         }
+        if self.random.chance(18) {
+            items.extend(self.new_tile());
+        }
         if self.random.chance(30) {
             items.extend(self.new_trait());
         }
@@ -159,7 +162,7 @@ impl Generator {
     pub(super) fn struct_value(&mut self, of: &Rc<Struct>, want: Want, depth: usize) -> Code {
         let name = match &self.within {
             Some(name) if *name == of.name && self.random.chance(40) => "Self",
-            _ => &of.name,
+            _ => of.bare(),
         };
         if of.fields.is_empty() {
             return code(name);

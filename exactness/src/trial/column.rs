@@ -97,39 +97,49 @@ floats! {
 pub(super) struct Column {
     ty: Scalar,
     bytes: Vec<u8>,
+    /// Values of a row.
+    each: usize,
 }
 
 impl Column {
-    pub(super) fn new<T: Cell>(values: &[T]) -> Column {
-        Column { ty: T::KIND, bytes: bytemuck::cast_slice(values).to_vec() }
+    /// Of `each` values a row.
+    pub(super) fn new<T: Cell>(values: &[T], each: usize) -> Column {
+        Column { ty: T::KIND, bytes: bytemuck::cast_slice(values).to_vec(), each }
     }
 
     /// The same type with other bytes.
     pub(super) fn with(&self, bytes: &[u8]) -> Column {
-        Column { ty: self.ty, bytes: bytes.to_vec() }
+        Column { ty: self.ty, bytes: bytes.to_vec(), each: self.each }
     }
 
+    /// Bytes of a value.
     fn size(&self) -> usize {
         self.ty.bits() as usize / 8
     }
 
-    pub(super) fn rows(&self) -> usize {
+    /// Values of a row.
+    pub(super) fn each(&self) -> usize {
+        self.each
+    }
+
+    /// All values.
+    pub(super) fn values(&self) -> usize {
         self.bytes.len() / self.size()
     }
 
     /// The bytes of the first rows.
     pub(super) fn first(&self, rows: usize) -> &[u8] {
-        &self.bytes[..rows * self.size()]
+        &self.bytes[..rows * self.each * self.size()]
     }
 
-    fn bits(&self, row: usize) -> u64 {
-        let bytes = &self.bytes[row * self.size()..][..self.size()];
+    fn bits(&self, at: usize) -> u64 {
+        let bytes = &self.bytes[at * self.size()..][..self.size()];
         bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte))
     }
 
     /// The value as a float, if it is one.
-    fn float(&self, row: usize) -> Option<f64> {
-        let bits = self.bits(row);
+    fn float(&self, at: usize) -> Option<f64> {
+        let bits = self.bits(at);
         match self.ty {
             Scalar::F16 => Some(f16::from_bits(bits as u16).into()),
             Scalar::BF16 => Some(bf16::from_bits(bits as u16).into()),
@@ -139,10 +149,10 @@ impl Column {
         }
     }
 
-    /// Whether two columns have one value in a row, or floats that differ by at most `ulp`.
-    pub(super) fn agrees(&self, other: &Column, row: usize, ulp: u64) -> bool {
-        let (x, y) = (self.bits(row), other.bits(row));
-        match (self.float(row), other.float(row)) {
+    /// Whether two columns have one value in a place, or floats that differ by at most `ulp`.
+    pub(super) fn agrees(&self, other: &Column, at: usize, ulp: u64) -> bool {
+        let (x, y) = (self.bits(at), other.bits(at));
+        match (self.float(at), other.float(at)) {
             (Some(a), Some(b)) if a.is_nan() || b.is_nan() => a.is_nan() && b.is_nan(),
             // Zeros of both signs are next to each other where there is a tolerance.
             (Some(_), Some(_)) if ulp > 0 => self.order(x).abs_diff(self.order(y)) <= ulp,
@@ -157,9 +167,16 @@ impl Column {
         if bits & sign == 0 { magnitude } else { -magnitude }
     }
 
-    pub(super) fn text(&self, row: usize) -> String {
-        let (bits, width) = (self.bits(row), self.ty.bits());
-        match self.float(row) {
+    /// The values of a row.
+    pub(super) fn row(&self, row: usize) -> String {
+        let values = (row * self.each..(row + 1) * self.each).map(|at| self.text(at));
+        let values = values.collect::<Vec<_>>().join(", ");
+        if self.each == 1 { values } else { format!("[{values}]") }
+    }
+
+    pub(super) fn text(&self, at: usize) -> String {
+        let (bits, width) = (self.bits(at), self.ty.bits());
+        match self.float(at) {
             Some(float) => format!("{float:?}{} (0x{bits:x})", self.ty),
             None if self.ty.is_signed() => {
                 let value = (bits << (64 - width)) as i64 >> (64 - width);

@@ -35,7 +35,7 @@ pub struct Trial {
     places: Vec<Place>,
     inputs: Vec<Column>,
     expected: Vec<Column>,
-    approximate: bool,
+    approximate: Option<usize>,
     failures: Vec<String>,
     modules: Vec<kernelsmith_codegen_ptx::PtxModule>,
 }
@@ -48,7 +48,7 @@ impl Trial {
             places: places.to_vec(),
             inputs: Vec::new(),
             expected: Vec::new(),
-            approximate: false,
+            approximate: None,
             failures: Vec::new(),
             modules: Vec::new(),
         }
@@ -64,19 +64,24 @@ impl Trial {
 
     /// Random values of a parameter.
     pub fn input<T: Cell>(&mut self) -> Vec<T> {
-        let values: Vec<T> = (0..ROWS).map(|_| T::sample(&mut self.random)).collect();
-        self.inputs.push(Column::new(&values));
+        self.memory(1)
+    }
+
+    /// Random values of memory, so many for each row.
+    pub fn memory<T: Cell>(&mut self, each: usize) -> Vec<T> {
+        let values: Vec<T> = (0..ROWS * each).map(|_| T::sample(&mut self.random)).collect();
+        self.inputs.push(Column::new(&values, each));
         values
     }
 
-    /// The results of plain Rust, in the order of the results; the last may be inexact.
+    /// The results of plain Rust, in the order of the results.
     pub fn expect<T: Cell>(&mut self, values: &[T]) {
-        self.expected.push(Column::new(values));
+        self.expected.push(Column::new(values, values.len() / ROWS));
     }
 
-    /// Says that the last result has a tolerance.
-    pub fn approximate(&mut self) {
-        self.approximate = true;
+    /// Says that a result has a tolerance.
+    pub fn approximate(&mut self, result: usize) {
+        self.approximate = Some(result);
     }
 
     /// Where to run the program.
@@ -104,7 +109,7 @@ impl Trial {
             return;
         }
         match found.to_vec() {
-            Ok(found) => self.compare(place, at, &Column::new(&found)),
+            Ok(found) => self.compare(place, at, &Column::new(&found, found.len() / ROWS)),
             Err(error) => self.fail(place, &error.to_string()),
         }
     }
@@ -112,18 +117,19 @@ impl Trial {
     /// Compares a column of results, which may be shorter than what is expected.
     fn compare(&mut self, place: &Place, at: usize, found: &Column) {
         let expected = &self.expected[at];
-        let ulp = if self.approximate && at + 1 == self.expected.len() { 3 } else { 0 };
+        let ulp = if self.approximate == Some(at) { 3 } else { 0 };
         let wrong: Vec<usize> =
-            (0..found.rows()).filter(|&row| !expected.agrees(found, row, ulp)).collect();
-        let Some(&row) = wrong.first() else { return };
-        let inputs: Vec<String> = self.inputs.iter().map(|column| column.text(row)).collect();
+            (0..found.values()).filter(|&i| !expected.agrees(found, i, ulp)).collect();
+        let Some(&first) = wrong.first() else { return };
+        let row = first / expected.each();
+        let inputs: Vec<String> = self.inputs.iter().map(|column| column.row(row)).collect();
         let message = format!(
             "result {at} of ({}) is {} on the host and {} there; {} of {} rows differ",
             inputs.join(", "),
-            expected.text(row),
-            found.text(row),
+            expected.row(row),
+            found.row(row),
             wrong.len(),
-            found.rows()
+            found.values()
         );
         self.fail(place, &message);
     }

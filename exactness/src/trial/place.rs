@@ -30,9 +30,9 @@ impl Place {
         }
     }
 
-    /// A column for results.
-    pub fn results<T: Cell>(&self) -> Buffer<T> {
-        self.buffer(&[T::zeroed(); ROWS])
+    /// A column for results, `each` a row.
+    pub fn results<T: Cell>(&self, each: usize) -> Buffer<T> {
+        self.buffer(&vec![T::zeroed(); ROWS * each])
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ops::{Add, BitAnd, BitOr, BitXor, Mul, Not, Sub};
 
 pub use kernelsmith::prelude::unroll;
-pub use kernelsmith::{bf16, f16};
+pub use kernelsmith::{bf16, e4m3, e5m2, f16};
 
 /// A run-time value: every value is one.
 pub type Val<T> = T;

@@ -25,7 +25,12 @@ pub(super) fn go(trial: &mut Trial, target: Ptx, launch: Launch<'_>) -> Result<(
     let mut results = Vec::new();
     for (param, at) in kernel.params.iter().zip(offsets) {
         let bytes = match (param.name.strip_suffix(".len"), param.name.split_at(1)) {
-            (Some(_), _) => ROWS as u64,
+            (Some(name), _) => {
+                let (which, number) = name.split_at(1);
+                let number: usize = number.parse().map_err(|e| text(&e))?;
+                let columns = if which == "i" { &trial.inputs } else { &trial.expected };
+                (ROWS * columns[number].each()) as u64
+            }
             (None, ("i", number)) => {
                 let number: usize = number.parse().map_err(|e| text(&e))?;
                 memory.alloc(trial.inputs[number].first(ROWS))

@@ -21,13 +21,13 @@ fn failures(first: fn(u32) -> u32, second: fn(u32) -> f32) -> Vec<String> {
     };
     let places = [Place::Device("cpu", Device::cpu()), Place::Ptx(target)];
     let mut t = Trial::new("p0", 3, &places);
-    t.approximate();
+    t.approximate(1);
     let i0 = t.input::<u32>();
     t.expect(&i0.iter().map(|&x| first(x)).collect::<Vec<_>>());
     t.expect(&i0.iter().map(|&x| second(x)).collect::<Vec<_>>());
     for place in t.places() {
         let b0 = place.buffer(&i0);
-        let (mut o0, mut o1) = (place.results::<u32>(), place.results::<f32>());
+        let (mut o0, mut o1) = (place.results::<u32>(1), place.results::<f32>(1));
         t.go(&place, k0(&b0, &mut o0, &mut o1));
         t.found(&place, 0, &o0);
         t.found(&place, 1, &o1);
@@ -50,11 +50,11 @@ fn differences_are_found_everywhere() {
 
 #[test]
 fn only_the_tolerance_tolerates() {
-    let (one, near) = (Column::new(&[1.0f32, 0.0]), Column::new(&[1.0f32.next_up(), -0.0]));
+    let (one, near) = (Column::new(&[1.0f32, 0.0], 1), Column::new(&[1.0f32.next_up(), -0.0], 1));
     assert!(!one.agrees(&near, 0, 0) && one.agrees(&near, 0, 1));
     assert!(!one.agrees(&near, 1, 0) && one.agrees(&near, 1, 1));
-    let nan = Column::new(&[f32::NAN, -f32::NAN]);
-    assert!(!one.agrees(&nan, 0, 3) && nan.agrees(&Column::new(&[-f32::NAN; 2]), 0, 0));
-    assert_eq!(Column::new(&[-1i8]).text(0), "-1i8");
+    let nan = Column::new(&[f32::NAN, -f32::NAN], 1);
+    assert!(!one.agrees(&nan, 0, 3) && nan.agrees(&Column::new(&[-f32::NAN; 2], 1), 0, 0));
+    assert_eq!(Column::new(&[-1i8], 1).text(0), "-1i8");
     assert_eq!(Scalar::I8.name(), "i8");
 }

@@ -58,6 +58,14 @@ pub struct Slot<T: Element> {
     ty: std::marker::PhantomData<T>,
 }
 
+impl<T: Element> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Element> Copy for Slot<T> {}
+
 impl<T: Element> Slot<T> {
     pub(crate) fn new(address: Value) -> Slot<T> {
         Slot { address, ty: std::marker::PhantomData }

@@ -154,6 +154,11 @@ slices! {
 }
 
 impl<T: Stored> SliceMut<T> {
+    /// The same elements, to be read.
+    pub(crate) fn as_slice(&self) -> Slice<T> {
+        Slice { base: self.base, len: self.len, ty: PhantomData }
+    }
+
     /// The elements, in order, to be changed: in the head of a `for`.
     pub fn iter_mut(&self) -> RunIter<Places<Self, T>> {
         places(*self)

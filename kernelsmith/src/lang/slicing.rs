@@ -33,6 +33,40 @@ pub fn sliced<R, X: Sliced<R>>(x: &X, range: R) -> X::Part<'_> {
     x.sliced(range)
 }
 
+/// A part that `&x[range]` borrows: of memory that may change, too, it is a `&[T]`.
+pub trait SharedPart {
+    /// The part as what cannot change.
+    type Shared;
+    /// Borrows it so.
+    fn shared(self) -> Self::Shared;
+}
+
+/// `&x[range]`, where `&mut x[range]` could be.
+pub fn shared_part<P: SharedPart>(part: P) -> P::Shared {
+    part.shared()
+}
+
+impl<T: Stored> SharedPart for SliceMut<T> {
+    type Shared = Slice<T>;
+    fn shared(self) -> Slice<T> {
+        self.as_slice()
+    }
+}
+
+impl<T: Stored> SharedPart for Slice<T> {
+    type Shared = Slice<T>;
+    fn shared(self) -> Slice<T> {
+        self
+    }
+}
+
+impl<'a, S> SharedPart for &'a [S] {
+    type Shared = &'a [S];
+    fn shared(self) -> &'a [S] {
+        self
+    }
+}
+
 impl<S, R: SliceIndex<[S], Output = [S]>, const N: usize> Sliced<R> for [S; N] {
     type Part<'a>
         = &'a [S]

@@ -5,7 +5,7 @@
 //! run-time control flow, say) unwinds with a [`StagingError`] as payload up to [`stage`], past the
 //! panic hook, and comes back as an ordinary error.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
@@ -38,7 +38,43 @@ pub(crate) struct Stage {
 }
 
 thread_local! {
-    static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) };
+    static STAGE: Cell<Option<Box<Stage>>> = const { Cell::new(None) };
+}
+
+/// The stage while an operation works on it; afterwards it is back, whatever happens. No part of
+/// this is generic: rustc compiles what is for every operation of every kernel.
+struct Held(Option<Box<Stage>>);
+
+impl Held {
+    fn get(location: &Location<'_>) -> Held {
+        match STAGE.take() {
+            Some(stage) => Held(Some(stage)),
+            None => outside(location),
+        }
+    }
+
+    /// The builder, at a line of the kernel.
+    fn at(location: &'static Location<'static>) -> Held {
+        let mut held = Held::get(location);
+        let builder = &mut held.stage().builder;
+        let loc = builder.kernel_mut().sources.intern_caller(location);
+        builder.set_loc(loc);
+        held
+    }
+
+    fn stage(&mut self) -> &mut Stage {
+        self.0.as_mut().expect("there until it is dropped")
+    }
+
+    fn builder(&mut self) -> &mut Builder {
+        &mut self.stage().builder
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        STAGE.set(self.0.take());
+    }
 }
 
 /// Runs `body`, which declares the parameters and performs the kernel, and returns what it built.
@@ -49,15 +85,13 @@ thread_local! {
 /// # Panics
 /// Passes on panics of the kernel's own host code.
 pub fn stage(name: &str, target: &Target, body: impl FnOnce()) -> Result<Kernel, StagingError> {
-    let outer = STAGE.with(|s| {
-        s.borrow_mut().replace(Stage {
-            builder: Builder::new(name),
-            target: target.clone(),
-            undecided: Vec::new(),
-        })
-    });
+    let outer = STAGE.replace(Some(Box::new(Stage {
+        builder: Builder::new(name),
+        target: target.clone(),
+        undecided: Vec::new(),
+    })));
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    let inner = STAGE.with(|s| std::mem::replace(&mut *s.borrow_mut(), outer));
+    let inner = STAGE.replace(outer);
     match outcome {
         Ok(()) => Ok(inner.expect("stage() put it there").builder.finish()),
         Err(payload) => match payload.downcast::<StagingError>() {
@@ -102,34 +136,19 @@ impl Drop for Frame {
 /// The `while`s that are not yet known to be of the host or not.
 #[track_caller]
 pub(crate) fn undecided<R>(act: impl FnOnce(&mut Vec<Option<StagingError>>) -> R) -> R {
-    let location = Location::caller();
-    STAGE
-        .with(|s| s.borrow_mut().as_mut().map(|stage| act(&mut stage.undecided)))
-        .unwrap_or_else(|| outside(location))
+    act(&mut Held::get(Location::caller()).stage().undecided)
 }
 
 /// Performs an operation on the builder, at the caller's line.
 #[track_caller]
 pub(crate) fn build<R>(operation: impl FnOnce(&mut Builder) -> R) -> R {
-    let location = Location::caller();
-    STAGE
-        .with(|s| match s.borrow_mut().as_mut() {
-            Some(stage) => {
-                let loc = stage.builder.kernel_mut().sources.intern_caller(location);
-                stage.builder.set_loc(loc);
-                Some(operation(&mut stage.builder))
-            }
-            None => None,
-        })
-        .unwrap_or_else(|| outside(location))
+    operation(Held::at(Location::caller()).builder())
 }
 
 /// The target the kernel is being staged for.
 #[track_caller]
 pub fn target() -> Target {
-    STAGE
-        .with(|s| s.borrow().as_ref().map(|stage| stage.target.clone()))
-        .unwrap_or_else(|| outside(Location::caller()))
+    Held::get(Location::caller()).stage().target.clone()
 }
 
 /// Ends staging with an error at the caller's line.

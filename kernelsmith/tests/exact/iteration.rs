@@ -149,6 +149,16 @@ both! { walks_memory walks_on_the_host (n: usize, x: &[u32], y: &mut [u32], out:
         k += 5;
         *v = k;
     }
+    // Parts of memory that may change are read as others are.
+    fn last_but(n: usize, x: &[u32]) -> u32 {
+        x[x.len() - 1 - n.min(x.len() - 1)]
+    }
+    // What is lent to change is changed more than once.
+    for v in y[..n.min(2)].iter_mut() {
+        *v += 3;
+        *v ^= *v << 2;
+    }
+    out[5] = last_but(1, &y[n / 2..]) ^ last_but(0, &x[..n]);
     out[0] = x.iter().copied().min().unwrap_or(77);
     out[1] = x.iter().map(|v| *v ^ 21).max().unwrap_or(78);
     out[2] = y.iter().max().copied().unwrap_or(79);
@@ -165,10 +175,10 @@ fn memory_is_changed_and_searched_as_in_rust() {
         for n in [1usize, 2, 3, 17, 100] {
             let x: Vec<u32> = (0..n as u32).map(|i| i * 37 % 101).collect();
             let mut y: Vec<u32> = (0..n as u32).map(|i| i * 53 % 97).collect();
-            let mut out = [0; 5];
+            let mut out = [0; 6];
             let on_device = Buffer::from_slice(&device, &x).unwrap();
             let mut changed = Buffer::from_slice(&device, &y).unwrap();
-            let mut found = Buffer::<u32>::zeros(&device, 5).unwrap();
+            let mut found = Buffer::<u32>::zeros(&device, 6).unwrap();
             walks_memory(n, &on_device, &mut changed, &mut found)
                 .grid(1)
                 .block(1)
