@@ -10,7 +10,7 @@ use crate::attention::{
 use crate::elementwise::saxpy_kernel_ir;
 use crate::matmul::{self, Factor, Layout, Steps, config, matmul_panels_ir, matmul_tiled_ir};
 use crate::norm::{layer_norm_kernel_ir, rms_norm_kernel_ir, softmax_capacity, softmax_kernel_ir};
-use crate::quant::{Format, quantize_rows_ir, quantized_gemv_ir};
+use crate::quant::{Format, quantize_rows_ir, quantized_gemm_ir, quantized_gemv_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ pub const KERNELS: &[Entry] = &[
     Entry {
         name: "quantize_rows",
         about: "activations as bytes with a scale for each 32, f32",
-        ir: quantize_rows_ir::<f32>,
+        ir: |target| quantize_rows_ir::<f32>(target, 1),
     },
     Entry {
         name: "gemv_q8_0",
@@ -68,6 +68,11 @@ pub const KERNELS: &[Entry] = &[
         name: "gemv_q4_k",
         about: "Y = X * W' of one row and weights in Q4_K",
         ir: |target| quantized_gemv_ir::<1>(target, Format::Q4K.layout()),
+    },
+    Entry {
+        name: "gemm_q6_k",
+        about: "Y = X * W' of rows by six and weights in Q6_K",
+        ir: |target| quantized_gemm_ir::<6>(target, Format::Q6K.layout()),
     },
 ];
 

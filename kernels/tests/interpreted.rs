@@ -150,6 +150,7 @@ const RUNS: &[(&str, Run)] = &[
     ("quantize_rows", run_quantized),
     ("gemv_q8_0", run_quantized),
     ("gemv_q4_k", run_quantized),
+    ("gemm_q6_k", run_quantized),
 ];
 
 #[test]

@@ -153,11 +153,9 @@ impl Layout {
     /// Weights with a scale and a zero for `group` of them, a multiple of 32.
     pub(super) const fn int4(group: usize) -> Layout {
         let all = group / CHUNK;
-        // As many chunks a step as fit without making the kernel's code too long.
-        let mut chunks = if all < 8 { all } else { 8 };
-        while !all.is_multiple_of(chunks) {
-            chunks -= 1;
-        }
+        // As many chunks a step as divide a stage, and do not make the kernel's code too long.
+        let two = all.trailing_zeros();
+        let chunks = 1 << (if two < 3 { two } else { 3 });
         let words = chunks * CHUNK / 8;
         Layout { packing: Packing::Int4, chunks, words, halves: 2, shared: all / chunks }
     }
@@ -175,6 +173,11 @@ impl Layout {
             Packing::Q6K => 32,
             Packing::Q4K | Packing::Int4 => 0,
         }
+    }
+
+    /// Whether something is subtracted that is no multiple of the scale known when kernels are compiled.
+    pub(super) const fn has_mins(self) -> bool {
+        matches!(self.packing, Packing::Q4K | Packing::Int4)
     }
 
     /// Scales of a chunk: one, or one for each 16 weights.

@@ -3,7 +3,7 @@
 
 use kernelsmith::prelude::*;
 
-use super::activations::{RECORD, SCALE, START, SUM};
+use super::activations::{RECORD, SCALE, STAGE, START, SUM};
 use super::decode::{Chunk, Step};
 use super::format::{Layout, PANEL};
 
@@ -26,12 +26,14 @@ pub fn quantized_gemv<const R: usize>(
 ) {
     let (w_len, h_len) = (layout.words * PANEL, layout.halves * PANEL);
     let x_len = layout.chunks * R * RECORD;
+    // Steps of a stage.
+    let stage = STAGE / layout.chunks;
     let scaled = steps / layout.shared;
     let panels = (y.shape(1) + (PANEL - 1)) / PANEL;
     let (tile, panel) = (block_idx_x() / panels, block_idx_x() % panels);
+    let tiles = (y.shape(0) + (R - 1)) / R;
     let words = &words[panel * steps * w_len..(panel + 1) * steps * w_len];
     let halves = &halves[panel * scaled * h_len..(panel + 1) * scaled * h_len];
-    let records = &records[tile * steps * x_len..(tile + 1) * steps * x_len];
     let mut sums = [0.0; R];
     for s in 0..steps {
         let h = s / layout.shared;
@@ -40,7 +42,8 @@ pub fn quantized_gemv<const R: usize>(
             words: &words[s * w_len..(s + 1) * w_len],
             halves: &halves[h * h_len..(h + 1) * h_len],
         };
-        let x = &records[s * x_len..(s + 1) * x_len];
+        let at = (s / stage * tiles + tile) * stage + s % stage;
+        let x = &records[at * x_len..(at + 1) * x_len];
         for c in unroll(0..layout.chunks) {
             let chunk = step.chunk(c);
             for i in unroll(0..R) {
@@ -71,18 +74,14 @@ impl Chunk {
         let parts = layout.scales();
         let len = 8 / parts;
         for part in unroll(0..parts) {
-            let mut dot = match (layout.zero(), parts) {
-                (0, _) => 0,
-                (_, 1) => x[at + START] + x[at + START + 1],
-                _ => x[at + START + part],
-            };
+            let mut dot = if layout.zero() == 0 { 0 } else { x[at + START + part] };
             for w in unroll(part * len..(part + 1) * len) {
                 dot = dot4(self.words[w], x[at + w], dot);
             }
             sum = (dot as f32).mul_add(self.scales[part] * scale, sum);
         }
         match self.min {
-            Some(min) => sum - min * f32::from_bits(x[at + SUM] as u32),
+            Some(min) => (-min).mul_add(f32::from_bits(x[at + SUM] as u32), sum),
             None => sum,
         }
     }

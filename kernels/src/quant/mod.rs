@@ -18,6 +18,7 @@ mod activations;
 pub mod block;
 mod decode;
 mod format;
+mod gemm;
 mod gemv;
 mod int4;
 mod matrix;
@@ -26,6 +27,7 @@ mod pack;
 
 pub use activations::{quantize_rows, quantize_rows_ir};
 pub use format::{Format, Layout, Packing};
+pub use gemm::{quantized_gemm, quantized_gemm_ir};
 pub use gemv::{quantized_gemv, quantized_gemv_ir};
 pub use int4::{Int4Order, Int4Tensors};
 pub use matrix::QuantizedMatrix;

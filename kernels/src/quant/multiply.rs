@@ -1,9 +1,12 @@
 //! The product with quantised weights: which kernel, and how its work is cut.
 
+use kernelsmith::Target;
+use kernelsmith::launch::ViewMutArg;
 use kernelsmith::prelude::*;
 
-use super::activations::{RECORD, quantize_rows};
-use super::format::{CHUNK, PANEL};
+use super::activations::Records;
+use super::format::PANEL;
+use super::gemm::quantized_gemm;
 use super::gemv::{ROWS, quantized_gemv};
 use super::matrix::QuantizedMatrix;
 use crate::error::{Error, check_len};
@@ -29,43 +32,39 @@ pub fn quantized_matmul<T: Float>(
         y.view_mut().fill_zero()?;
         return Ok(());
     }
-    let rows = m.min(ROWS);
-    let records = quantized(m, rows, x, w)?;
-    gemv(m, rows, &records, w, y)
+    let records = |rows| Records::new(x, [m, k], rows, w.layout);
+    // A GPU's blocks would have to be of many warps to share decoded weights.
+    if m <= ROWS || *w.device().target() != Target::Cpu {
+        return gemv(&records(m.min(ROWS))?, w, View::of_mut(y, [m, n]));
+    }
+    // Whichever computes fewer rows beyond the last.
+    let rows = if m.next_multiple_of(6) <= m.next_multiple_of(4) { 6 } else { 4 };
+    gemm(&records(rows)?, w, View::of_mut(y, [m, n]))
 }
 
-/// The records of `x` in tiles of `tile` rows.
-fn quantized<T: Float>(
-    m: usize,
-    tile: usize,
-    x: &Buffer<T>,
-    w: &QuantizedMatrix,
-) -> Result<Buffer<i32>, Error> {
-    let chunks = w.shape()[1] / CHUNK;
-    let all = m.next_multiple_of(tile) * chunks;
-    // SAFETY: the kernel writes every element.
-    let mut records = unsafe { Buffer::<i32>::uninit(x.device(), all * RECORD) }?;
-    let part = View::of_mut(&mut records, [all, RECORD]).partition([256, RECORD]);
-    quantize_rows::<T>(m, chunks, tile, w.layout.zero(), x, part).launch(w.device())?;
-    Ok(records)
+fn gemv(records: &Records, w: &QuantizedMatrix, y: ViewMutArg<'_, f32, 2>) -> Result<(), Error> {
+    let QuantizedMatrix { layout, words, halves, .. } = w;
+    let (layout, x, device) = (*layout, &records.data, w.device());
+    let steps = w.shape()[1] / layout.step_len();
+    let y = y.partition([records.rows, PANEL]);
+    match records.rows {
+        1 => quantized_gemv::<1>(steps, layout, words, halves, x, y).launch(device),
+        2 => quantized_gemv::<2>(steps, layout, words, halves, x, y).launch(device),
+        3 => quantized_gemv::<3>(steps, layout, words, halves, x, y).launch(device),
+        _ => quantized_gemv::<4>(steps, layout, words, halves, x, y).launch(device),
+    }?;
+    Ok(())
 }
 
-fn gemv(
-    m: usize,
-    rows: usize,
-    records: &Buffer<i32>,
-    w: &QuantizedMatrix,
-    y: &mut Buffer<f32>,
-) -> Result<(), Error> {
-    let [n, k] = w.shape();
-    let steps = k / w.layout.step_len();
-    let y = View::of_mut(y, [m, n]).partition([rows, PANEL]);
-    let device = w.device();
-    match rows {
-        1 => quantized_gemv::<1>(steps, w.layout, &w.words, &w.halves, records, y).launch(device),
-        2 => quantized_gemv::<2>(steps, w.layout, &w.words, &w.halves, records, y).launch(device),
-        3 => quantized_gemv::<3>(steps, w.layout, &w.words, &w.halves, records, y).launch(device),
-        _ => quantized_gemv::<4>(steps, w.layout, &w.words, &w.halves, records, y).launch(device),
+fn gemm(records: &Records, w: &QuantizedMatrix, y: ViewMutArg<'_, f32, 2>) -> Result<(), Error> {
+    let QuantizedMatrix { layout, words, halves, .. } = w;
+    let (layout, x, device) = (*layout, &records.data, w.device());
+    let steps = w.shape()[1] / layout.step_len();
+    let m = y.shape()[0];
+    let y = y.partition([m, PANEL]);
+    match records.rows {
+        4 => quantized_gemm::<4>(steps, layout, words, halves, x, y).launch(device),
+        _ => quantized_gemm::<6>(steps, layout, words, halves, x, y).launch(device),
     }?;
     Ok(())
 }

@@ -36,6 +36,9 @@ impl Writer {
                 let op = if from.bits() < to.bits() { "fpext" } else { "fptrunc" };
                 self.convert(op, value, from, to, lanes)
             }
+            (from, to) if from.is_float() && lanes.is_some() && self.plain_extremes => {
+                self.saturate(value, from, to, lanes)
+            }
             (from, to) if from.is_float() => {
                 let op = if to.is_signed() { "llvm.fptosi.sat" } else { "llvm.fptoui.sat" };
                 let name = format!("{op}.{}.{}", suffix(to, lanes), suffix(from, lanes));
@@ -55,6 +58,41 @@ impl Writer {
                 self.convert(op, value, from, to, lanes)
             }
         }
+    }
+
+    /// Floats of all lanes to integers. LLVM's own saturating conversion is done lane by lane on x86;
+    /// here what is out of bounds is replaced before or after a plain one, which it may not choose.
+    fn saturate(&mut self, value: &str, from: Scalar, to: Scalar, lanes: Option<u32>) -> String {
+        let (low, high) = kernelsmith_ir::eval::bounds(to);
+        let (float, mask) = (llvm_type(from, lanes), llvm_type(Scalar::Bool, lanes));
+        let bound = |x: i128| splat(Const::float(from, x as f64), lanes);
+        let mut replace = |ty: &str, test: &str, x: &str, limit: &str, by: &str, or: &str| {
+            let there = self.value(format!("fcmp {test} {float} {x}, {limit}"));
+            self.value(format!("select {mask} {there}, {ty} {by}, {ty} {or}"))
+        };
+        let low = bound(low);
+        let mut bounded = replace(&float, "olt", value, &low, &low, value);
+        // Few bits are exact as a float, and fit 32 bits with a sign.
+        let digits = if from == Scalar::F64 { 53 } else { 24 };
+        let exact = to.bits() <= digits;
+        if exact {
+            let high = bound(high);
+            bounded = replace(&float, "ogt", &bounded, &high, &high, &bounded);
+        }
+        let wide = if exact && to.bits() < 32 { Scalar::I32 } else { to };
+        let op = if wide.is_signed() { "fptosi" } else { "fptoui" };
+        let number = self.convert(op, &bounded, from, wide, lanes);
+        let mut number = self.cast(&number, wide, to, lanes);
+        let int = llvm_type(to, lanes);
+        let mut replace = |test: &str, limit: &str, by: i128, or: &str| {
+            let there = self.value(format!("fcmp {test} {float} {value}, {limit}"));
+            let by = splat(Const::int(to, by), lanes);
+            self.value(format!("select {mask} {there}, {int} {by}, {int} {or}"))
+        };
+        if !exact {
+            number = replace("oge", &bound(high + 1), high, &number);
+        }
+        replace("uno", value, 0, &number)
     }
 
     fn convert(
