@@ -8,6 +8,7 @@ use syn::{Attribute, Block, Expr, ExprBlock, Local, Pat, Stmt};
 use crate::cases::{Body, Tail};
 use crate::library;
 use crate::literal::Wants;
+use crate::macros::panics;
 use crate::scope::{Kind, Rewriter};
 
 impl Rewriter {
@@ -55,6 +56,7 @@ impl Rewriter {
                     out.extend(self.tail(&Expr::Macro(call), tail));
                     return out;
                 }
+                Stmt::Macro(stmt) if panics(&stmt.mac) => out.extend(self.panic(&stmt.mac)),
                 Stmt::Macro(stmt) => {
                     let call = self.macro_call(&stmt.mac);
                     out.extend(quote_spanned!(stmt.span()=> #call;));
@@ -67,9 +69,10 @@ impl Rewriter {
         let ends = match stmts.last() {
             Some(Stmt::Expr(_, None)) => true,
             Some(Stmt::Expr(e, Some(_))) => expr_diverges(e),
+            Some(Stmt::Macro(stmt)) => panics(&stmt.mac),
             _ => false,
         };
-        if let (Tail::Body(state), false) = (tail, ends) {
+        if let (Tail::Body(state, _), false) = (tail, ends) {
             out.extend(quote!(#state.put(());));
         }
         out
@@ -82,10 +85,10 @@ impl Rewriter {
         }
         match tail {
             Tail::Value(wants) if has_value(expr) => self.expr(expr, wants),
-            Tail::Body(state) if has_value(expr) => {
-                self.branch(state, Body::Expr(expr), Wants::Value)
+            Tail::Body(state, wants) if has_value(expr) => {
+                self.branch(state, Body::Expr(expr), wants)
             }
-            Tail::Body(state) => {
+            Tail::Body(state, _) => {
                 let tokens = self.statement(expr);
                 quote_spanned!(expr.span()=> #tokens #state.put(());)
             }
@@ -132,6 +135,7 @@ impl Rewriter {
 
     fn statement_here(&mut self, expr: &Expr) -> TokenStream {
         match expr {
+            Expr::Macro(e) if panics(&e.mac) => self.panic(&e.mac),
             Expr::If(e) => self.if_unit(e),
             Expr::Match(e) => self.match_expr(e, Tail::Unit),
             Expr::While(e) => self.while_loop(e),
@@ -164,6 +168,7 @@ impl Rewriter {
         if let Expr::Closure(closure) = &*init.expr {
             return self.closure_local(&mut pat, closure, span);
         }
+        let lints: Vec<_> = local.attrs.iter().filter(|a| a.path().is_ident("allow")).collect();
         let simple_mut = matches!(&pat, Pat::Ident(p) if p.mutability.is_some());
         let mut probe = pat.clone();
         let any_mut = !self.scoped(|this| this.bind(&mut probe)).is_empty();
@@ -175,19 +180,25 @@ impl Rewriter {
         // The initialiser does not see the names it initialises.
         let value = self.expr(&init.expr, wants);
         let mutable = self.bind(&mut pat);
+        let value = match &ty {
+            Some(ty) if !simple_mut => self.types.conversion(ty, &value).unwrap_or(value),
+            _ => value,
+        };
         let ty = ty.map(|ty| self.types.staged(&ty));
         if let (true, Some(name)) = (simple_mut, mutable.first()) {
             self.declare(name, Kind::Variable);
             let text = name.to_string();
             return match ty {
+                Some(ty) if is_default(&init.expr) => quote_spanned!(span=>
+                    #(#lints)* let #name = #m::var::<#ty>(#text, #value);),
                 Some(ty) => quote_spanned!(span=>
-                    let #name: #m::Place<#ty> = #m::var(#text, #value);),
-                None => quote_spanned!(span=> let #name = #m::var(#text, #value);),
+                    #(#lints)* let #name: #m::Place<#ty> = #m::var(#text, #value);),
+                None => quote_spanned!(span=> #(#lints)* let #name = #m::var(#text, #value);),
             };
         }
         let ty = ty.map(|ty| quote!(: #ty));
         let variables = self.variables(&mutable);
-        quote_spanned!(span=> let #pat #ty = #value; #variables)
+        quote_spanned!(span=> #(#lints)* let #pat #ty = #value; #variables)
     }
 
     /// A named closure. It is of the host and shares the variables it names, so that its `mut` only
@@ -234,10 +245,18 @@ impl Rewriter {
         let Some(label) = &e.label else { return self.value_block(&e.block, wants) };
         let m = library(e.span());
         let state = self.enter(Some(label), true, true);
-        let body = self.block_with(&e.block, Tail::Body(&state));
+        let body = self.block_with(&e.block, Tail::Body(&state, Wants::Value));
         self.targets.pop();
         quote_spanned!(e.span()=> { let #state = #m::Body::begin(); #body #state.end() })
     }
+}
+
+/// `Default::default()`, whose type comes from use.
+fn is_default(expr: &Expr) -> bool {
+    let Expr::Call(call) = expr else { return false };
+    let Expr::Path(path) = &*call.func else { return false };
+    let mut names = path.path.segments.iter().map(|s| s.ident.to_string());
+    names.len() == 2 && names.all(|name| name.eq_ignore_ascii_case("default"))
 }
 
 /// Whether `#[comptime]` is among the attributes.
@@ -260,6 +279,7 @@ fn has_value(expr: &Expr) -> bool {
 pub(crate) fn diverges(block: &Block) -> bool {
     match block.stmts.last() {
         Some(Stmt::Expr(expr, _)) => expr_diverges(expr),
+        Some(Stmt::Macro(stmt)) => panics(&stmt.mac),
         _ => false,
     }
 }
@@ -267,6 +287,7 @@ pub(crate) fn diverges(block: &Block) -> bool {
 pub(crate) fn expr_diverges(expr: &Expr) -> bool {
     match expr {
         Expr::Return(_) | Expr::Break(_) | Expr::Continue(_) => true,
+        Expr::Macro(e) => panics(&e.mac),
         Expr::Block(e) => e.label.is_none() && diverges(&e.block),
         Expr::Unsafe(e) => diverges(&e.block),
         Expr::If(e) => {

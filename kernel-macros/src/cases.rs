@@ -5,17 +5,20 @@
 //! `None` ask the option, of the host or not; all other patterns match host values, which stays
 //! Rust's own `match`.
 
+use std::collections::BTreeSet;
+
 use crate::span::Spanned;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Lit, Pat, Stmt};
+use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Pat, Stmt};
 
 use crate::block::{diverges, expr_diverges};
-use crate::join::{Spelling, block_spelling, put, spelling};
+use crate::join::{Spelling, put};
 use crate::library;
 use crate::literal::Wants;
 use crate::pattern::{
-    has_binding, has_literal, is_none_or_wild, is_refutable, is_testable, is_variants, of_some,
+    always, has_binding, has_literal, has_none, has_path, has_some, has_struct, is_none_or_wild,
+    is_refutable, is_testable, is_variants, of_some, tuple_structs,
 };
 use crate::scope::Rewriter;
 
@@ -26,8 +29,8 @@ pub(crate) enum Tail<'a> {
     Unit,
     /// It is the block's.
     Value(Wants),
-    /// It is the value of the function body or labelled block whose state this is.
-    Body(&'a Ident),
+    /// It is put there: into the state of a function body or labelled block, or where branches join.
+    Body(&'a Ident, Wants),
 }
 
 /// What is done where a pattern matches.
@@ -53,6 +56,15 @@ impl Body<'_> {
         }
     }
 
+    /// Whether it is statements in braces.
+    pub(crate) fn is_block(self) -> bool {
+        match self {
+            Body::Expr(e) => matches!(e, Expr::Block(e) if e.label.is_none()),
+            Body::Block(_) | Body::Rest(_) => true,
+            Body::Nothing => false,
+        }
+    }
+
     /// Where its value stands: an error about that is told there.
     pub(crate) fn span(self) -> Span {
         let of_block = |stmts: &[Stmt]| stmts.last().map(|s| s.span());
@@ -65,11 +77,11 @@ impl Body<'_> {
         }
     }
 
-    pub(crate) fn spelling(self) -> Spelling {
+    pub(crate) fn spelling(self, rewriter: &Rewriter) -> Spelling {
         match self {
-            Body::Expr(e) => spelling(e),
-            Body::Block(b) => block_spelling(&b.stmts),
-            Body::Rest(stmts) => block_spelling(stmts),
+            Body::Expr(e) => rewriter.spelling(e),
+            Body::Block(b) => rewriter.block_spelling(&b.stmts),
+            Body::Rest(stmts) => rewriter.block_spelling(stmts),
             Body::Nothing => Spelling::Open,
         }
     }
@@ -143,57 +155,45 @@ impl Rewriter {
             return self.option(scrutinee, &some, none, tail, span);
         }
         let value = self.expr(scrutinee, Wants::Operand);
-        let testable = cases.iter().all(|c| is_testable(c.pat));
-        let (name, m) = (self.fresh("match"), library(scrutinee.span()));
-        if testable && cases.iter().any(|c| has_literal(c.pat)) {
-            self.lonely_bool(cases);
-            let named = quote_spanned!(scrutinee.span()=> #name);
-            let chain = self.chain(scrutinee, &named, cases, tail);
-            return quote_spanned!(span=> { let #name = #value; #chain });
+        if !self.is_chain(cases) {
+            return self.host_match(value, cases, tail, span);
         }
-        let last_always = cases.last().is_some_and(|c| c.guard.is_none() && !is_refutable(c.pat));
-        let variants = |c: &Case<'_>| is_variants(c.pat) || matches!(c.pat, Pat::Wild(_));
-        if cases.iter().all(variants) && cases.iter().any(|c| is_variants(c.pat)) {
-            // Nothing is bound, so that a host value need not be moved; rustc sees to it that no
-            // variant is forgotten.
-            let named = quote_spanned!(scrutinee.span()=> (*#name));
-            let forms = cases.iter().map(|c| {
-                let (pat, guard) = (c.pat, c.guard.map(|_| quote!(if false)));
-                quote_spanned!(pat.span()=> #pat #guard => ())
-            });
-            let check = quote_spanned!(scrutinee.span()=>
-                #[allow(unused_imports)]
-                use #m::HostSubject as _;
-                #[allow(unused_parens)]
-                #m::Subject(#name).all(|__ks_value| match *__ks_value { #(#forms,)* });
-            );
-            let chain = self.chain(scrutinee, &named, cases, tail);
-            return quote_spanned!(span=> { let #name = &#value; #check #chain });
-        }
-        if testable && last_always && cases.iter().all(|c| !has_binding(c.pat)) && cases.len() > 1 {
-            let named = quote_spanned!(scrutinee.span()=> (*#name));
-            let chain = self.chain(scrutinee, &named, cases, tail);
-            return quote_spanned!(span=> { let #name = &#value; #chain });
-        }
-        self.host_match(value, cases, tail, span)
+        // Where nothing is bound, a host value need not be moved.
+        let name = self.fresh("match");
+        let (named, value) = match cases.iter().any(|c| has_binding(c.pat)) {
+            true => (quote_spanned!(scrutinee.span()=> #name), value),
+            false => (quote_spanned!(scrutinee.span()=> (*#name)), quote!(&#value)),
+        };
+        let complete = cases.last().is_some_and(|c| c.guard.is_none() && always(c.pat));
+        let check = match complete {
+            true => quote!(),
+            false if cases.iter().any(|c| has_struct(c.pat)) => {
+                let text = "this match ends in an arm that matches all values: `_ => ..`";
+                self.error(scrutinee.span(), text)
+            }
+            false => exhaustive(&quote_spanned!(scrutinee.span()=> &#named), cases, scrutinee),
+        };
+        let chain = self.chain(scrutinee, &named, cases, tail);
+        quote_spanned!(span=> { let #name = #value; #check #chain })
     }
 
-    /// A match on a bool that ends in one of its values has an arm for the other.
-    fn lonely_bool(&mut self, cases: &[Case<'_>]) {
-        let value = |c: &Case<'_>| match c.pat {
-            Pat::Lit(lit) => match &lit.lit {
-                Lit::Bool(b) if c.guard.is_none() => Some(b.value),
-                _ => None,
-            },
-            _ => None,
-        };
-        let Some((last, earlier)) = cases.split_last() else { return };
-        if let Some(is) = value(last)
-            && !earlier.iter().any(|c| value(c) == Some(!is))
-        {
-            let text = format!("this match lacks an arm `{}` without a guard, or `_`", !is);
-            self.error(last.pat.span(), text);
+    /// Whether cases are a chain of `if`s: what may decide them when the kernel runs is literals,
+    /// variants, guards, and options other than those that `option_cases` knows.
+    fn is_chain(&self, cases: &[Case<'_>]) -> bool {
+        let variants = |c: &Case<'_>| is_variants(c.pat) || matches!(c.pat, Pat::Wild(_));
+        let mut structs = BTreeSet::new();
+        cases.iter().for_each(|c| tuple_structs(c.pat, &mut structs));
+        if structs.len() > 1 || !cases.iter().all(|c| is_testable(c.pat)) {
+            return false;
         }
+        let any = |is: fn(&Pat) -> bool| cases.iter().any(|c| is(c.pat));
+        let guarded = cases.iter().any(|c| c.guard.is_some());
+        let bound = any(has_binding);
+        let last_always = cases.last().is_some_and(|c| c.guard.is_none() && !is_refutable(c.pat));
+        any(has_literal)
+            || cases.iter().all(variants) && any(is_variants)
+            || last_always && cases.len() > 1 && !bound
+            || !any(has_struct) && (any(has_some) || any(has_none) || any(has_path) || guarded)
     }
 
     /// Rust's own `match`.
@@ -214,10 +214,10 @@ impl Rewriter {
             .map(|case| {
                 let mut pat = case.pat.clone();
                 self.scoped(|this| {
-                    let mutable = this.bind(&mut pat);
+                    let mutable = this.bind_case(&mut pat);
                     let guard = case.guard.map(|g| {
-                        let guard = this.expr(g, Wants::Operand);
-                        quote_spanned!(g.span()=> if #guard)
+                        let (m, guard) = (library(g.span()), this.expr(g, Wants::Operand));
+                        quote_spanned!(g.span()=> if #m::HostGuard::holds(#guard))
                     });
                     let variables = this.variables(&mutable);
                     let body = match &merge {
@@ -255,7 +255,7 @@ impl Rewriter {
         let (pat, some) = match some {
             [case] if case.guard.is_none() && !is_refutable(case.pat) => self.scoped(|this| {
                 let mut pat = case.pat.clone();
-                let mutable = this.bind(&mut pat);
+                let mutable = this.bind_case(&mut pat);
                 let variables = this.variables(&mutable);
                 let some = this.joined_body(&merge, case.body, tail);
                 (quote!(#pat), quote!(#variables #some))
@@ -313,10 +313,25 @@ impl Rewriter {
                 let statements = this.statements(stmts, tail);
                 quote!({ #statements })
             }),
-            (Body::Nothing, Tail::Body(state)) => quote!(#state.put(());),
+            (Body::Nothing, Tail::Body(state, _)) => quote!(#state.put(());),
             (Body::Nothing, _) => quote!(),
         }
     }
+}
+
+/// rustc sees to it that no value is forgotten, of the host or when the kernel runs.
+fn exhaustive(value: &TokenStream, cases: &[Case<'_>], scrutinee: &Expr) -> TokenStream {
+    let m = library(scrutinee.span());
+    let forms = cases.iter().map(|c| {
+        let (pat, guard) = (c.pat, c.guard.map(|_| quote!(if false)));
+        // Where rustc suggests another arm.
+        let body = quote_spanned!(c.body.span()=> ());
+        quote_spanned!(pat.span()=> #pat #guard => #body)
+    });
+    quote_spanned!(scrutinee.span()=>
+        #[allow(unused_parens, unused_variables, unused_mut)]
+        (&#m::Subject(#value)).all(|__ks_value| match *__ks_value { #(#forms,)* });
+    )
 }
 
 /// Cases `Some(pat)` and one `None` or `_`, in any order: those of what is in the option, of which

@@ -19,13 +19,17 @@ use crate::library;
 use crate::literal::Wants;
 use crate::place::{slice_range, variable};
 use crate::scope::{Kind, Return, Rewriter};
+use crate::types::gives_option as gives_option_type;
 
 impl Rewriter {
     pub(crate) fn closure(&mut self, e: &syn::ExprClosure) -> TokenStream {
         let moved = self.moved(e);
         let targets = std::mem::take(&mut self.targets);
         let state = device::has_return(&e.body).then(|| self.fresh("body"));
-        let returns = self.returns.clone();
+        let (returns, gives_option) = (self.returns.clone(), self.gives_option);
+        // Without a type it may give one.
+        let unsaid = matches!(e.output, syn::ReturnType::Default);
+        self.gives_option = unsaid || gives_option_type(&e.output);
         if let Some(state) = &state {
             self.returns = Return::Device(state.clone());
         }
@@ -42,21 +46,22 @@ impl Rewriter {
                     pat => quote!(#pat),
                 });
             }
-            let output = match &e.output {
-                syn::ReturnType::Default => quote!(),
-                syn::ReturnType::Type(arrow, ty) => {
-                    let ty = this.types.staged(ty);
-                    quote!(#arrow #ty)
-                }
-            };
+            let output = this.types.output(&e.output);
             let variables = this.variables(&mutable);
             let body = match &state {
                 None => this.expr(&e.body, Wants::Value),
                 Some(state) => {
                     let m = library(e.body.span());
-                    let body = this.case_body(Body::Expr(&e.body), Tail::Body(state));
-                    quote!(let #state = #m::Body::begin(); #body #state.end())
+                    let body = this.case_body(Body::Expr(&e.body), Tail::Body(state, Wants::Value));
+                    quote!({ let #state = #m::Body::begin(); #body #state.end() })
                 }
+            };
+            let body = match &e.output {
+                syn::ReturnType::Type(_, ty) => match this.types.conversion(ty, &body) {
+                    Some(body) => quote!({ #body }),
+                    None => body,
+                },
+                syn::ReturnType::Default => body,
             };
             let plain = matches!(*e.body, Expr::Block(_)) || output.is_empty();
             let body = match state.is_none() && mutable.is_empty() && plain {
@@ -68,6 +73,7 @@ impl Rewriter {
         });
         self.targets = targets;
         self.returns = returns;
+        self.gives_option = gives_option;
         if moved.is_empty() { tokens } else { quote_spanned!(e.span()=> { #moved #tokens }) }
     }
 
@@ -116,6 +122,21 @@ impl Rewriter {
         quote_spanned!(e.span()=> &#mutability #inner)
     }
 
+    /// An argument or field. What a loop counts by is, like a literal, of the host or not by use.
+    pub(crate) fn argument(&mut self, e: &Expr, wants: Wants) -> TokenStream {
+        let counts = |path: &syn::ExprPath| {
+            let name = path.path.get_ident();
+            name.is_some_and(|name| self.kind(&name.to_string()) == Kind::Counter)
+        };
+        match e {
+            Expr::Path(path) if wants == Wants::Value && counts(path) => {
+                let m = library(e.span());
+                quote_spanned!(e.span()=> #m::host(#path))
+            }
+            e => self.expr(e, wants),
+        }
+    }
+
     /// The place that an argument lends: `&mut x`, or a `&mut` parameter passed on.
     fn lent(&mut self, argument: &Expr) -> Option<TokenStream> {
         let m = library(argument.span());
@@ -148,7 +169,7 @@ impl Rewriter {
     ) -> TokenStream {
         let lent: Vec<_> = arguments.iter().map(|a| self.lent(a)).collect();
         if lent.iter().all(Option::is_none) {
-            let arguments = arguments.iter().map(|a| self.expr(a, wants)).collect();
+            let arguments = arguments.iter().map(|a| self.argument(a, wants)).collect();
             return call(arguments);
         }
         let (mut before, mut names, mut after) = (Vec::new(), Vec::new(), Vec::new());
@@ -160,7 +181,7 @@ impl Rewriter {
                     names.push(self.expr(argument, wants));
                 }
                 None => {
-                    let value = self.expr(argument, wants);
+                    let value = self.argument(argument, wants);
                     before.push(quote_spanned!(argument.span()=> let #name = #value;));
                     names.push(quote!(#name));
                 }

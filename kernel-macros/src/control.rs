@@ -1,24 +1,125 @@
 //! Branches, loops and jumps.
 
 use crate::span::Spanned;
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Block, Expr, ExprIf, Ident, Label};
+use syn::{BinOp, Block, Expr, ExprIf, Ident, Label};
 
+use crate::block::diverges;
 use crate::cases::{Body, Tail};
-use crate::join::{Spelling, spelling, stored_wants};
+use crate::join::{Spelling, left_wants};
 use crate::library;
 use crate::literal::Wants;
 use crate::pattern::{is_refutable, is_testable, of_some};
 use crate::scope::{Kind, Return, Rewriter, Target};
 
+/// The name of what a loop counts by: `for i in a..b`, `for (i, x) in x.iter().enumerate()`.
+fn counter<'p>(over: &Expr, pat: &'p syn::Pat) -> Option<&'p Ident> {
+    match (over, pat) {
+        (Expr::Paren(e), _) => counter(&e.expr, pat),
+        (Expr::Range(_), syn::Pat::Ident(name)) => Some(&name.ident),
+        (Expr::MethodCall(e), syn::Pat::Tuple(pat)) if e.method == "enumerate" => {
+            match pat.elems.first() {
+                Some(syn::Pat::Ident(name)) => Some(&name.ident),
+                _ => None,
+            }
+        }
+        (Expr::MethodCall(e), syn::Pat::Ident(_))
+            if ["rev", "step_by", "skip", "take"].iter().any(|name| e.method == name) =>
+        {
+            counter(&e.receiver, pat)
+        }
+        (Expr::Call(e), syn::Pat::Ident(_)) => {
+            let unrolls = matches!(&*e.func, Expr::Path(f) if f.path.is_ident("unroll"));
+            e.args.first().filter(|_| unrolls).and_then(|range| counter(range, pat))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a condition has `let` among what `&&` joins.
+fn has_let(condition: &Expr) -> bool {
+    match condition {
+        Expr::Let(_) => true,
+        Expr::Binary(e) => matches!(e.op, BinOp::And(_)) && (has_let(&e.left) || has_let(&e.right)),
+        _ => false,
+    }
+}
+
+/// What `&&` joins.
+fn joined<'a>(condition: &'a Expr, out: &mut Vec<&'a Expr>) {
+    match condition {
+        Expr::Binary(e) if matches!(e.op, BinOp::And(_)) && has_let(condition) => {
+            joined(&e.left, out);
+            joined(&e.right, out);
+        }
+        other => out.push(other),
+    }
+}
+
+/// `if let Some(x) = a && x > b { .. } else { .. }`: `if`s within one another, and the other branch
+/// behind them, which the first leaves out by `break`.
+fn let_chain(e: &ExprIf) -> Option<Block> {
+    if !has_let(&e.cond) {
+        return None;
+    }
+    let mut conditions = Vec::new();
+    joined(&e.cond, &mut conditions);
+    let (span, then) = (e.span(), &e.then_branch);
+    let label = syn::Lifetime::new("'__ks_chain", Span::mixed_site().located_at(span));
+    let inner: Block = match &e.else_branch {
+        None => then.clone(),
+        Some(_) if diverges(then) => then.clone(),
+        Some(_) => syn::parse_quote_spanned!(span=> { break #label #then; }),
+    };
+    let nested = conditions.into_iter().rev().fold(
+        inner,
+        |inner, condition| syn::parse_quote_spanned!(condition.span()=> { if #condition #inner }),
+    );
+    let nested = nested.stmts;
+    Some(match &e.else_branch {
+        None => syn::parse_quote_spanned!(span=> { #(#nested)* }),
+        Some((_, otherwise)) => {
+            syn::parse_quote_spanned!(span=> { #label: { #(#nested)* #otherwise } })
+        }
+    })
+}
+
 impl Rewriter {
+    /// `value?` where the function gives an option: what is in it, or the end with `None`.
+    pub(crate) fn question_mark(&mut self, e: &syn::ExprTry) -> TokenStream {
+        let span = e.question_token.span;
+        if self.returns == Return::Kernel {
+            return self.error(
+                span,
+                "`?` leaves a function that gives an option, and a kernel gives nothing: write \
+                 `let Some(x) = .. else { return };`",
+            );
+        }
+        if !self.gives_option {
+            return self.error(
+                span,
+                "`?` leaves a function that gives an option: make it one (`-> Option<..>`), or write \
+                 `let Some(x) = .. else { .. };`",
+            );
+        }
+        let name = self.fresh("there");
+        let value = &e.expr;
+        let turned: Expr = syn::parse_quote_spanned!(span=>
+            match #value { Some(#name) => #name, None => return None }
+        );
+        self.expr(&turned, Wants::Operand)
+    }
+
     /// `if` run for what it does.
     pub(crate) fn if_unit(&mut self, e: &ExprIf) -> TokenStream {
         let span = e.span();
         let m = library(e.cond.span());
         if let Expr::Let(condition) = &*e.cond {
             return self.if_let(e, condition, Tail::Unit);
+        }
+        if let Some(chain) = let_chain(e) {
+            return self.block_with(&chain, Tail::Unit);
         }
         let condition = self.expr(&e.cond, Wants::Operand);
         let flow = self.fresh("if");
@@ -48,6 +149,9 @@ impl Rewriter {
         let Some((_, otherwise)) = &e.else_branch else { return self.if_unit(e) };
         if let Expr::Let(condition) = &*e.cond {
             return self.if_let(e, condition, Tail::Value(wants));
+        }
+        if let Some(chain) = let_chain(e) {
+            return self.block_with(&chain, Tail::Value(wants));
         }
         let condition = self.expr(&e.cond, Wants::Operand);
         let (flow, merge) = (self.fresh("if"), self.fresh("merge"));
@@ -83,6 +187,13 @@ impl Rewriter {
     }
 
     pub(crate) fn while_loop(&mut self, e: &syn::ExprWhile) -> TokenStream {
+        if has_let(&e.cond) && !matches!(&*e.cond, Expr::Let(_)) {
+            let (label, condition, body) = (&e.label, &e.cond, &e.body);
+            let turned: syn::ExprLoop = syn::parse_quote_spanned!(e.span()=>
+                #label loop { if #condition #body else { break; } }
+            );
+            return self.loop_loop(&turned);
+        }
         let m = library(e.span());
         let state = self.enter(e.label.as_ref(), false, false);
         let round = match &*e.cond {
@@ -114,7 +225,7 @@ impl Rewriter {
         if let Some(inner) = of_some(pat).filter(|p| !is_refutable(p)) {
             let mut inner = inner.clone();
             return self.scoped(|this| {
-                let mutable = this.bind(&mut inner);
+                let mutable = this.bind_case(&mut inner);
                 let variables = this.variables(&mutable);
                 let body = this.unit_block(body);
                 let next = quote_spanned!(condition.expr.span()=>
@@ -148,7 +259,7 @@ impl Rewriter {
         }
         let mut pat = pat.clone();
         self.scoped(|this| {
-            let mutable = this.bind(&mut pat);
+            let mutable = this.bind_case(&mut pat);
             let variables = this.variables(&mutable);
             let body = this.unit_block(body);
             quote_spanned!(span=>
@@ -188,6 +299,9 @@ impl Rewriter {
         let mut pat = (*e.pat).clone();
         let body = self.scoped(|this| {
             let mutable = this.bind(&mut pat);
+            if let Some(counter) = counter(&e.expr, &pat) {
+                this.declare(counter, Kind::Counter);
+            }
             elements.iter().for_each(|element| this.declare(element, Kind::Reference));
             let variables = this.variables(&mutable);
             let body = this.unit_block(&e.body);
@@ -292,8 +406,11 @@ impl Rewriter {
     pub(crate) fn break_expr(&mut self, e: &syn::ExprBreak) -> TokenStream {
         let span = e.span();
         let m = library(span);
-        let how = e.expr.as_ref().map(|v| spelling(v));
-        let value = e.expr.as_ref().map(|v| self.expr(v, stored_wants(spelling(v))));
+        let how = e.expr.as_ref().map(|v| self.spelling(v));
+        let value = e.expr.as_ref().map(|v| {
+            let wants = left_wants(self.spelling(v));
+            self.expr(v, wants)
+        });
         let Some(target) = self.target(e.label.as_ref()) else {
             return self.no_target("break", e.label.as_ref(), span);
         };
@@ -310,6 +427,9 @@ impl Rewriter {
                 target.has_value = true;
                 match how {
                     Some(Spelling::Typed) => quote_spanned!(span=> #state.brk_typed(#value)),
+                    Some(Spelling::Option) => quote_spanned!(span=> #state.brk_option(#value)),
+                    Some(Spelling::Int) => quote_spanned!(span=> #state.brk_int(#value)),
+                    Some(Spelling::Float) => quote_spanned!(span=> #state.brk_float(#value)),
                     _ => quote_spanned!(span=> #state.brk_with(#value)),
                 }
             }
@@ -349,12 +469,24 @@ impl Rewriter {
     pub(crate) fn return_expr(&mut self, e: &syn::ExprReturn) -> TokenStream {
         let span = e.span();
         let m = library(span);
-        let how = e.expr.as_ref().map(|v| spelling(v));
-        let value = e.expr.as_ref().map(|v| self.expr(v, stored_wants(spelling(v))));
+        let how = e.expr.as_ref().map(|v| self.spelling(v));
+        let value = e.expr.as_ref().map(|v| {
+            let wants = left_wants(self.spelling(v));
+            self.expr(v, wants)
+        });
         match (&self.returns, value) {
             (Return::Kernel, None) => quote_spanned!(span=> #m::ret()),
             (Return::Kernel, Some(_)) => {
                 self.error(span, "a kernel returns nothing: write results to a `&mut` parameter")
+            }
+            (Return::Device(body), Some(value)) if how == Some(Spelling::Int) => {
+                quote_spanned!(span=> #body.brk_int(#value))
+            }
+            (Return::Device(body), Some(value)) if how == Some(Spelling::Float) => {
+                quote_spanned!(span=> #body.brk_float(#value))
+            }
+            (Return::Device(body), Some(value)) if how == Some(Spelling::Option) => {
+                quote_spanned!(span=> #body.brk_option(#value))
             }
             (Return::Device(body), Some(value)) if how == Some(Spelling::Typed) => {
                 quote_spanned!(span=> #body.brk_typed(#value))

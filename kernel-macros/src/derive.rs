@@ -111,20 +111,6 @@ fn of_enum(item: &DeriveInput, data: &DataEnum) -> syn::Result<TokenStream> {
     }
     let (name, m) = (&item.ident, library(item.ident.span()));
     let variants: Vec<_> = data.variants.iter().map(|v| &v.ident).collect();
-    let comparisons =
-        [(quote!(#name), quote!(#m::Val<#name>)), (quote!(#m::Val<#name>), quote!(#name))];
-    let comparisons = comparisons.into_iter().map(|(left, right)| {
-        quote! {
-            impl #m::Compare<#right> for #left {
-                type Out = #m::Val<bool>;
-                #[track_caller]
-                fn compare(self, op: #m::Opcode, rhs: #right) -> #m::Val<bool> {
-                    let (left, right): (#m::Val<#name>, #m::Val<#name>) = (self.into(), rhs.into());
-                    #m::Compare::compare(left, op, right)
-                }
-            }
-        }
-    });
     Ok(quote! {
         const _: () = {
             // Discriminants are i32 in kernels.
@@ -174,6 +160,14 @@ fn of_enum(item: &DeriveInput, data: &DataEnum) -> syn::Result<TokenStream> {
             }
         }
 
-        #(#comparisons)*
+        impl #m::Compare<#m::Val<#name>> for #name {
+            type Out = #m::Val<bool>;
+            #[track_caller]
+            fn compare(self, op: #m::Opcode, rhs: #m::Val<#name>) -> #m::Val<bool> {
+                #m::Compare::compare(#m::Val::<#name>::from(self), op, rhs)
+            }
+        }
+
+        impl #m::Comparable for #name {}
     })
 }

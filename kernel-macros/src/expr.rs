@@ -6,6 +6,7 @@ use quote::{quote, quote_spanned};
 use syn::{BinOp, Expr};
 
 use crate::cases::Tail;
+use crate::join::is_number;
 use crate::library;
 use crate::literal::{self, Wants};
 use crate::place::{slice_range, variable};
@@ -115,7 +116,7 @@ pub(crate) fn is_library_method(name: &str) -> bool {
 impl Rewriter {
     /// An expression as the staged function has it.
     pub(crate) fn expr(&mut self, expr: &Expr, wants: Wants) -> TokenStream {
-        match literal::rewrite(expr, wants) {
+        match literal::rewrite(expr, wants, |path| self.is_local(path)) {
             Some(tokens) => tokens,
             None => self.at(expr.span(), |this| this.expr_here(expr, wants)),
         }
@@ -179,28 +180,32 @@ impl Rewriter {
             Expr::Return(e) => self.return_expr(e),
             Expr::Macro(e) => self.macro_call(&e.mac),
             Expr::Lit(_) | Expr::Const(_) => quote!(#expr),
-            Expr::Try(_) => self.error(
-                span,
-                "`?` is not supported in kernels: a thread cannot return an error; use \
-                 device_assert",
-            ),
+            Expr::Try(e) => self.question_mark(e),
             Expr::Await(_) | Expr::Async(_) | Expr::Yield(_) => {
                 self.error(span, "asynchronous code is not supported in kernels")
             }
             Expr::Let(_) => self.error(
                 span,
-                "`let` in a condition stands alone in kernels: nest the `if`s instead of joining \
-                 them with `&&`",
+                "`let` in a condition is joined with others by `&&`, and by nothing else",
             ),
             other => self.error(other.span(), "this expression is not supported in kernels"),
         }
     }
 
     fn path(&mut self, path: &syn::ExprPath) -> TokenStream {
-        let Some(ident) = path.path.get_ident() else { return quote!(#path) };
+        let Some(ident) = path.path.get_ident() else {
+            // `f32::max` as a function.
+            return match self.of_scalar(path) {
+                Some((ty, function)) => {
+                    let m = library(ty.span());
+                    quote_spanned!(function.span()=> #m::Val::<#ty>::#function)
+                }
+                None => quote!(#path),
+            };
+        };
         let name = variable(ident);
         match self.kind(&ident.to_string()) {
-            Kind::Plain => quote!(#path),
+            Kind::Plain | Kind::Counter => quote!(#path),
             Kind::Variable | Kind::Reference => quote_spanned!(ident.span()=> #name.get()),
             Kind::Comptime => {
                 quote_spanned!(ident.span()=> ::core::clone::Clone::clone(&*#name))
@@ -217,6 +222,12 @@ impl Rewriter {
         let left = self.expr(&e.left, Wants::Operand);
         let right = self.expr(&e.right, Wants::Operand);
         let op = &e.op;
+        if is_number(&e.left)
+            && self.is_run_time(&e.right)
+            && let Some(tokens) = after_literal(&m, &left, op, &right, span)
+        {
+            return tokens;
+        }
         // A comparison that cannot be is reported at its operator.
         let function = match op {
             BinOp::Eq(_) => quote_spanned!(op.span()=> eq),
@@ -230,6 +241,24 @@ impl Rewriter {
             _ => return quote_spanned!(span=> (#left #op #right)),
         };
         quote_spanned!(span=> #m::#function(#left, #right))
+    }
+
+    /// Whether a value is one of the running kernel, by its spelling: of a variable.
+    fn is_run_time(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Path(path) => {
+                path.path.get_ident().is_some_and(|name| self.is_variable(&name.to_string()))
+            }
+            Expr::Paren(e) => self.is_run_time(&e.expr),
+            Expr::Group(e) => self.is_run_time(&e.expr),
+            Expr::Unary(e) => self.is_run_time(&e.expr),
+            Expr::Field(e) => self.is_run_time(&e.base),
+            Expr::Index(e) => self.is_run_time(&e.expr),
+            Expr::Binary(e) => {
+                !is_compound(&e.op) && (self.is_run_time(&e.left) || self.is_run_time(&e.right))
+            }
+            _ => false,
+        }
     }
 
     fn unary(&mut self, e: &syn::ExprUnary) -> TokenStream {
@@ -278,14 +307,26 @@ impl Rewriter {
         // Rust finds out whether the method of a host variable changes it.
         let receiver = match self.comptime(&e.receiver) {
             Some(place) => place,
+            None if asks_items(e) => self.receiver(&e.receiver),
             None => self.expr(&e.receiver, Wants::Operand),
         };
-        self.with_arguments(
-            &e.args,
-            wants,
-            e.span(),
-            |args| quote_spanned!(e.span()=> #receiver.#method #turbofish(#(#args),*)),
-        )
+        let call = |args: Vec<TokenStream>| quote_spanned!(e.span()=> #receiver.#method #turbofish(#(#args),*));
+        // What a loop adds up is a variable.
+        if let (true, Some(first), Some(step)) = (method == "fold", e.args.first(), e.args.get(1))
+            && is_number(first)
+        {
+            let first = self.expr(first, Wants::Variable);
+            let step = self.expr(step, wants);
+            return call(vec![first, step]);
+        }
+        self.with_arguments(&e.args, wants, e.span(), call)
+    }
+
+    /// What a method of iterators is called on that asks conditions of the items.
+    fn receiver(&mut self, receiver: &Expr) -> TokenStream {
+        let (m, span) = (library(receiver.span()), receiver.span());
+        let value = self.expr(receiver, Wants::Operand);
+        quote_spanned!(span=> (&#m::Receiver::new(#value)).receiver())
     }
 
     fn call(&mut self, e: &syn::ExprCall) -> TokenStream {
@@ -402,7 +443,7 @@ impl Rewriter {
             .fields
             .iter()
             .map(|f| {
-                let (member, value) = (&f.member, self.expr(&f.expr, Wants::Value));
+                let (member, value) = (&f.member, self.argument(&f.expr, Wants::Value));
                 quote_spanned!(f.span()=> #member: #value)
             })
             .collect();
@@ -411,6 +452,43 @@ impl Rewriter {
             quote!(..#rest)
         });
         quote_spanned!(e.span()=> #path { #(#fields,)* #rest })
+    }
+}
+
+/// A literal and an operator before a run-time value, from which the literal has its type: `2 * n`.
+fn after_literal(
+    m: &TokenStream,
+    left: &TokenStream,
+    op: &BinOp,
+    right: &TokenStream,
+    span: proc_macro2::Span,
+) -> Option<TokenStream> {
+    let at = op.span();
+    // Rust's operators are found by their left side, which says too little here.
+    let method = match op {
+        BinOp::Add(_) => quote_spanned!(at=> plus),
+        BinOp::Sub(_) => quote_spanned!(at=> minus),
+        BinOp::Mul(_) => quote_spanned!(at=> times),
+        BinOp::Div(_) => quote_spanned!(at=> over),
+        BinOp::Rem(_) => quote_spanned!(at=> modulo),
+        BinOp::Eq(_) => return Some(quote_spanned!(span=> #m::eq(#right, #left))),
+        BinOp::Ne(_) => return Some(quote_spanned!(span=> #m::ne(#right, #left))),
+        BinOp::Lt(_) => return Some(quote_spanned!(span=> #m::gt(#right, #left))),
+        BinOp::Le(_) => return Some(quote_spanned!(span=> #m::ge(#right, #left))),
+        BinOp::Gt(_) => return Some(quote_spanned!(span=> #m::lt(#right, #left))),
+        BinOp::Ge(_) => return Some(quote_spanned!(span=> #m::le(#right, #left))),
+        _ => return None,
+    };
+    Some(quote_spanned!(span=> #m::AfterLiteral(#right).#method(#left)))
+}
+
+/// Whether a method is one of iterators that asks conditions of the items, by its name.
+fn asks_items(call: &syn::ExprMethodCall) -> bool {
+    match call.method.to_string().as_str() {
+        "min" | "max" => call.args.is_empty(),
+        "any" | "all" | "position" | "find" | "filter" | "filter_map" | "take_while"
+        | "skip_while" => matches!(call.args.first(), Some(Expr::Closure(_) | Expr::Path(_))),
+        _ => false,
     }
 }
 

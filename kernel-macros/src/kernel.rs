@@ -86,7 +86,7 @@ pub(crate) fn expand(options: Options, item: Item) -> syn::Result<TokenStream> {
     types.add(&function.sig.generics);
     let parameters = parameters(&function, &types)?;
     keep_functions_simple(&mut function, &parameters);
-    let staged = staged(&function, &types, &parameters)?;
+    let staged = staged(&function, &types, &parameters, &options.requires)?;
     let host = host(&options, &function, &types, &parameters);
     Ok(quote!(#staged #host))
 }
@@ -249,8 +249,22 @@ fn staged_name(function: &ItemFn) -> Ident {
     format_ident!("__ks_stage_{}", function.sig.ident)
 }
 
+/// Whether a name is among tokens.
+fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        proc_macro2::TokenTree::Ident(ident) => ident == *name,
+        proc_macro2::TokenTree::Group(group) => mentions(group.stream(), name),
+        _ => false,
+    })
+}
+
 /// The function that performs the kernel on the builder.
-fn staged(function: &ItemFn, types: &Types, parameters: &[Parameter]) -> syn::Result<TokenStream> {
+fn staged(
+    function: &ItemFn,
+    types: &Types,
+    parameters: &[Parameter],
+    requires: &[TokenStream],
+) -> syn::Result<TokenStream> {
     let m = library(Span::call_site());
     let mut rewriter = Rewriter::new(types.clone(), Return::Kernel);
     let mut inputs = Vec::new();
@@ -258,6 +272,7 @@ fn staged(function: &ItemFn, types: &Types, parameters: &[Parameter]) -> syn::Re
     for Parameter { name, mutable, ty, role } in parameters {
         let staged = match role {
             Role::Comptime => quote!(#ty),
+            Role::Optional(_) => types.host_option(ty),
             _ => types.staged(ty),
         };
         inputs.push(quote_spanned!(ty.span()=> #name: #staged));
@@ -268,14 +283,23 @@ fn staged(function: &ItemFn, types: &Types, parameters: &[Parameter]) -> syn::Re
             entry.push(quote!(let #name = #m::var(#text, #name);));
         }
     }
-    let body = rewriter.unit_block(&function.block);
-    rewriter.finish()?;
+    // A parameter that only the contract names is used.
+    let mentioned = |name: &&Ident| requires.iter().any(|r| mentions(r.clone(), name));
+    let used = parameters.iter().map(|p| &p.name).filter(mentioned);
+    entry.extend(used.map(|name| quote!(let _ = &#name;)));
+    let mut body = rewriter.unit_block(&function.block);
+    if let Err(error) = rewriter.finish() {
+        // With its signature there, callers are not told that the kernel is missing.
+        let errors = error.to_compile_error();
+        body = quote!({ #errors });
+    }
     let name = staged_name(function);
+    let traits = crate::device::traits();
     let (generics, where_clause) = types.generics(&function.sig.generics);
     Ok(quote_spanned! {function.sig.span()=>
         #[doc(hidden)]
         #[allow(clippy::all, clippy::pedantic, unused_parens, unused_braces, non_snake_case)]
-        fn #name<#(#generics),*>(#(#inputs),*) #where_clause { #(#entry)* #body }
+        fn #name<#(#generics),*>(#(#inputs),*) #where_clause { #traits #(#entry)* #body }
     })
 }
 

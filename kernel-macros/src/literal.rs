@@ -54,8 +54,13 @@ fn is_associated(path: &ExprPath) -> bool {
     segments.len() > 1 && segments.iter().rev().take(2).all(upper)
 }
 
-/// A literal or constant in its context; `None` if the expression is neither.
-pub(crate) fn rewrite(expr: &Expr, wants: Wants) -> Option<TokenStream> {
+/// A literal or constant in its context; `None` if the expression is neither. `is_local` knows the
+/// names that the function declares itself, which are no constants however they are written.
+pub(crate) fn rewrite(
+    expr: &Expr,
+    wants: Wants,
+    is_local: impl Fn(&ExprPath) -> bool,
+) -> Option<TokenStream> {
     let span = expr.span();
     let m = library(span);
     let (int, float, host) = match wants {
@@ -86,6 +91,7 @@ pub(crate) fn rewrite(expr: &Expr, wants: Wants) -> Option<TokenStream> {
             },
             _ => None,
         },
+        Expr::Path(path) if is_local(path) => None,
         Expr::Path(path) if is_constant(path) => Some(call(host, expr)),
         // Of the host too; a variant or an associated constant.
         Expr::Path(path) if is_associated(path) => Some(call(host, expr)),

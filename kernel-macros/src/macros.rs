@@ -9,7 +9,7 @@ use syn::{Expr, Macro, Pat, Token};
 
 use crate::library;
 use crate::literal::Wants;
-use crate::pattern::is_testable;
+use crate::pattern::{always, is_testable};
 use crate::scope::Rewriter;
 
 /// The arguments of `matches!`.
@@ -33,6 +33,16 @@ impl Parse for Matches {
     }
 }
 
+/// Whether a macro ends the path that gets to it.
+pub(crate) fn is_panic(name: &str) -> bool {
+    matches!(name, "panic" | "unreachable" | "todo" | "unimplemented")
+}
+
+/// Whether a macro call ends the path that gets to it.
+pub(crate) fn panics(mac: &Macro) -> bool {
+    mac.path.segments.last().is_some_and(|s| is_panic(&s.ident.to_string()))
+}
+
 impl Rewriter {
     /// A macro call. What the kernel does not know stays as it is written.
     pub(crate) fn macro_call(&mut self, mac: &Macro) -> TokenStream {
@@ -44,6 +54,10 @@ impl Rewriter {
             "device_print" => self.device_print(mac),
             "device_assert" => self.device_assert(mac),
             "matches" => self.matches(mac),
+            name if is_panic(name) => {
+                let (m, panic) = (library(mac.path.span()), self.panic(mac));
+                quote_spanned!(mac.path.span()=> { #panic #m::unreached() })
+            }
             "vec" => self.vector(mac),
             "print" | "println" | "eprint" | "eprintln" | "dbg" => self.error(
                 mac.path.span(),
@@ -92,6 +106,28 @@ impl Rewriter {
         quote_spanned!(span=> #m::Condition::assert(#condition, #text))
     }
 
+    /// `panic!("..")` and its kin as a statement: the end of the thread, with a message.
+    pub(crate) fn panic(&mut self, mac: &Macro) -> TokenStream {
+        let name = mac.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
+        let span = mac.path.span();
+        let m = library(span);
+        let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
+        let args: Vec<Expr> = match mac.parse_body_with(parser) {
+            Ok(args) => args.into_iter().collect(),
+            Err(error) => return self.note(error),
+        };
+        if args.is_empty() {
+            let text = match name.as_str() {
+                "unreachable" => "internal error: entered unreachable code",
+                "todo" | "unimplemented" => "not implemented",
+                _ => "explicit panic",
+            };
+            return quote_spanned!(span=> #m::panic(::core::format_args!(#text)););
+        }
+        let format = self.format(&args, mac);
+        quote_spanned!(span=> #m::panic(#format);)
+    }
+
     /// `vec![..]`: of the host, of whatever the elements are.
     fn vector(&mut self, mac: &Macro) -> TokenStream {
         let tokens = &mac.tokens;
@@ -124,24 +160,27 @@ impl Rewriter {
         let scrutinee = self.expr(&value, Wants::Operand);
         let name = self.fresh("match");
         let named = quote_spanned!(span=> (*#name));
-        if is_testable(&pat)
-            && let Some(test) = self.test(&named, &pat)
-        {
+        if is_testable(&pat) && (guard.is_some() || !always(&pat)) {
+            let test = self.test(&named, &pat);
             let mut bindings = Vec::new();
             self.bindings(&named, &pat, &mut bindings);
             let test = self.scoped(|this| {
                 let binds = this.bind_parts(&bindings);
                 let guard = guard.as_ref().map(|g| this.expr(g, Wants::Operand));
-                match guard {
-                    Some(guard) => quote_spanned!(span=> #m::and(#test, || { #binds #guard })),
-                    None => test,
+                match (test, guard) {
+                    (Some(test), Some(guard)) => {
+                        quote_spanned!(span=> #m::and(#test, || { #binds #guard }))
+                    }
+                    (test, guard) => {
+                        test.or(guard.map(|g| quote!({ #binds #g }))).unwrap_or_default()
+                    }
                 }
             });
             return quote_spanned!(span=> { let #name = &#scrutinee; #test });
         }
         let mut pat = pat;
         self.scoped(|this| {
-            this.bind(&mut pat);
+            this.bind_case(&mut pat);
             let guard = guard.as_ref().map(|g| this.expr(g, Wants::Operand));
             let guard = guard.map(|g| quote_spanned!(span=> if #g));
             quote_spanned!(span=> ::core::matches!(#scrutinee, #pat #guard))

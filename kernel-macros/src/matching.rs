@@ -1,23 +1,16 @@
 //! Cases as a chain of `if`s: patterns of literals, ranges, constants and variants.
 
 use crate::span::Spanned;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote_spanned;
-use syn::{Expr, Lit, Pat};
+use syn::{Expr, Ident};
 
 use crate::cases::{Case, Tail};
-use crate::join::{Spelling, branch_wants, put};
+use crate::join::{Spelling, put};
 use crate::library;
 use crate::literal::Wants;
-use crate::pattern::{Binding, has_bound_alternatives, is_refutable, is_variants};
+use crate::pattern::{Binding, has_bound_alternatives};
 use crate::scope::{Kind, Rewriter};
-
-/// Whether a case needs no test if no other follows: after `true` only `false` is left, and the
-/// other way round; rustc knows all variants.
-fn is_last(case: &Case<'_>) -> bool {
-    let is_bool = matches!(case.pat, Pat::Lit(l) if matches!(l.lit, Lit::Bool(_)));
-    case.guard.is_none() && (is_bool || is_variants(case.pat) || !is_refutable(case.pat))
-}
 
 impl Rewriter {
     /// The cases from here on as `if`s on the value's name.
@@ -29,9 +22,14 @@ impl Rewriter {
         tail: Tail<'_>,
     ) -> TokenStream {
         let Some((case, rest)) = cases.split_first() else {
-            return self.error(scrutinee.span(), "a match on a number ends in an arm `_ => ..`");
+            return self.error(
+                scrutinee.span(),
+                "the last arm of a match that is decided when the kernel runs has no guard: end in \
+                 `_ => ..`",
+            );
         };
-        let last = rest.is_empty() && is_last(case);
+        // That the cases are complete has been seen to.
+        let last = rest.is_empty() && case.guard.is_none();
         let test = if last { None } else { self.test(value, case.pat) };
         let mut bindings = Vec::new();
         self.bindings(value, case.pat, &mut bindings);
@@ -50,20 +48,21 @@ impl Rewriter {
                 quote_spanned!(case.pat.span()=> { #binds #variables #body })
             });
         }
-        // The last case is put as it is written; a chain has the value of its own join.
-        let how = match rest {
-            [last] if is_last(last) => last.body.spelling(),
-            _ => Spelling::Open,
+        // Outside the scope: later cases do not see this one's names. The last is put by itself; a
+        // chain has the value of its own join.
+        let merge = self.fresh("merge");
+        let next = match (tail, rest) {
+            (Tail::Value(wants), [last]) if last.guard.is_none() => {
+                self.chain(scrutinee, value, rest, Tail::Body(&merge, wants))
+            }
+            (Tail::Value(wants), [next, ..]) => {
+                let ends = rest.iter().all(|c| c.body.diverges());
+                let value = self.chain(scrutinee, value, rest, tail);
+                put(&merge, Spelling::Open, value, wants, ends, next.body.span())
+            }
+            _ => self.chain(scrutinee, value, rest, tail),
         };
-        let next_tail = match tail {
-            Tail::Value(wants) => Tail::Value(branch_wants(how, wants)),
-            other => other,
-        };
-        // Outside the scope: later cases do not see this one's names.
-        let next = self.chain(scrutinee, value, rest, next_tail);
-        let ends = rest.iter().all(|c| c.body.diverges());
-        let next_span = rest.first().map_or_else(|| case.pat.span(), |c| c.body.span());
-        self.scoped(|this| this.link(case, test, &bindings, (next, how, ends, next_span), tail))
+        self.scoped(|this| this.link(case, test, &bindings, (&merge, next), tail))
     }
 
     /// One `if` of the chain.
@@ -72,7 +71,7 @@ impl Rewriter {
         case: &Case<'_>,
         test: Option<TokenStream>,
         bindings: &[Binding],
-        (next, how, ends, next_span): (TokenStream, Spelling, bool, Span),
+        (merge, next): (&Ident, TokenStream),
         tail: Tail<'_>,
     ) -> TokenStream {
         let span = case.pat.span();
@@ -89,9 +88,8 @@ impl Rewriter {
         let flow = self.fresh("if");
         let begin = quote_spanned!(span=> #m::Condition::begin(#condition));
         let variables = self.bind_variables(bindings);
-        let merge = self.fresh("merge");
-        let body = self.joined_body(&merge, case.body, tail);
-        let Tail::Value(wants) = tail else {
+        let body = self.joined_body(merge, case.body, tail);
+        let Tail::Value(_) = tail else {
             return quote_spanned!(span=> {
                 let #flow = #begin;
                 if #flow.then() { #binds #variables #body }
@@ -99,7 +97,6 @@ impl Rewriter {
                 #flow.end();
             });
         };
-        let next = put(&merge, how, next, wants, ends, next_span);
         quote_spanned!(span=> {
             let #flow = #begin;
             let #merge = #flow.merge();
@@ -115,7 +112,11 @@ impl Rewriter {
         let mut out = TokenStream::new();
         for Binding { name, part, .. } in bindings {
             self.declare(name, Kind::Plain);
-            out.extend(quote_spanned!(name.span()=> #[allow(unused_variables)] let #name = #part;));
+            // What the other cases look at stays where it is.
+            out.extend(quote_spanned!(name.span()=>
+                #[allow(unused_variables)]
+                let #name = ::core::clone::Clone::clone(&#part);
+            ));
         }
         out
     }

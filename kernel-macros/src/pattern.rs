@@ -3,7 +3,11 @@
 use crate::span::Spanned;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Ident, Lit, Pat, RangeLimits};
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use syn::punctuated::Punctuated;
+use syn::{Ident, Lit, Pat, RangeLimits, Token};
 
 use crate::library;
 use crate::literal::is_constant_name;
@@ -24,17 +28,38 @@ pub(crate) fn is_testable(pat: &Pat) -> bool {
             p.by_ref.is_none() && p.subpat.as_ref().is_none_or(|(_, sub)| is_testable(sub))
         }
         Pat::Or(p) => p.cases.iter().all(is_testable),
-        Pat::Tuple(p) => {
-            let rest = p.elems.iter().position(|p| matches!(p, Pat::Rest(_)));
-            rest.is_none_or(|i| i + 1 == p.elems.len())
-                && p.elems.iter().all(|p| matches!(p, Pat::Rest(_)) || is_testable(p))
+        Pat::Tuple(p) => are_testable(&p.elems),
+        Pat::Slice(p) => {
+            p.elems.iter().filter(|p| is_rest(p)).count() <= 1
+                && p.elems.iter().all(|p| is_rest(p) || is_testable(p))
         }
-        Pat::Slice(p) => p.elems.iter().all(is_testable),
+        Pat::Reference(p) => is_testable(&p.pat),
+        // With one segment it is a struct, unless it is a variant of the host's results.
+        Pat::TupleStruct(p) => {
+            let result = p.path.is_ident("Ok") || p.path.is_ident("Err");
+            p.path.get_ident().is_some() && !result && are_testable(&p.elems)
+        }
         // With one segment it is a struct; variants of enums have two.
         Pat::Struct(p) => {
             p.path.segments.len() == 1 && p.fields.iter().all(|f| is_testable(&f.pat))
         }
         Pat::Paren(p) => is_testable(&p.pat),
+        _ => false,
+    }
+}
+
+/// Whether the fields of a tuple or tuple struct can be tested. Behind `..` they have no numbers.
+fn are_testable(elems: &Punctuated<Pat, Token![,]>) -> bool {
+    let rest = elems.iter().position(|p| matches!(p, Pat::Rest(_)));
+    rest.is_none_or(|i| i + 1 == elems.len())
+        && elems.iter().all(|p| matches!(p, Pat::Rest(_)) || is_testable(p))
+}
+
+/// Whether a pattern stands for any number of elements: `..`, `rest @ ..`.
+fn is_rest(pat: &Pat) -> bool {
+    match pat {
+        Pat::Rest(_) => true,
+        Pat::Ident(p) => p.subpat.as_ref().is_some_and(|(_, sub)| matches!(**sub, Pat::Rest(_))),
         _ => false,
     }
 }
@@ -48,6 +73,8 @@ fn any(pat: &Pat, wanted: &impl Fn(&Pat) -> bool) -> bool {
             Pat::Tuple(p) => p.elems.iter().any(|p| any(p, wanted)),
             Pat::Slice(p) => p.elems.iter().any(|p| any(p, wanted)),
             Pat::Struct(p) => p.fields.iter().any(|f| any(&f.pat, wanted)),
+            Pat::TupleStruct(p) => p.elems.iter().any(|p| any(p, wanted)),
+            Pat::Reference(p) => any(&p.pat, wanted),
             Pat::Paren(p) => any(&p.pat, wanted),
             _ => false,
         }
@@ -61,12 +88,43 @@ pub(crate) fn has_literal(pat: &Pat) -> bool {
     })
 }
 
+/// Whether a pattern asks for `None`.
+pub(crate) fn has_none(pat: &Pat) -> bool {
+    any(pat, &|p| !matches!(p, Pat::Wild(_)) && is_none_or_wild(p))
+}
+
 /// Whether a pattern decides by a variant or constant.
-fn has_path(pat: &Pat) -> bool {
+pub(crate) fn has_path(pat: &Pat) -> bool {
     any(pat, &|p| match p {
         Pat::Ident(p) => !is_binding(&p.ident),
         p => matches!(p, Pat::Path(_)),
     })
+}
+
+/// Whether a pattern asks for `Some(..)`.
+pub(crate) fn has_some(pat: &Pat) -> bool {
+    any(pat, &|p| of_some(p).is_some())
+}
+
+/// The tuple structs that a pattern takes apart: of several names, they are variants.
+pub(crate) fn tuple_structs(pat: &Pat, out: &mut BTreeSet<Ident>) {
+    let names = RefCell::new(out);
+    any(pat, &|p| {
+        if let (Pat::TupleStruct(p), None) = (p, of_some(p)) {
+            names.borrow_mut().extend(p.path.get_ident().cloned());
+        }
+        false
+    });
+}
+
+/// Whether a pattern takes a struct apart, or a variant with fields.
+pub(crate) fn has_struct(pat: &Pat) -> bool {
+    any(pat, &|p| matches!(p, Pat::Struct(_) | Pat::TupleStruct(_)) && of_some(p).is_none())
+}
+
+/// Whether a pattern of a run-time value always matches. There tuple structs are no variants.
+pub(crate) fn always(pat: &Pat) -> bool {
+    !(has_literal(pat) || has_path(pat) || has_some(pat))
 }
 
 /// Whether a pattern matches only some values, by its spelling.
@@ -214,6 +272,13 @@ impl Rewriter {
             Pat::Ident(p) if !is_binding(&p.ident) => Some(is_variant(value, pat)),
             Pat::Path(_) => Some(is_variant(value, pat)),
             Pat::Ident(p) => p.subpat.as_ref().and_then(|(_, sub)| self.test(value, sub)),
+            pat if let Some(inner) = of_some(pat) => {
+                let is_some = quote_spanned!(span=> #m::OptionParts::is_some(&#value));
+                Some(match self.test(&inside(value, pat), inner) {
+                    Some(test) => quote_spanned!(span=> #m::and(#is_some, || #test)),
+                    None => is_some,
+                })
+            }
             Pat::Or(p) => {
                 let mut tests = p.cases.iter().map(|c| self.test(value, c));
                 let first = tests.next()??;
@@ -245,28 +310,38 @@ impl Rewriter {
 fn is_variant(value: &TokenStream, pat: &Pat) -> TokenStream {
     let span = pat.span();
     let m = library(span);
-    quote_spanned!(span=> {
-        #[allow(unused_imports)]
-        use #m::HostSubject as _;
-        #m::Subject(&#value).is(|__ks_value| ::core::matches!(*__ks_value, #pat), || #pat)
-    })
+    quote_spanned!(span=>
+        (&#m::Subject(&#value)).is(|__ks_value| ::core::matches!(*__ks_value, #pat), || #pat))
 }
 
-/// The parts of a tuple, array or struct with their patterns.
+/// What is in an option, where there is something.
+fn inside(value: &TokenStream, pat: &Pat) -> TokenStream {
+    let m = library(pat.span());
+    quote_spanned!(pat.span()=> #m::OptionParts::inside(&#value))
+}
+
+/// The parts of a tuple, array, struct or option with their patterns.
 fn parts<'a>(value: &TokenStream, pat: &'a Pat) -> Vec<(TokenStream, &'a Pat)> {
     match pat {
+        pat if let Some(inner) = of_some(pat) => vec![(inside(value, pat), inner)],
+        Pat::TupleStruct(p) => numbered(value, &p.elems),
+        Pat::Reference(p) => vec![(quote_spanned!(pat.span()=> (*#value)), &*p.pat)],
         Pat::Paren(p) => vec![(value.clone(), &*p.pat)],
-        Pat::Tuple(p) => {
-            let indexed = p.elems.iter().enumerate().map(|(i, pat)| {
-                let index = syn::Index { index: i as u32, span: pat.span() };
-                (quote_spanned!(pat.span()=> #value.#index), pat)
-            });
-            indexed.collect()
-        }
+        Pat::Tuple(p) => numbered(value, &p.elems),
         Pat::Slice(p) => {
+            let rest = p.elems.iter().position(is_rest).unwrap_or(p.elems.len());
             let indexed = p.elems.iter().enumerate().map(|(i, pat)| {
-                let m = library(pat.span());
-                (quote_spanned!(pat.span()=> #m::index(&#value, #i)), pat)
+                let (m, behind) = (library(pat.span()), p.elems.len().wrapping_sub(i));
+                let part = match i.cmp(&rest) {
+                    Ordering::Less => quote_spanned!(pat.span()=> #m::index(&#value, #i)),
+                    Ordering::Equal => {
+                        quote_spanned!(pat.span()=> #m::ArrayParts::between(&#value, #i, #behind - 1))
+                    }
+                    Ordering::Greater => {
+                        quote_spanned!(pat.span()=> #m::ArrayParts::at_end(&#value, #behind))
+                    }
+                };
+                (part, pat)
             });
             indexed.collect()
         }
@@ -279,4 +354,16 @@ fn parts<'a>(value: &TokenStream, pat: &'a Pat) -> Vec<(TokenStream, &'a Pat)> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The fields of a tuple or tuple struct with their patterns.
+fn numbered<'a>(
+    value: &TokenStream,
+    elems: &'a Punctuated<Pat, Token![,]>,
+) -> Vec<(TokenStream, &'a Pat)> {
+    let indexed = elems.iter().enumerate().map(|(i, pat)| {
+        let index = syn::Index { index: i as u32, span: pat.span() };
+        (quote_spanned!(pat.span()=> #value.#index), pat)
+    });
+    indexed.collect()
 }

@@ -6,7 +6,7 @@ use quote::{quote, quote_spanned};
 use syn::{BinOp, Expr, ExprMethodCall, Ident};
 
 use crate::expr::is_library_method;
-use crate::join::{Spelling, spelling, stored_wants};
+use crate::join::{Spelling, stored_wants};
 use crate::library;
 use crate::literal::Wants;
 use crate::scope::{Kind, Rewriter};
@@ -81,10 +81,10 @@ impl Rewriter {
             return quote_spanned!(span=> { let __ks_value = #right; #place = __ks_value; });
         }
         // A host value becomes one of the variable's type.
-        let how = spelling(right);
+        let how = self.spelling(right);
         let at = right.span();
         let set = match how {
-            Spelling::Typed => quote_spanned!(at=> set_typed),
+            Spelling::Typed | Spelling::Option => quote_spanned!(at=> set_typed),
             _ => quote_spanned!(at=> set),
         };
         let right = self.expr(right, stored_wants(how));
@@ -163,7 +163,8 @@ impl Rewriter {
         let span = call.span();
         let (method, turbofish) = (&call.method, &call.turbofish);
         let name = method.to_string();
-        let library_method = is_library_method(&name);
+        // `take` of an option has no argument, and changes it.
+        let library_method = is_library_method(&name) && !(name == "take" && call.args.is_empty());
         let wants = if library_method { Wants::Operand } else { Wants::Value };
         if EXCLUSIVE_BORROWS.contains(&name.as_str()) {
             return Some(self.error(

@@ -14,6 +14,8 @@ use crate::types::Types;
 pub(crate) enum Kind {
     /// An immutable binding, or anything the function did not declare.
     Plain,
+    /// What a loop counts by: of the host or not, as the range is.
+    Counter,
     /// A run-time variable: a `Place`.
     Variable,
     /// The variable that a `&mut` parameter became: like one, but a reference in the source.
@@ -50,6 +52,8 @@ pub(crate) struct Rewriter {
     scopes: Vec<HashMap<String, Kind>>,
     pub(crate) targets: Vec<Target>,
     pub(crate) returns: Return,
+    /// Whether what is rewritten gives an option, for all that is written.
+    pub(crate) gives_option: bool,
     errors: Vec<syn::Error>,
     counter: usize,
     /// Where the code being rewritten stands: what the expansion names is told of there.
@@ -63,6 +67,7 @@ impl Rewriter {
             scopes: vec![HashMap::new()],
             targets: Vec::new(),
             returns,
+            gives_option: false,
             errors: Vec::new(),
             counter: 0,
             here: Span::call_site(),
@@ -100,7 +105,16 @@ impl Rewriter {
 
     /// Whether a name is an immutable binding of this function.
     pub(crate) fn is_immutable(&self, name: &str) -> bool {
-        self.scopes.iter().rev().find_map(|s| s.get(name)) == Some(&Kind::Plain)
+        matches!(
+            self.scopes.iter().rev().find_map(|s| s.get(name)),
+            Some(Kind::Plain | Kind::Counter)
+        )
+    }
+
+    /// Whether a path is a name that this function declares.
+    pub(crate) fn is_local(&self, path: &syn::ExprPath) -> bool {
+        let declared = |name: &Ident| self.scopes.iter().any(|s| s.contains_key(&name.to_string()));
+        path.path.get_ident().is_some_and(declared)
     }
 
     /// Whether a name is a run-time variable.
@@ -132,11 +146,21 @@ impl Rewriter {
         Ident::new(&format!("__ks_{what}_{}", self.counter), span)
     }
 
-    /// Declares the names of a pattern as immutable, and gives those marked `mut`, which the
-    /// caller turns into variables after the pattern has bound them.
+    /// Declares the names of a pattern that always matches as immutable, and gives those marked
+    /// `mut`, which the caller turns into variables after the pattern has bound them.
     pub(crate) fn bind(&mut self, pat: &mut Pat) -> Vec<Ident> {
+        // Nothing there is a constant, however it is written.
+        self.bind_if(pat, |_| true)
+    }
+
+    /// As `bind`, of a pattern that may not match, where upper-case names are constants and variants.
+    pub(crate) fn bind_case(&mut self, pat: &mut Pat) -> Vec<Ident> {
+        self.bind_if(pat, crate::pattern::is_binding)
+    }
+
+    fn bind_if(&mut self, pat: &mut Pat, binds: fn(&Ident) -> bool) -> Vec<Ident> {
         let mut mutable = Vec::new();
-        self.bind_into(pat, &mut mutable);
+        self.bind_into(pat, binds, &mut mutable);
         mutable
     }
 
@@ -151,10 +175,10 @@ impl Rewriter {
         out
     }
 
-    fn bind_into(&mut self, pat: &mut Pat, mutable: &mut Vec<Ident>) {
+    fn bind_into(&mut self, pat: &mut Pat, binds: fn(&Ident) -> bool, mutable: &mut Vec<Ident>) {
         match pat {
             Pat::Ident(pat) => {
-                if !crate::pattern::is_binding(&pat.ident) {
+                if !binds(&pat.ident) {
                     return;
                 }
                 // Alternatives `a | b` bind the same names.
@@ -163,20 +187,22 @@ impl Rewriter {
                 }
                 self.declare(&pat.ident, Kind::Plain);
                 if let Some((_, sub)) = &mut pat.subpat {
-                    self.bind_into(sub, mutable);
+                    self.bind_into(sub, binds, mutable);
                 }
             }
-            Pat::Tuple(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, mutable)),
-            Pat::TupleStruct(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, mutable)),
-            Pat::Slice(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, mutable)),
+            Pat::Tuple(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, binds, mutable)),
+            Pat::TupleStruct(p) => {
+                p.elems.iter_mut().for_each(|p| self.bind_into(p, binds, mutable))
+            }
+            Pat::Slice(p) => p.elems.iter_mut().for_each(|p| self.bind_into(p, binds, mutable)),
             Pat::Struct(p) => p.fields.iter_mut().for_each(|f| {
                 // `Point { x, .. }` must stay a binding of that name.
-                self.bind_into(&mut f.pat, mutable);
+                self.bind_into(&mut f.pat, binds, mutable);
             }),
-            Pat::Or(p) => p.cases.iter_mut().for_each(|p| self.bind_into(p, mutable)),
-            Pat::Paren(p) => self.bind_into(&mut p.pat, mutable),
-            Pat::Reference(p) => self.bind_into(&mut p.pat, mutable),
-            Pat::Type(p) => self.bind_into(&mut p.pat, mutable),
+            Pat::Or(p) => p.cases.iter_mut().for_each(|p| self.bind_into(p, binds, mutable)),
+            Pat::Paren(p) => self.bind_into(&mut p.pat, binds, mutable),
+            Pat::Reference(p) => self.bind_into(&mut p.pat, binds, mutable),
+            Pat::Type(p) => self.bind_into(&mut p.pat, binds, mutable),
             _ => {}
         }
     }

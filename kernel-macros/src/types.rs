@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{GenericParam, Generics, PathArguments, Type, TypeParamBound, WherePredicate};
+use syn::{GenericParam, Generics, PathArguments, Token, Type, TypeParamBound, WherePredicate};
 
 use crate::library;
 
@@ -23,17 +24,34 @@ pub(crate) fn is_scalar(name: &str) -> bool {
     SCALARS.contains(&name)
 }
 
+/// What is in an `Option<..>`.
+pub(crate) fn of_option(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first() {
+        Some(syn::GenericArgument::Type(inner)) if arguments.args.len() == 1 => Some(inner),
+        _ => None,
+    }
+}
+
+/// Whether a function gives an option, by its spelling.
+pub(crate) fn gives_option(output: &syn::ReturnType) -> bool {
+    matches!(output, syn::ReturnType::Type(_, ty) if of_option(ty).is_some())
+}
+
 /// What is known of type parameters.
 #[derive(Clone, Default)]
 pub(crate) struct Types {
     params: HashSet<String>,
     scalars: HashSet<String>,
+    /// Parameters of any kind that variables can hold: with the bound `Staged`.
+    staged: HashSet<String>,
 }
 
-fn is_scalar_bound(bound: &TypeParamBound) -> bool {
+fn is_bound(bound: &TypeParamBound, is: impl Fn(&str) -> bool) -> bool {
     let TypeParamBound::Trait(bound) = bound else { return false };
-    let last = bound.path.segments.last();
-    last.is_some_and(|s| SCALAR_BOUNDS.contains(&s.ident.to_string().as_str()))
+    bound.path.segments.last().is_some_and(|s| is(&s.ident.to_string()))
 }
 
 impl Types {
@@ -42,18 +60,25 @@ impl Types {
         for param in &generics.params {
             let GenericParam::Type(param) = param else { continue };
             self.params.insert(param.ident.to_string());
-            if param.bounds.iter().any(is_scalar_bound) {
-                self.scalars.insert(param.ident.to_string());
-            }
+            self.learn(&param.ident, &param.bounds);
         }
         for predicate in generics.where_clause.iter().flat_map(|w| &w.predicates) {
             if let WherePredicate::Type(predicate) = predicate
                 && let Type::Path(path) = &predicate.bounded_ty
                 && let Some(ident) = path.path.get_ident()
-                && predicate.bounds.iter().any(is_scalar_bound)
             {
-                self.scalars.insert(ident.to_string());
+                self.learn(ident, &predicate.bounds);
             }
+        }
+    }
+
+    /// Learns what the bounds of a parameter say.
+    fn learn(&mut self, param: &syn::Ident, bounds: &Punctuated<TypeParamBound, Token![+]>) {
+        if bounds.iter().any(|b| is_bound(b, |name| SCALAR_BOUNDS.contains(&name))) {
+            self.scalars.insert(param.to_string());
+        }
+        if bounds.iter().any(|b| is_bound(b, |name| name == "Staged")) {
+            self.staged.insert(param.to_string());
         }
     }
 
@@ -111,6 +136,16 @@ impl Types {
                 let elems = tuple.elems.iter().map(|t| self.staged(t));
                 quote_spanned!(span=> (#(#elems,)*))
             }
+            Type::TraitObject(object) => {
+                let (dyn_, bounds) =
+                    (&object.dyn_token, object.bounds.iter().map(|b| self.bound(b)));
+                quote_spanned!(span=> #dyn_ #(#bounds)+*)
+            }
+            Type::BareFn(function) => {
+                let inputs = function.inputs.iter().map(|input| self.staged(&input.ty));
+                let output = self.output(&function.output);
+                quote_spanned!(span=> fn(#(#inputs),*) #output)
+            }
             Type::Paren(paren) => self.staged(&paren.elem),
             Type::Group(group) => self.staged(&group.elem),
             Type::ImplTrait(imp) => {
@@ -130,21 +165,113 @@ impl Types {
                 && first.is_some_and(|name| name == "Self" || self.params.contains(&name))
     }
 
-    /// `Option<&[T]>` holds what `&[T]` becomes; other types keep their arguments.
+    /// What is in an `Option` that only the running kernel knows: one of numbers, or of structs
+    /// and tuples of them. One of references or functions is of the host.
+    fn in_option<'t>(&self, ty: &'t Type) -> Option<&'t Type> {
+        let inner = of_option(ty)?;
+        self.holds_values(inner).then_some(inner)
+    }
+
+    /// Whether what a type holds may be values of the running kernel, by its spelling.
+    fn holds_values(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Path(path) if path.qself.is_none() => match path.path.get_ident() {
+                Some(ident) => {
+                    let name = ident.to_string();
+                    !self.params.contains(&name)
+                        || self.scalars.contains(&name)
+                        || self.staged.contains(&name)
+                }
+                None => true,
+            },
+            Type::Path(_) => true,
+            Type::Tuple(tuple) => tuple.elems.iter().all(|t| self.holds_values(t)),
+            Type::Array(array) => self.holds_values(&array.elem),
+            Type::Paren(paren) => self.holds_values(&paren.elem),
+            Type::Group(group) => self.holds_values(&group.elem),
+            _ => false,
+        }
+    }
+
+    /// The type of a parameter, which takes more than one type where Rust's callers give it more:
+    /// an option of the host too.
+    pub(crate) fn parameter(&self, ty: &Type) -> TokenStream {
+        match self.in_option(ty) {
+            Some(inner) => {
+                let (m, inner) = (library(ty.span()), self.staged(inner));
+                quote_spanned!(ty.span()=> impl #m::IntoOption<#inner>)
+            }
+            None => self.staged(ty),
+        }
+    }
+
+    /// How what was passed for a parameter becomes what the body knows; `None` if it is that.
+    pub(crate) fn conversion(&self, ty: &Type, value: &TokenStream) -> Option<TokenStream> {
+        self.in_option(ty)?;
+        let m = library(ty.span());
+        Some(quote_spanned!(ty.span()=> #m::IntoOption::into_option(#value)))
+    }
+
+    /// `-> f32` in kernels.
+    pub(crate) fn output(&self, output: &syn::ReturnType) -> TokenStream {
+        match output {
+            syn::ReturnType::Default => quote!(),
+            syn::ReturnType::Type(arrow, ty) => {
+                let ty = self.staged(ty);
+                quote!(#arrow #ty)
+            }
+        }
+    }
+
+    /// An option that is known while staging: a parameter of a kernel that may be left out.
+    pub(crate) fn host_option(&self, ty: &Type) -> TokenStream {
+        match of_option(ty) {
+            Some(inner) => {
+                let inner = self.staged(inner);
+                quote_spanned!(ty.span()=> ::core::option::Option<#inner>)
+            }
+            None => self.staged(ty),
+        }
+    }
+
+    /// Options hold what their types become; other types keep their arguments.
     fn path(&self, path: &syn::TypePath) -> TokenStream {
-        let last = path.path.segments.last();
-        if let Some(last) = last
-            && last.ident == "Option"
-            && let PathArguments::AngleBracketed(arguments) = &last.arguments
-            && let [syn::GenericArgument::Type(inner)] =
-                arguments.args.iter().collect::<Vec<_>>()[..]
-        {
-            let inner = self.staged(inner);
-            return quote_spanned!(path.span()=> ::core::option::Option<#inner>);
+        let ty = Type::Path(path.clone());
+        if let Some(inner) = self.in_option(&ty) {
+            let (m, inner) = (library(path.span()), self.staged(inner));
+            return quote_spanned!(path.span()=> #m::RunOption<#inner>);
+        }
+        if of_option(&ty).is_some() {
+            return self.host_option(&ty);
         }
         if self.is_associated(path) {
             let m = library(path.span());
             return quote_spanned!(path.span()=> <#path as #m::InKernel>::Type);
+        }
+        // `Box<dyn Fn(f32) -> f32>`.
+        let mut path = path.clone();
+        for segment in &mut path.path.segments {
+            let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else { continue };
+            for argument in &mut arguments.args {
+                if let syn::GenericArgument::Type(ty @ Type::TraitObject(_)) = argument {
+                    *ty = Type::Verbatim(self.staged(ty));
+                }
+            }
+        }
+        quote!(#path)
+    }
+
+    /// A trait about values, with what its arguments are in kernels: `Mul<f32>`.
+    pub(crate) fn of_values(&self, path: &syn::Path) -> TokenStream {
+        let mut path = path.clone();
+        if let Some(last) = path.segments.last_mut()
+            && let PathArguments::AngleBracketed(arguments) = &mut last.arguments
+        {
+            for argument in &mut arguments.args {
+                if let syn::GenericArgument::Type(ty) = argument {
+                    *ty = Type::Verbatim(self.staged(ty));
+                }
+            }
         }
         quote!(#path)
     }
@@ -158,13 +285,7 @@ impl Types {
         };
         let ident = &last.ident;
         let inputs = arguments.inputs.iter().map(|t| self.staged(t));
-        let output = match &arguments.output {
-            syn::ReturnType::Default => quote!(),
-            syn::ReturnType::Type(arrow, ty) => {
-                let ty = self.staged(ty);
-                quote!(#arrow #ty)
-            }
-        };
+        let output = self.output(&arguments.output);
         quote_spanned!(tr.span()=> #ident(#(#inputs),*) #output)
     }
 

@@ -4,8 +4,9 @@
 use kernelsmith_ir::Opcode;
 
 use super::control::Condition;
-use super::element::{Element, Num};
-use super::stage::build;
+use super::element::{Comparable, Element, Num};
+use super::option::RunOption;
+use super::stage::{build, fail};
 use super::staged::Staged;
 use super::val::Val;
 
@@ -21,11 +22,21 @@ pub trait Compare<Rhs> {
     fn compare(self, op: Opcode, rhs: Rhs) -> Self::Out;
 }
 
-impl<T: Element> Compare<Val<T>> for Val<T> {
+impl<T: Element + Comparable> Compare<Val<T>> for Val<T> {
     type Out = Val<bool>;
     #[track_caller]
     fn compare(self, op: Opcode, rhs: Val<T>) -> Val<bool> {
         Val::from_id(build(|b| b.compare(op, self.id, rhs.id)))
+    }
+}
+
+// For all types at once, so that a literal has the type of what it is compared with, and be it that
+// of another literal.
+impl<T: Element + Comparable> Compare<T> for Val<T> {
+    type Out = Val<bool>;
+    #[track_caller]
+    fn compare(self, op: Opcode, rhs: T) -> Val<bool> {
+        self.compare(op, Val::from(rhs))
     }
 }
 
@@ -52,14 +63,6 @@ pub fn compare_host<T: PartialOrd>(op: Opcode, a: &T, b: &T) -> bool {
 
 macro_rules! host {
     ($($ty:ty),*) => {$(
-        impl Compare<$ty> for Val<$ty> {
-            type Out = Val<bool>;
-            #[track_caller]
-            fn compare(self, op: Opcode, rhs: $ty) -> Val<bool> {
-                self.compare(op, Val::from(rhs))
-            }
-        }
-
         impl Compare<Val<$ty>> for $ty {
             type Out = Val<bool>;
             #[track_caller]
@@ -96,6 +99,16 @@ functions! {
     le Le "<=";
     gt Gt ">";
     ge Ge ">=";
+}
+
+/// What an operator says of two values that are equal or not.
+#[track_caller]
+pub fn equality(op: Opcode, equal: Val<bool>) -> Val<bool> {
+    match op {
+        Opcode::Eq => equal,
+        Opcode::Ne => !equal,
+        _ => fail("values of this type are compared by `==` and `!=` only"),
+    }
 }
 
 /// The left side of `&&` and `||`.
@@ -174,6 +187,20 @@ pub fn and<A: Logic<B>, B>(a: A, b: impl FnOnce() -> B) -> A::Out {
 #[track_caller]
 pub fn or<A: Logic<B>, B>(a: A, b: impl FnOnce() -> B) -> A::Out {
     a.or(b)
+}
+
+impl Val<bool> {
+    /// `Some` of what a function gives where this holds, and it is called only there; else `None`.
+    #[track_caller]
+    pub fn then<S: Staged>(self, value: impl FnOnce() -> S) -> RunOption<S> {
+        RunOption::some(()).filter(|()| self).map(|()| value())
+    }
+
+    /// `Some` of a value where this holds, else `None`.
+    #[track_caller]
+    pub fn then_some<S: Staged>(self, value: S) -> RunOption<S> {
+        RunOption::when(self, value)
+    }
 }
 
 impl<T: Num> Val<T> {

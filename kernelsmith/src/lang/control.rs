@@ -9,10 +9,11 @@ use std::cell::RefCell;
 use kernelsmith_ir::{Label, Value};
 
 use super::element::Element;
+use super::option::{IntoOption, RunOption};
 use super::place::Place;
 use super::stage::{StagingError, build, fail, raise, undecided};
 use super::staged::{Staged, leaves, zeros};
-use super::val::{FromHost, StoredAs, Val};
+use super::val::{FromFloatLit, FromIntLit, HostAs, StoredAs, Val};
 
 /// What an `if` or `while` can decide on.
 #[diagnostic::on_unimplemented(
@@ -157,11 +158,8 @@ impl<R> HostMerge<R> {
 
     /// Sets the value of the branch to a constant.
     #[track_caller]
-    pub fn put_constant<H>(&self, value: H)
-    where
-        R: FromHost<H>,
-    {
-        self.put(R::from_host(value));
+    pub fn put_constant<H: HostAs<R>>(&self, value: H) {
+        self.put(value.host_as());
     }
 
     /// The value.
@@ -175,6 +173,13 @@ impl<R> HostMerge<R> {
                  has no value; move what follows into the other branch",
             ),
         }
+    }
+}
+
+impl<S> HostMerge<Option<S>> {
+    /// Sets the value of the branch to an option written there.
+    pub fn put_option(&self, value: Option<S>) {
+        self.put(value);
     }
 }
 
@@ -215,6 +220,136 @@ impl<R: Staged> RunMerge<R> {
             // No path gets here: any value will do.
             None => zeros(),
         }
+    }
+}
+
+/// `Some(x)` and `None` on the paths make a run-time option where they join.
+macro_rules! options {
+    ($($name:ident: $($method:ident $set:ident),*;)*) => {$(
+        impl<S: Staged> $name<RunOption<S>> {
+            $(/// Sets the value on the path to an option written there.
+            #[track_caller]
+            pub fn $method(&self, value: Option<S>) {
+                self.$set(value.into_option());
+            })*
+        }
+    )*};
+}
+
+options! {
+    RunMerge: put_option put;
+    Loop: brk_option brk_with;
+    Body: put_option put, brk_option brk_with;
+}
+
+/// Where the paths join when the kernel runs, a literal on one of them is a run-time value.
+macro_rules! literals {
+    ($($name:ident: $($int:ident $float:ident $set:ident),*;)*) => {$(
+        impl<T: Element> $name<Val<T>> {
+            $(/// Sets the value on the path to an integer literal.
+            #[track_caller]
+            pub fn $int(&self, value: i128)
+            where
+                Val<T>: FromIntLit,
+            {
+                self.$set(Val::from_int_lit(value));
+            }
+
+            /// Sets the value on the path to a float literal.
+            #[track_caller]
+            pub fn $float(&self, value: f64)
+            where
+                Val<T>: FromFloatLit,
+            {
+                self.$set(Val::from_float_lit(value));
+            })*
+        }
+    )*};
+}
+
+literals! {
+    RunMerge: put_int put_float put;
+    Loop: brk_int brk_float brk_with;
+    Body: put_int put_float put, brk_int brk_float brk_with;
+}
+
+impl<R> HostMerge<R> {
+    /// Sets the value of the branch to an integer literal.
+    #[track_caller]
+    pub fn put_int(&self, value: i128)
+    where
+        R: FromIntLit,
+    {
+        self.put(R::from_int_lit(value));
+    }
+
+    /// Sets the value of the branch to a float literal.
+    #[track_caller]
+    pub fn put_float(&self, value: f64)
+    where
+        R: FromFloatLit,
+    {
+        self.put(R::from_float_lit(value));
+    }
+}
+
+/// Where the parts of tuples and the elements of arrays join.
+macro_rules! parts {
+    ($($method:ident: $($name:ident)*;)*) => {
+        $(
+            impl<$($name: Staged),*> RunMerge<($($name,)*)> {
+                /// Where each part joins.
+                pub fn $method(&self) -> ($(RunMerge<$name>,)*) {
+                    ($(RunMerge::<$name>::default(),)*)
+                }
+            }
+
+            impl<$($name: Staged),*> Body<($($name,)*)> {
+                /// Where each part joins.
+                pub fn $method(&self) -> ($(RunMerge<$name>,)*) {
+                    self.value.$method()
+                }
+            }
+
+            impl<$($name),*> HostMerge<($($name,)*)> {
+                /// Where each part joins.
+                pub fn $method(&self) -> ($(HostMerge<$name>,)*) {
+                    ($(HostMerge::<$name>::default(),)*)
+                }
+            }
+        )*
+    };
+}
+
+parts! {
+    parts1: A;
+    parts2: A B;
+    parts3: A B C;
+    parts4: A B C D;
+    parts5: A B C D E;
+    parts6: A B C D E F;
+    parts7: A B C D E F G;
+    parts8: A B C D E F G H;
+}
+
+impl<S: Staged, const N: usize> RunMerge<[S; N]> {
+    /// Where an element joins.
+    pub fn element(&self) -> RunMerge<S> {
+        RunMerge::default()
+    }
+}
+
+impl<S: Staged, const N: usize> Body<[S; N]> {
+    /// Where an element joins.
+    pub fn element(&self) -> RunMerge<S> {
+        RunMerge::default()
+    }
+}
+
+impl<S, const N: usize> HostMerge<[S; N]> {
+    /// Where an element joins.
+    pub fn element(&self) -> HostMerge<S> {
+        HostMerge::default()
     }
 }
 
@@ -471,6 +606,24 @@ pub fn ret() {
     build(|b| b.ret());
 }
 
+/// `panic!`: the end of the thread, with a message. Where the kernel's own control flow has decided
+/// nothing, all threads would get there, so that the kernel is wrong.
+#[track_caller]
+pub fn panic(message: std::fmt::Arguments<'_>) {
+    let decided = build(|b| b.run_time_depth()) > 0;
+    if !decided {
+        fail(message.to_string());
+    }
+    super::printing::check_formatted(false.into(), message);
+    ret();
+}
+
+/// The value of an expression that ends the path.
+#[track_caller]
+pub fn unreached<R: Staged>() -> R {
+    zeros()
+}
+
 /// A variable of the host. Changing it under control flow that is decided when the kernel runs
 /// would change it for all threads, whatever they do; so that is an error.
 pub struct Comptime<T> {
@@ -520,34 +673,4 @@ impl<T> std::ops::DerefMut for Comptime<T> {
         }
         &mut self.value
     }
-}
-
-/// What a `match` with variants and constants looks at.
-pub struct Subject<'a, S>(pub &'a S);
-
-/// A subject of the host.
-pub trait HostSubject<S> {
-    /// Whether it is what a pattern says.
-    fn is(&self, pattern: impl FnOnce(&S) -> bool, value: impl FnOnce() -> S) -> bool;
-    /// Takes a function that has a case for every value, so that rustc finds those forgotten.
-    fn all(&self, cases: impl FnOnce(&S));
-}
-
-impl<S> HostSubject<S> for Subject<'_, S> {
-    fn is(&self, pattern: impl FnOnce(&S) -> bool, _: impl FnOnce() -> S) -> bool {
-        pattern(self.0)
-    }
-    fn all(&self, _: impl FnOnce(&S)) {}
-}
-
-/// A run-time subject: these methods come before those of the trait.
-impl<T: Element> Subject<'_, Val<T>> {
-    /// Whether it is the value that a pattern names.
-    #[track_caller]
-    pub fn is(&self, _: impl FnOnce(&T) -> bool, value: impl FnOnce() -> T) -> Val<bool> {
-        super::compare::eq(*self.0, Val::from(value()))
-    }
-
-    /// Takes a function that has a case for every value, so that rustc finds those forgotten.
-    pub fn all(&self, _: impl FnOnce(&T)) {}
 }

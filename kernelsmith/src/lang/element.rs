@@ -65,12 +65,19 @@ pub trait Element:
 )]
 pub trait Stored: Element + kernelsmith_runtime::Element {}
 
+/// A type with comparisons: all but the 8-bit floats, which only convert.
+#[diagnostic::on_unimplemented(
+    message = "kernels cannot compare `{Self}`s",
+    note = "convert 8-bit floats first: `x as f32`"
+)]
+pub trait Comparable {}
+
 /// An integer or float: a type with arithmetic.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a number that kernels compute with",
     note = "numbers are i8..i64, u8..u64, usize, isize, f16, bf16, f32 and f64"
 )]
-pub trait Num: Stored + PartialOrd {}
+pub trait Num: Stored + Comparable + PartialOrd {}
 
 /// An integer.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an integer that kernels compute with")]
@@ -102,6 +109,7 @@ macro_rules! elements {
             }
         }
         impl Stored for $ty {}
+        impl Comparable for $ty {}
         impl Num for $ty {}
         impl Int for $ty {}
         impl Bits for $ty {}
@@ -122,6 +130,7 @@ macro_rules! floats {
             }
         }
         impl Stored for $ty {}
+        impl Comparable for $ty {}
         impl Num for $ty {}
         impl Signed for $ty {}
         impl Float for $ty {
@@ -169,3 +178,4 @@ impl Element for bool {
 }
 
 impl Bits for bool {}
+impl Comparable for bool {}

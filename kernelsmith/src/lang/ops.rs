@@ -177,7 +177,45 @@ shifts! {
 
 /// Operators on references, as `std` has them for numbers.
 macro_rules! references {
-    ($($trait:ident $method:ident $bound:ident;)*) => {$(
+    ($($trait:ident $method:ident $bound:ident: $($host:ty),*;)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<T: $bound> $trait<&T> for Val<T> {
+            type Output = Val<T>;
+            #[track_caller]
+            fn $method(self, rhs: &T) -> Val<T> {
+                self.$method(*rhs)
+            }
+        }
+
+        $(
+            #[diagnostic::do_not_recommend]
+            impl $trait<&Val<$host>> for $host {
+                type Output = Val<$host>;
+                #[track_caller]
+                fn $method(self, rhs: &Val<$host>) -> Val<$host> {
+                    self.$method(*rhs)
+                }
+            }
+
+            #[diagnostic::do_not_recommend]
+            impl $trait<Val<$host>> for &$host {
+                type Output = Val<$host>;
+                #[track_caller]
+                fn $method(self, rhs: Val<$host>) -> Val<$host> {
+                    (*self).$method(rhs)
+                }
+            }
+
+            #[diagnostic::do_not_recommend]
+            impl $trait<&Val<$host>> for &$host {
+                type Output = Val<$host>;
+                #[track_caller]
+                fn $method(self, rhs: &Val<$host>) -> Val<$host> {
+                    (*self).$method(*rhs)
+                }
+            }
+        )*
+
         #[diagnostic::do_not_recommend]
         impl<T: $bound> $trait<&Val<T>> for Val<T> {
             type Output = Val<T>;
@@ -202,14 +240,60 @@ macro_rules! references {
 }
 
 references! {
-    Add add Num;
-    Sub sub Num;
-    Mul mul Num;
-    Div div Num;
-    Rem rem Num;
-    BitAnd bitand Bits;
-    BitOr bitor Bits;
-    BitXor bitxor Bits;
+    Add add Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Sub sub Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Mul mul Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Div div Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    Rem rem Num: i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64;
+    BitAnd bitand Bits: bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    BitOr bitor Bits: bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    BitXor bitxor Bits: bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+}
+
+/// A literal before a run-time value of which too little is known for Rust's operators: `2 * n` with
+/// `let mut n = 0`.
+pub struct AfterLiteral<X>(pub X);
+
+/// Operators of other types, as users define them.
+pub trait UserOperators<X> {
+    /// `left + x`.
+    fn plus<L: Add<X>>(self, left: L) -> L::Output;
+    /// `left - x`.
+    fn minus<L: Sub<X>>(self, left: L) -> L::Output;
+    /// `left * x`.
+    fn times<L: Mul<X>>(self, left: L) -> L::Output;
+    /// `left / x`.
+    fn over<L: Div<X>>(self, left: L) -> L::Output;
+    /// `left % x`.
+    fn modulo<L: Rem<X>>(self, left: L) -> L::Output;
+}
+
+macro_rules! after_literal {
+    ($($name:ident: $trait:ident $method:ident;)*) => {
+        // These methods come before those of the trait.
+        impl<T: Num> AfterLiteral<Val<T>> {
+            $(#[doc = concat!("`left`, `", stringify!($method), "`, the value.")]
+            #[track_caller]
+            pub fn $name(self, left: T) -> Val<T> {
+                Val::from(left).$method(self.0)
+            })*
+        }
+
+        impl<X> UserOperators<X> for AfterLiteral<X> {
+            $(#[track_caller]
+            fn $name<L: $trait<X>>(self, left: L) -> L::Output {
+                left.$method(self.0)
+            })*
+        }
+    };
+}
+
+after_literal! {
+    plus: Add add;
+    minus: Sub sub;
+    times: Mul mul;
+    over: Div div;
+    modulo: Rem rem;
 }
 
 impl<T: Signed> Neg for Val<T> {
@@ -240,8 +324,36 @@ fn reduce<T: Num>(items: impl Iterator<Item = Val<T>>, op: Opcode, empty: Const)
     Val::from_id(to(all, T::TYPE))
 }
 
+/// As `reduce`, of what `give` hands over one by one, in a loop of the kernel perhaps.
+#[track_caller]
+pub(super) fn reduce_in_loop<T: Num>(
+    op: Opcode,
+    empty: Const,
+    give: impl FnOnce(&mut dyn FnMut(Val<T>)),
+) -> Val<T> {
+    let wide = empty.ty;
+    let to = |b: &mut Builder, x: Value, ty| if T::TYPE == wide { x } else { b.cast(x, ty) };
+    let so_far = build(|b| {
+        let so_far = b.var("reduced", wide.into());
+        let empty = b.constant(empty);
+        b.var_store(so_far, empty);
+        so_far
+    });
+    give(&mut |x| {
+        build(|b| {
+            let (all, x) = (b.var_load(so_far), to(b, x.id, wide));
+            let all = b.same(op, &[all, x]);
+            b.var_store(so_far, all);
+        });
+    });
+    Val::from_id(build(|b| {
+        let all = b.var_load(so_far);
+        to(b, all, T::TYPE)
+    }))
+}
+
 /// What a reduction of no items is, of the type that `T` is reduced in.
-fn of_none<T: Num>(int: i128, float: f64) -> Const {
+pub(super) fn of_none<T: Num>(int: i128, float: f64) -> Const {
     match T::TYPE {
         Scalar::F16 | Scalar::BF16 => Const::float(Scalar::F32, float),
         ty if ty.is_float() => Const::float(ty, float),

@@ -2,10 +2,14 @@
 
 use std::cell::RefCell;
 
+use kernelsmith_ir::Opcode;
+
+use super::compare::Compare;
 use super::control::{Condition, HostIf, HostMerge, RunIf, RunMerge, While};
+use super::element::Element;
 use super::place::Place;
 use super::staged::{Staged, next, zeros};
-use super::val::Val;
+use super::val::{IntoStaged, StoredAs, Val};
 
 /// What `if let Some(x) = ..`, `let Some(x) = .. else` and `match` with `Some(x)` and `None` take:
 /// options of the host and run-time ones.
@@ -107,6 +111,143 @@ pub struct RunOption<S: Staged> {
     value: S,
 }
 
+/// What can stand where an option of the running kernel is wanted: one of the host too, whose value
+/// is then always there or never.
+#[diagnostic::on_unimplemented(
+    message = "expected an option of `{S}`, found `{Self}`",
+    note = "wrap the value as `Some(..)`"
+)]
+pub trait IntoOption<S: Staged> {
+    /// The option.
+    fn into_option(self) -> RunOption<S>;
+}
+
+impl<S: Staged> IntoOption<S> for RunOption<S> {
+    fn into_option(self) -> RunOption<S> {
+        self
+    }
+}
+
+impl<S: Staged> IntoOption<S> for Option<S> {
+    #[track_caller]
+    fn into_option(self) -> RunOption<S> {
+        match self {
+            Some(value) => RunOption::some(value),
+            None => RunOption::none(),
+        }
+    }
+}
+
+impl<S: Staged> IntoStaged for Option<S> {
+    type Staged = RunOption<S>;
+    #[track_caller]
+    fn into_staged(self) -> RunOption<S> {
+        self.into_option()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Staged> StoredAs<RunOption<S>> for Option<S> {
+    #[track_caller]
+    fn stored(self) -> RunOption<S> {
+        self.into_option()
+    }
+}
+
+impl<S: Staged> Default for RunOption<S> {
+    #[track_caller]
+    fn default() -> RunOption<S> {
+        RunOption::none()
+    }
+}
+
+impl<S: Staged> super::element::InKernel for RunOption<S> {
+    type Type = RunOption<S>;
+}
+
+/// What patterns with `Some(..)` ask of an option, of the host or not.
+pub trait OptionParts {
+    /// What is in it.
+    type Item;
+    /// `bool` or `Val<bool>`.
+    type Flag: Condition;
+    /// Whether there is something in it.
+    fn is_some(&self) -> Self::Flag;
+    /// What is in it; asked only where something is.
+    fn inside(&self) -> Self::Item;
+}
+
+impl<S: Staged> OptionParts for RunOption<S> {
+    type Item = S;
+    type Flag = Val<bool>;
+    fn is_some(&self) -> Val<bool> {
+        self.some
+    }
+    fn inside(&self) -> S {
+        self.value.clone()
+    }
+}
+
+impl<T: Clone> OptionParts for Option<T> {
+    type Item = T;
+    type Flag = bool;
+    fn is_some(&self) -> bool {
+        Option::is_some(self)
+    }
+    #[track_caller]
+    fn inside(&self) -> T {
+        self.clone().expect("asked after `is_some`")
+    }
+}
+
+impl<'a, T> OptionParts for &'a Option<T> {
+    type Item = &'a T;
+    type Flag = bool;
+    fn is_some(&self) -> bool {
+        Option::is_some(self)
+    }
+    #[track_caller]
+    fn inside(&self) -> &'a T {
+        self.as_ref().expect("asked after `is_some`")
+    }
+}
+
+/// Options compare as in Rust: `None` is less than any value.
+impl<T: Element> Compare<RunOption<Val<T>>> for RunOption<Val<T>>
+where
+    Val<T>: Compare<Val<T>, Out = Val<bool>>,
+{
+    type Out = Val<bool>;
+    #[track_caller]
+    fn compare(self, op: Opcode, other: RunOption<Val<T>>) -> Val<bool> {
+        let both = self.some & other.some;
+        let of_values = both & self.value.compare(op, other.value);
+        of_values | (!both & self.some.compare(op, other.some))
+    }
+}
+
+impl<T: Element> Compare<Option<Val<T>>> for RunOption<Val<T>>
+where
+    Val<T>: Compare<Val<T>, Out = Val<bool>>,
+{
+    type Out = Val<bool>;
+    #[track_caller]
+    fn compare(self, op: Opcode, other: Option<Val<T>>) -> Val<bool> {
+        self.compare(op, other.into_option())
+    }
+}
+
+impl<T: Element> Compare<RunOption<Val<T>>> for Option<Val<T>>
+where
+    Val<T>: Compare<Val<T>, Out = Val<bool>>,
+{
+    type Out = Val<bool>;
+    #[track_caller]
+    fn compare(self, op: Opcode, other: RunOption<Val<T>>) -> Val<bool> {
+        self.into_option().compare(op, other)
+    }
+}
+
 /// Branches on a run-time option: both are staged.
 pub struct RunOptionFlow<S: Staged> {
     value: S,
@@ -179,9 +320,9 @@ impl<S: Staged> RunOption<S> {
         !self.some
     }
 
-    /// The option itself: `min` of an iterator over references gives the number.
-    pub fn copied(self) -> RunOption<S> {
-        self
+    /// What is in the option, or anything where it is empty.
+    pub(crate) fn value(&self) -> S {
+        self.value.clone()
     }
 
     /// The value, or another.
@@ -223,6 +364,64 @@ impl<S: Staged> RunOption<S> {
         self.value
     }
 
+    /// Whether there is a value, and a condition holds for it.
+    #[track_caller]
+    pub fn is_some_and(self, holds: impl FnOnce(S) -> Val<bool>) -> Val<bool> {
+        super::compare::and(self.some, || holds(self.value))
+    }
+
+    /// Whether there is no value, or a condition holds for it.
+    #[track_caller]
+    pub fn is_none_or(self, holds: impl FnOnce(S) -> Val<bool>) -> Val<bool> {
+        super::compare::or(!self.some, || holds(self.value))
+    }
+
+    /// The option if a condition holds for its value, else `None`.
+    #[track_caller]
+    pub fn filter(self, holds: impl FnOnce(&S) -> Val<bool>) -> RunOption<S> {
+        let some = super::compare::and(self.some, || holds(&self.value));
+        RunOption { some, value: self.value }
+    }
+
+    /// What a function makes of the value, or another value.
+    #[track_caller]
+    pub fn map_or<R: Staged>(self, other: R, make: impl FnOnce(S) -> R) -> R {
+        self.map_or_else(|| other, make)
+    }
+
+    /// What a function makes of the value, or what another gives.
+    #[track_caller]
+    pub fn map_or_else<R: Staged>(self, other: impl FnOnce() -> R, make: impl FnOnce(S) -> R) -> R {
+        self.map(make).unwrap_or_else(other)
+    }
+
+    /// Both values, if both are there.
+    #[track_caller]
+    pub fn zip<R: Staged>(self, other: impl IntoOption<R>) -> RunOption<(S, R)> {
+        let other = other.into_option();
+        RunOption { some: self.some & other.some, value: (self.value, other.value) }
+    }
+
+    /// The option of which there is exactly one, if so.
+    #[track_caller]
+    pub fn xor(self, other: impl IntoOption<S>) -> RunOption<S> {
+        let other = other.into_option();
+        let value = super::control::select(self.some, self.value, other.value);
+        RunOption { some: self.some ^ other.some, value }
+    }
+
+    /// Leaves `None`, and gives what was there.
+    #[track_caller]
+    pub fn take(&mut self) -> RunOption<S> {
+        std::mem::take(self)
+    }
+
+    /// Leaves a value, and gives what was there.
+    #[track_caller]
+    pub fn replace(&mut self, value: S) -> RunOption<S> {
+        std::mem::replace(self, RunOption::some(value))
+    }
+
     /// What a function makes of the value, called only where there is one.
     #[track_caller]
     pub fn map<R: Staged>(self, make: impl FnOnce(S) -> R) -> RunOption<R> {
@@ -231,10 +430,10 @@ impl<S: Staged> RunOption<S> {
 
     /// The option that a function makes of the value, called only where there is one.
     #[track_caller]
-    pub fn and_then<R: Staged>(self, make: impl FnOnce(S) -> RunOption<R>) -> RunOption<R> {
+    pub fn and_then<R: Staged, O: IntoOption<R>>(self, make: impl FnOnce(S) -> O) -> RunOption<R> {
         let (flow, merge) = (self.some.begin(), RunMerge::<RunOption<R>>::default());
         if flow.then() {
-            merge.put(make(self.value));
+            merge.put(make(self.value).into_option());
         }
         if flow.otherwise() {
             merge.put(RunOption::none());
@@ -245,8 +444,34 @@ impl<S: Staged> RunOption<S> {
 
     /// This option if it has a value, else another.
     #[track_caller]
-    pub fn or(self, other: RunOption<S>) -> RunOption<S> {
-        super::control::select(self.some, self, other)
+    pub fn or(self, other: impl IntoOption<S>) -> RunOption<S> {
+        super::control::select(self.some, self, other.into_option())
+    }
+
+    /// This option if it has a value, else what a function gives, called only then.
+    #[track_caller]
+    pub fn or_else<O: IntoOption<S>>(self, other: impl FnOnce() -> O) -> RunOption<S> {
+        let (flow, merge) = (self.some.begin(), RunMerge::<RunOption<S>>::default());
+        if flow.then() {
+            merge.put(self);
+        }
+        if flow.otherwise() {
+            merge.put(other().into_option());
+        }
+        flow.end();
+        merge.take()
+    }
+}
+
+impl<S: Staged + 'static> RunOption<&S> {
+    /// The value itself, rather than a reference.
+    pub fn copied(self) -> RunOption<S> {
+        RunOption { some: self.some, value: self.value.clone() }
+    }
+
+    /// The value itself, rather than a reference.
+    pub fn cloned(self) -> RunOption<S> {
+        self.copied()
     }
 }
 

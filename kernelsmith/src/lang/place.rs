@@ -11,7 +11,7 @@ use super::element::Element;
 use super::index::KernelIndex;
 use super::stage::build;
 use super::staged::{Staged, leaf_types, leaves};
-use super::val::{FromFloatLit, FromHost, FromIntLit, IntoStaged, StoredAs, Val};
+use super::val::{FromFloatLit, FromIntLit, HostAs, IntoStaged, StoredAs, Val};
 
 /// A run-time variable, or a part of one: consecutive slots of the IR, one for each leaf.
 pub struct Place<S: Staged> {
@@ -238,8 +238,8 @@ pub fn lit_float<R: FromFloatLit>(x: f64) -> R {
 
 /// A host constant where a value is wanted.
 #[track_caller]
-pub fn host<H, R: FromHost<H>>(x: H) -> R {
-    R::from_host(x)
+pub fn host<H: HostAs<R>, R>(x: H) -> R {
+    x.host_as()
 }
 
 /// An integer literal that is certainly a run-time value: the first value of a variable.

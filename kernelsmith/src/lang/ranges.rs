@@ -7,7 +7,8 @@ use kernelsmith_ir::{Label, Opcode, Scalar, Value};
 
 use super::control::{HostLabels, Jump};
 use super::element::Int;
-use super::iter::{Enumerated, Mapped, RunIter, Sequence, Zipped};
+
+use super::search::Rounds;
 use super::stage::{build, fail};
 use super::val::{IntoVal, Val};
 
@@ -107,23 +108,6 @@ impl<T: Int> RunRange<T> {
     #[must_use]
     pub fn rev(self) -> RunRange<T> {
         RunRange { reversed: !self.reversed, ..self }
-    }
-}
-
-impl RunRange<usize> {
-    /// Elements with their indices.
-    pub fn enumerate(self) -> RunIter<Enumerated<Self>> {
-        RunIter(self).enumerate()
-    }
-
-    /// Elements together with the items of an iterator, as long as both have some.
-    pub fn zip<R: Sequence>(self, other: RunIter<R>) -> RunIter<Zipped<Self, R>> {
-        RunIter(self).zip(other)
-    }
-
-    /// What a function makes of the elements.
-    pub fn map<T, F: Fn(Val<usize>) -> T>(self, make: F) -> RunIter<Mapped<Self, F>> {
-        RunIter(self).map(make)
     }
 }
 
@@ -276,6 +260,18 @@ impl<I: Iterator> HostLoop<I> {
     }
 }
 
+impl<I: Iterator> Rounds for HostLoop<I> {
+    type Item = I::Item;
+    #[track_caller]
+    fn next_item(&mut self) -> Option<I::Item> {
+        HostLoop::next_item(self)
+    }
+    #[track_caller]
+    fn end(self) {
+        HostLoop::end(self);
+    }
+}
+
 impl<I: Iterator> Jump for HostLoop<I> {
     fn break_label(&self) -> Label {
         self.labels.all
@@ -373,6 +369,18 @@ impl<T: Int> RunLoop<T> {
     #[track_caller]
     pub fn end(self) {
         build(|b| b.end_for());
+    }
+}
+
+impl<T: Int> Rounds for RunLoop<T> {
+    type Item = Val<T>;
+    #[track_caller]
+    fn next_item(&mut self) -> Option<Val<T>> {
+        RunLoop::next_item(self)
+    }
+    #[track_caller]
+    fn end(self) {
+        RunLoop::end(self);
     }
 }
 

@@ -54,6 +54,27 @@ impl<T: Element> Staged for Val<T> {
     fn fields(_: Place<Self>) {}
 }
 
+/// What a reference refers to does not change while there is one.
+impl<S: Staged + 'static> Staged for &S {
+    const LEAVES: usize = S::LEAVES;
+    type Fields = ();
+
+    fn types(out: &mut Vec<Type>) {
+        S::types(out);
+    }
+
+    fn flatten(&self, out: &mut Vec<Value>) {
+        S::flatten(self, out);
+    }
+
+    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
+        // Handles of values: a few bytes for each reference that kernels choose, never freed.
+        Box::leak(Box::new(S::unflatten(leaves)))
+    }
+
+    fn fields(_: Place<Self>) {}
+}
+
 /// The next leaf.
 pub(crate) fn next(leaves: &mut impl Iterator<Item = Value>) -> Value {
     leaves.next().expect("as many leaves as LEAVES says")

@@ -57,26 +57,35 @@ impl<T: Element> IntoVal<T> for T {
     }
 }
 
-/// What a host value of type `H` in a kernel's source can be, by use: itself or a run-time value.
+/// What a host value in a kernel's source can be, by use: itself or, if it is a scalar, a run-time
+/// value. Of what is no scalar (a unit struct, say) rustc knows that it is itself.
 #[diagnostic::on_unimplemented(
-    message = "a `{H}` of the host cannot be used as `{Self}` here",
+    message = "a `{Self}` of the host cannot be used as `{R}` here",
     note = "convert with `as`"
 )]
-pub trait FromHost<H> {
+pub trait HostAs<R> {
     /// The value.
-    fn from_host(x: H) -> Self;
+    fn host_as(self) -> R;
 }
 
-impl<H> FromHost<H> for H {
-    fn from_host(x: H) -> H {
-        x
+impl<H> HostAs<H> for H {
+    fn host_as(self) -> H {
+        self
     }
 }
 
-impl<H: Element> FromHost<H> for Val<H> {
+impl<H: Element> HostAs<Val<H>> for H {
     #[track_caller]
-    fn from_host(x: H) -> Val<H> {
-        x.into()
+    fn host_as(self) -> Val<H> {
+        self.into()
+    }
+}
+
+/// Zero, `false`: as on the host.
+impl<T: Element + Default> Default for Val<T> {
+    #[track_caller]
+    fn default() -> Val<T> {
+        T::default().into()
     }
 }
 

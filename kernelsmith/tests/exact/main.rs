@@ -1,15 +1,23 @@
 //! A kernel means what the same Rust function means: each function here runs as plain Rust on the
 //! host and as a kernel on the CPU, on the same random inputs, and must give the same bits.
 #![allow(
+    clippy::collapsible_if,
+    clippy::double_ended_iterator_last,
+    clippy::eq_op,
     clippy::let_and_return,
     clippy::let_unit_value,
     clippy::manual_clamp,
+    clippy::manual_find,
     clippy::manual_is_multiple_of,
     clippy::manual_range_contains,
     clippy::manual_range_patterns,
     clippy::manual_swap,
     clippy::manual_unwrap_or,
     clippy::needless_range_loop,
+    clippy::nonminimal_bool,
+    clippy::obfuscated_if_else,
+    clippy::partialeq_to_none,
+    clippy::precedence,
     clippy::neg_cmp_op_on_partial_ord,
     clippy::unnecessary_lazy_evaluations,
     reason = "the functions try ways of writing, not only the best one"
@@ -22,10 +30,12 @@ mod floats;
 mod flow;
 mod found;
 mod functions;
+mod idioms;
 mod iteration;
 mod matching;
 mod numbers;
 mod options;
+mod structs;
 mod variables;
 
 use kernelsmith::prelude::*;

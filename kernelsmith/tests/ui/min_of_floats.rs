@@ -2,10 +2,7 @@ use kernelsmith::prelude::*;
 
 #[kernel]
 fn mistake(x: &[f32], y: &mut [f32]) {
-    let bias = Some(x[0]);
-    if let Some(b) = bias && b > 0.0 {
-        y[0] = b;
-    }
+    y[0] = x.iter().copied().min().unwrap_or(0.0);
 }
 
 fn main() {}
