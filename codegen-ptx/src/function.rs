@@ -60,14 +60,17 @@ fn text(emitter: &Emitter<'_>, declarations: &str) -> String {
     add(format_args!("{declarations}"));
     add(format_args!(".visible .entry {}(\n", kernel.name));
     for (i, param) in kernel.params.iter().enumerate() {
-        let declaration = param_declaration(kernel.ty(param.value));
-        add(format_args!("\t.param {declaration} {},\n", param_name(kernel, i)));
+        let declaration = param_declaration(kernel.ty(param.value), &param_name(kernel, i));
+        add(format_args!("\t.param {declaration},\n"));
     }
     add(format_args!("\t.param .u64 .ptr .global .align 8 {}\n)\n", record_name(kernel)));
     if let Some([x, y, z]) = kernel.block_dim {
         // Told nothing more, ptxas aims at many blocks on a multiprocessor and rather spills than
         // takes more registers; one block is enough (PTX ISA, "Performance-Tuning Directives").
         add(format_args!(".reqntid {x}, {y}, {z}\n.minnctapersm 1\n"));
+    }
+    if let Some([x, y, z]) = kernel.cluster_dim {
+        add(format_args!(".explicitcluster\n.reqnctapercluster {x}, {y}, {z}\n"));
     }
     add(format_args!("{{\n{}{}\n", emitter.declarations(), local_declarations(kernel)));
     add(format_args!("{}}}\n", emitter.body));
@@ -82,10 +85,12 @@ fn record_name(kernel: &Kernel) -> String {
     format!("{}_record", kernel.name)
 }
 
-fn param_declaration(ty: Type) -> String {
+fn param_declaration(ty: Type, name: &str) -> String {
     match ty {
-        Type::Ptr(_, elem) => format!(".u64 .ptr .global .align {}", elem.size()),
-        _ => format!(".{}", Unit::of(ty.elem()).suffix),
+        Type::Ptr(_, elem) => format!(".u64 .ptr .global .align {} {name}", elem.size()),
+        // An opaque object (PTX ISA, "Tensors: Tensor-map").
+        Type::TensorMap(..) => format!(".align {} .b8 {name}[{}]", ty.argument_align(), ty.size()),
+        _ => format!(".{} {name}", Unit::of(ty.elem()).suffix),
     }
 }
 
@@ -94,14 +99,22 @@ impl<'k> Emitter<'k> {
     fn params(&mut self) -> Result<(), Error> {
         for (i, param) in self.kernel.params.iter().enumerate() {
             let ty = self.ty(param.value);
-            if !matches!(ty, Type::Scalar(_) | Type::Ptr(Space::Global, _)) {
-                return Err(self.unsupported(ty, "parameters are scalars and global pointers"));
+            if !matches!(ty, Type::Scalar(_) | Type::Ptr(Space::Global, _) | Type::TensorMap(..)) {
+                let rule = "parameters are scalars, global pointers and tensor maps";
+                return Err(self.unsupported(ty, rule));
             }
             if !self.is_used(param.value) {
                 continue;
             }
             let name = param_name(self.kernel, i);
-            if ty.is_ptr() {
+            if matches!(ty, Type::TensorMap(..)) {
+                // The engine reads it where it is: it takes a generic address, also of a parameter
+                // (PTX ISA, "cp.async.bulk.tensor").
+                let at = self.new_reg(Class::B64);
+                ins!(self, "mov.b64 {at}, {name};");
+                let generic = self.op("cvta.param.u64", Class::B64, &[at.into()]);
+                self.bind_reg(param.value, generic);
+            } else if ty.is_ptr() {
                 let generic = self.new_reg(Class::B64);
                 ins!(self, "ld.param.u64 {generic}, [{name}];");
                 let reg = self.op("cvta.to.global.u64", Class::B64, &[generic.into()]);

@@ -26,7 +26,9 @@ pub struct PtxModule {
     pub target: Ptx,
     /// The PTX ISA version it asks for.
     pub version: Version,
-    /// The user's arguments, in order, as `Kernel::param_layout` has them.
+    /// The user's arguments, in order, as `Kernel::param_layout` has them. Assemblers may place
+    /// them otherwise in constant memory (they do where a tensor map's alignment asks for it), so
+    /// that a launch hands each over by its own pointer.
     pub params: Vec<ParamSlot>,
     /// Offset of the hidden last argument: the address of the launch's error record.
     pub record_offset: u32,

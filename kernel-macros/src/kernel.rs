@@ -17,6 +17,8 @@ use crate::types::Types;
 pub(crate) struct Options {
     /// `block = [x, y, z]`: the block size of every launch.
     block: Option<Expr>,
+    /// `cluster = [x, y, z]`: the blocks of a cluster of every launch.
+    cluster: Option<Expr>,
     /// `requires = (x.len() >= n, ..)`: the launch contract.
     requires: Vec<TokenStream>,
 }
@@ -29,12 +31,13 @@ impl Parse for Options {
             input.parse::<syn::Token![=]>()?;
             match name.to_string().as_str() {
                 "block" => options.block = Some(input.parse()?),
+                "cluster" => options.cluster = Some(input.parse()?),
                 "requires" => options.requires.extend(contract::requirements(input.parse()?)?),
                 _ => {
                     return Err(syn::Error::new(
                         name.span(),
-                        "expected `block = x`, `block = [x, y]`, `block = [x, y, z]` or \
-                         `requires = (x.len() >= n, ..)`",
+                        "expected `block = x`, `block = [x, y]`, `block = [x, y, z]`, \
+                         `cluster = x` (or `[x, y]`, `[x, y, z]`) or `requires = (x.len() >= n, ..)`",
                     ));
                 }
             }
@@ -60,6 +63,10 @@ enum Role {
     ViewMut(TokenStream),
     /// `&mut Part<T, R>`.
     Part(TokenStream),
+    /// `&TensorMap<T, R>`.
+    TensorMap(TokenStream),
+    /// `&mut TensorMap<T, R>`.
+    TensorMapMut(TokenStream),
     /// `Option` of one of these: its presence is known while staging.
     Optional(Box<Role>),
     /// A value of the host.
@@ -190,7 +197,8 @@ fn role(ty: &Type, types: &Types, function: &ItemFn) -> syn::Result<Role> {
         syn::Error::new(
             ty.span(),
             "parameters of kernels are numbers, `&[T]`, `&mut [T]`, `&View<T, R>`, \
-             `&mut View<T, R>`, `&mut Part<T, R>`, options of these, functions, and host values marked `#[comptime]`",
+             `&mut View<T, R>`, `&mut Part<T, R>`, `&TensorMap<T, R>`, `&mut TensorMap<T, R>`, \
+             options of these, functions, and host values marked `#[comptime]`",
         )
     };
     if types.scalar(ty) {
@@ -211,16 +219,18 @@ fn role(ty: &Type, types: &Types, function: &ItemFn) -> syn::Result<Role> {
                     ty.span(),
                     "a thread's part of an output is its own to write: `&mut Part<T, R>`",
                 )),
-                Some(s) if s.ident == "View" || s.ident == "Part" => {
+                Some(s) if ["View", "Part", "TensorMap"].iter().any(|name| s.ident == name) => {
                     let syn::PathArguments::AngleBracketed(arguments) = &s.arguments else {
                         return Err(unsupported());
                     };
                     let arguments = &arguments.args;
                     let arguments = quote!(#arguments);
-                    Ok(match mutable {
-                        true if s.ident == "Part" => Role::Part(arguments),
-                        true => Role::ViewMut(arguments),
-                        false => Role::View(arguments),
+                    Ok(match (s.ident.to_string().as_str(), mutable) {
+                        ("Part", _) => Role::Part(arguments),
+                        ("TensorMap", true) => Role::TensorMapMut(arguments),
+                        ("TensorMap", false) => Role::TensorMap(arguments),
+                        (_, true) => Role::ViewMut(arguments),
+                        (_, false) => Role::View(arguments),
                     })
                 }
                 _ => Err(unsupported()),
@@ -332,6 +342,8 @@ fn host(
         parameters.iter().map(|p| declare(p, types, Present::Captured)).collect();
     let keeps = parameters.iter().filter_map(keep);
     let block = options.block.as_ref().map(|b| quote_spanned!(b.span()=> #m::fix_block(#b);));
+    let cluster = options.cluster.as_ref().map(|c| quote_spanned!(c.span()=> #m::fix_cluster(#c);));
+    let shape = quote!(#block #cluster);
     let requires = &options.requires;
     let ir_name = format_ident!("{name}_ir");
     let ir_doc = format!(
@@ -360,7 +372,7 @@ fn host(
             #(#pushes)*
             #(#keeps)*
             #launch.staging(move || {
-                #block
+                #shape
                 #(#declares)*
                 #(#requires)*
                 #stage #turbofish(#(#names),*);
@@ -374,7 +386,7 @@ fn host(
             #(#ir_inputs),*
         ) -> ::core::result::Result<#m::Kernel, #m::StagingError> #where_clause {
             #m::stage(#text, target, move || {
-                #block
+                #shape
                 #(#ir_declares)*
                 #(#requires)*
                 #stage #turbofish(#(#names),*);
@@ -401,8 +413,12 @@ fn host_type(ty: &Type, role: &Role) -> TokenStream {
         Role::SliceMut(elem) => {
             quote_spanned!(span=> impl #m::SliceMutArgument<'ks, #elem>)
         }
-        Role::View(arguments) => quote_spanned!(span=> #m::ViewArg<'ks, #arguments>),
-        Role::ViewMut(arguments) => quote_spanned!(span=> #m::ViewMutArg<'ks, #arguments>),
+        Role::View(arguments) | Role::TensorMap(arguments) => {
+            quote_spanned!(span=> #m::ViewArg<'ks, #arguments>)
+        }
+        Role::ViewMut(arguments) | Role::TensorMapMut(arguments) => {
+            quote_spanned!(span=> #m::ViewMutArg<'ks, #arguments>)
+        }
         Role::Part(arguments) => quote_spanned!(span=> #m::PartArg<'ks, #arguments>),
         Role::Optional(inner) => {
             let inner = match &**inner {
@@ -447,6 +463,8 @@ fn push(name: &Ident, ty: &Type, role: &Role) -> TokenStream {
         Role::View(_) => quote_spanned!(span=> #launch.view(#text, #name);),
         Role::ViewMut(_) => quote_spanned!(span=> #launch.view_mut(#text, #name);),
         Role::Part(_) => quote_spanned!(span=> #launch.part(#text, #name);),
+        Role::TensorMap(_) => quote_spanned!(span=> #launch.tensor_map(#text, #name);),
+        Role::TensorMapMut(_) => quote_spanned!(span=> #launch.tensor_map_mut(#text, #name);),
         Role::Comptime => quote_spanned!(span=> #launch.comptime(&#name);),
         Role::Function => quote_spanned!(span=> #launch.function(#text, &#name);),
         Role::Optional(inner) => {

@@ -122,6 +122,15 @@ impl Types {
                         Some(_) => quote_spanned!(span=> #m::ViewMut #arguments),
                     }
                 }
+                Type::Path(path)
+                    if path.path.segments.last().is_some_and(|s| s.ident == "TensorMap") =>
+                {
+                    let arguments = &path.path.segments.last().expect("just seen").arguments;
+                    match reference.mutability {
+                        None => quote_spanned!(span=> #m::TensorMap #arguments),
+                        Some(_) => quote_spanned!(span=> #m::TensorMapMut #arguments),
+                    }
+                }
                 elem => {
                     let (lifetime, mutability) = (&reference.lifetime, &reference.mutability);
                     let elem = self.staged(elem);

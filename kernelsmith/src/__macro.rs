@@ -18,13 +18,14 @@ pub use crate::lang::ops::{AfterLiteral, UserOperators};
 pub use crate::lang::option::{IntoOption, OptionLike, OptionParts, RunOption};
 pub use crate::lang::part::Part;
 pub use crate::lang::place::{
-    Place, fix_block, host, lit_float, lit_int, val_float, val_host, val_int, var,
+    Place, fix_block, fix_cluster, host, lit_float, lit_int, val_float, val_host, val_int, var,
 };
 pub use crate::lang::printing::{check, print};
 pub use crate::lang::ranges::{for_loop, range_through, range_to};
 pub use crate::lang::slicing::{shared_part, sliced};
 pub use crate::lang::stage::{Frame, stage};
 pub use crate::lang::subject::{ArrayParts, HostGuard, HostSubject, RunSubject, Subject};
+pub use crate::lang::tensor_map::{TensorMap, TensorMapMut};
 pub use crate::lang::val::{IntoStaged, StoredAs};
 pub use crate::lang::{Staged, StagingError, Val};
 pub use crate::launch::{

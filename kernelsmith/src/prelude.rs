@@ -14,6 +14,7 @@ pub use crate::lang::memory::{Slice, SliceMut, ViewMut, ViewRef};
 pub use crate::lang::part::Part;
 pub use crate::lang::ranges::{array, range, unroll};
 pub use crate::lang::shared::{Shared, SharedTile, dynamic_shared, shared, shared_tile};
+pub use crate::lang::tensor_map::{Swizzle, TensorMap, TensorMapMut, TensorTile, TensorTileMut};
 pub use crate::lang::thread::*;
 pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, Partition, View};

@@ -2,10 +2,13 @@
 
 use std::marker::PhantomData;
 
+use kernelsmith_ir::tensor_map;
+
 use crate::buffer::{Access, BufferView, BufferViewMut, RawBuffer};
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::kernel::ParamLayout;
+use crate::tensor::Tensor;
 
 /// Arguments in the order of the kernel's parameters: each at its natural alignment, as in a C
 /// struct. The buffers among them stay borrowed until the launch.
@@ -14,6 +17,7 @@ pub struct Args<'a> {
     bytes: Vec<u8>,
     places: Vec<Place>,
     buffers: Vec<Used<'a>>,
+    tensors: Vec<Tensor>,
     borrowed: PhantomData<&'a mut [u8]>,
 }
 
@@ -42,6 +46,7 @@ impl<'a> Args<'a> {
             bytes: Vec::with_capacity(512),
             places: Vec::with_capacity(64),
             buffers: Vec::with_capacity(8),
+            tensors: Vec::new(),
             borrowed: PhantomData,
         }
     }
@@ -80,12 +85,36 @@ impl<'a> Args<'a> {
         self.pointer_mut(view).scalar(len)
     }
 
-    /// Adds a TMA descriptor, by value.
-    pub fn tensor_map(&mut self, map: &crate::TensorMap<'a>) -> &mut Self {
-        let (buffer, access) = map.buffer();
-        // CUDA driver API, `cuTensorMapEncodeTiled`: a descriptor is 128 bytes, aligned to 64.
-        self.buffer(buffer, access, buffer.len() as u64)
-            .push(bytemuck::bytes_of(map.descriptor()), 64)
+    /// Adds a tensor that the copy engine reads: elements along each axis, outermost first, and
+    /// elements from one index to the next along each. The kernel's parameter says which boxes of
+    /// it are copied; the launch puts both together and checks the rules of tensor maps.
+    pub fn tensor_map<T: Element>(
+        &mut self,
+        view: BufferView<'a, T>,
+        shape: &[u64],
+        strides: &[u64],
+    ) -> &mut Self {
+        let bytes = view.size_in_bytes() as u64;
+        let tensor = Tensor::new::<T>(self.places.len(), view.address(), bytes, shape, strides);
+        self.buffer(view.raw(), Access::Read, bytes).tensor(tensor)
+    }
+
+    /// Adds a tensor that the copy engine writes and reads; see [`Args::tensor_map`].
+    pub fn tensor_map_mut<T: Element>(
+        &mut self,
+        view: BufferViewMut<'a, T>,
+        shape: &[u64],
+        strides: &[u64],
+    ) -> &mut Self {
+        let bytes = view.size_in_bytes() as u64;
+        let tensor = Tensor::new::<T>(self.places.len(), view.address(), bytes, shape, strides);
+        self.buffer(view.raw(), Access::Write, bytes).tensor(tensor)
+    }
+
+    fn tensor(&mut self, tensor: Tensor) -> &mut Self {
+        self.tensors.push(tensor);
+        // Filled in when the kernel is known.
+        self.push(&[0; tensor_map::BYTES], tensor_map::ALIGN)
     }
 
     fn buffer(&mut self, buffer: &'a RawBuffer, access: Access, bytes: u64) -> &mut Self {
@@ -140,6 +169,23 @@ impl<'a> Args<'a> {
         Ok(())
     }
 
+    /// Writes the tensor maps, now that the kernel says their boxes. The arguments are checked to be
+    /// the parameters'. A launch of nothing may have empty tensors, which no map describes.
+    pub(crate) fn write_tensor_maps(&mut self, params: &[ParamLayout], empty: bool) -> Result<()> {
+        for tensor in &self.tensors {
+            let param = &params[tensor.argument];
+            let used = self.buffers.iter().find(|used| used.argument == tensor.argument);
+            let writable = used.is_some_and(|used| used.access == Access::Write);
+            if empty && tensor.is_empty() {
+                continue;
+            }
+            let map = tensor.map(&param.name, param.tensor, writable)?;
+            let at = param.offset as usize;
+            self.bytes[at..at + tensor_map::BYTES].copy_from_slice(&map.encode());
+        }
+        Ok(())
+    }
+
     /// The packed bytes, with the address of the error record behind them.
     pub(crate) fn pack(mut self, record: u64) -> Vec<u8> {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
@@ -154,7 +200,7 @@ mod tests {
     use crate::{Buffer, Device};
 
     fn param(name: &str, offset: u32, size: u32) -> ParamLayout {
-        ParamLayout { name: name.into(), offset, size }
+        ParamLayout { name: name.into(), offset, size, tensor: None }
     }
 
     #[test]

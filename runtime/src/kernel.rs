@@ -4,7 +4,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use kernelsmith_ir::{Kernel, ParamKind};
+use kernelsmith_ir::tensor_map::TensorTile;
+use kernelsmith_ir::{Kernel, ParamKind, Scalar};
 
 use crate::args::Args;
 use crate::compile::Loaded;
@@ -28,6 +29,10 @@ struct Inner {
     /// What callers pass; behind it comes what launches fill in.
     params: Vec<ParamLayout>,
     hidden: Vec<ParamKind>,
+    /// Where all of these begin, and the error record's address behind them.
+    offsets: Vec<u32>,
+    /// Where tensor maps begin.
+    tensor_maps: Vec<u32>,
     needs: KernelNeeds,
     contract: Contract,
     loaded: Loaded,
@@ -39,6 +44,15 @@ pub(crate) struct ParamLayout {
     pub name: String,
     pub offset: u32,
     pub size: u32,
+    /// Of a tensor map, the elements and the box.
+    pub tensor: Option<(Scalar, TensorTile)>,
+}
+
+impl ParamLayout {
+    /// Where tensor maps begin.
+    fn tensor_maps(params: &[ParamLayout]) -> Vec<u32> {
+        params.iter().filter(|p| p.tensor.is_some()).map(|p| p.offset).collect()
+    }
 }
 
 impl CompiledKernel {
@@ -49,17 +63,22 @@ impl CompiledKernel {
         block: Option<[u32; 3]>,
         loaded: Loaded,
     ) -> CompiledKernel {
-        let (offsets, _) = kernel.param_layout();
-        let params = kernel.params.iter().zip(offsets).filter(|(p, _)| !p.kind.is_hidden());
-        let params = params
-            .map(|(param, offset)| ParamLayout {
-                name: param.name.clone(),
-                offset,
-                size: kernel.ty(param.value).size(),
+        let (mut offsets, record_offset) = kernel.param_layout();
+        let params = kernel.params.iter().zip(&offsets).filter(|(p, _)| !p.kind.is_hidden());
+        let params: Vec<_> = params
+            .map(|(param, &offset)| {
+                let ty = kernel.ty(param.value);
+                let tensor = match param.kind {
+                    ParamKind::TensorMap(tile) => Some((ty.elem(), tile)),
+                    _ => None,
+                };
+                ParamLayout { name: param.name.clone(), offset, size: ty.size(), tensor }
             })
             .collect();
+        offsets.push(record_offset);
+        let tensor_maps = ParamLayout::tensor_maps(&params);
         let (_, static_shared) = kernel.shared_layout();
-        let needs = KernelNeeds { block, static_shared };
+        let needs = KernelNeeds { block, cluster: kernel.cluster_dim, static_shared };
         let hidden = kernel.params.iter().map(|p| p.kind).filter(|kind| kind.is_hidden()).collect();
         let info = Arc::new(KernelInfo {
             name: kernel.name.clone(),
@@ -67,8 +86,17 @@ impl CompiledKernel {
             prints: kernel.prints.iter().filter_map(|text| text.parse().ok()).collect(),
         });
         let contract = Contract::of(kernel);
-        let inner = Inner { device, info, params, hidden, needs, contract, loaded };
-        CompiledKernel(Arc::new(inner))
+        CompiledKernel(Arc::new(Inner {
+            device,
+            info,
+            params,
+            hidden,
+            offsets,
+            tensor_maps,
+            needs,
+            contract,
+            loaded,
+        }))
     }
 
     #[cfg(test)]
@@ -81,10 +109,20 @@ impl CompiledKernel {
         loaded: Loaded,
     ) -> CompiledKernel {
         let info = Arc::new(KernelInfo { name: name.to_owned(), checks, prints: Vec::new() });
-        let hidden = Vec::new();
-        let contract = Contract::default();
-        let inner = Inner { device, info, params, hidden, needs, contract, loaded };
-        CompiledKernel(Arc::new(inner))
+        let end = params.last().map_or(0, |p| p.offset + p.size).next_multiple_of(8);
+        let offsets = params.iter().map(|p| p.offset).chain([end]).collect();
+        let tensor_maps = ParamLayout::tensor_maps(&params);
+        CompiledKernel(Arc::new(Inner {
+            device,
+            info,
+            params,
+            hidden: Vec::new(),
+            offsets,
+            tensor_maps,
+            needs,
+            contract: Contract::default(),
+            loaded,
+        }))
     }
 
     /// The kernel's name.
@@ -123,11 +161,12 @@ impl Stream {
         config: &LaunchConfig,
         mut args: Args<'_>,
     ) -> Result<()> {
-        let Inner { device, info, params, hidden, needs, contract, loaded } = &*kernel.0;
+        let Inner { device, info, params, hidden, needs, contract, loaded, .. } = &*kernel.0;
         self.device().expect_same("kernel", device)?;
         limits::check(config, device.limits(), *needs)?;
         args.check(params)?;
         contract.check(&info.name, args.bytes(), Location::caller())?;
+        args.write_tensor_maps(params, config.grid.contains(&0))?;
         for used in args.buffers() {
             if used.buffer.device() != device {
                 let name = &params[used.argument].name;
@@ -165,7 +204,14 @@ impl Stream {
             };
         }
         let bytes = args.pack(record);
-        let packed = PackedArgs { bytes: &bytes, record, extents: &extents };
+        let packed = PackedArgs {
+            bytes: &bytes,
+            record,
+            extents: &extents,
+            offsets: &kernel.0.offsets,
+            tensor_maps: &kernel.0.tensor_maps,
+        };
+        let config = &LaunchConfig { cluster: needs.cluster.or(config.cluster), ..*config };
         // SAFETY: the caller vouches for the arguments' meaning; their layout, the launch's limits
         // and the buffers' lives and order are checked above.
         unsafe { driver.launch(core.handle(), loaded, config, packed) }

@@ -51,13 +51,13 @@ mod prints;
 mod records;
 mod stream;
 mod sync;
+mod tensor;
 #[cfg(test)]
 mod tests;
 
 pub use args::Args;
 pub use buffer::{ALIGNMENT, Buffer, BufferView, BufferViewMut, RawBuffer};
 pub use contract::ContractBroken;
-pub use cuda::{Interleave, L2Promotion, OutOfBounds, Swizzle, TensorMap, TileLayout};
 pub use device::{Availability, Device, DeviceKind, Present, Unavailable};
 pub use element::Element;
 pub use error::{CheckFailed, Error, Result};
@@ -66,6 +66,7 @@ pub use fp8::{e4m3, e5m2};
 pub use kernel::CompiledKernel;
 pub use kernelsmith_ir::Target;
 pub use kernelsmith_ir::interp::{Agent, Finding, FindingKind, Other};
+pub use kernelsmith_ir::tensor_map::Swizzle;
 pub use launch::LaunchConfig;
 pub use limits::DeviceLimits;
 pub use stream::Stream;

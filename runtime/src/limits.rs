@@ -40,11 +40,21 @@ impl DeviceLimits {
             max_threads_per_block: target.max_threads(),
             max_threads_per_axis: None,
             max_shared_bytes: target.max_shared_bytes(),
-            max_cluster: 1,
+            max_cluster: max_cluster(target),
             warp_size: target.warp_size(),
             compute_units: 1,
             memory_bytes: 0,
         }
+    }
+}
+
+/// 8 blocks are portable; Hopper and data-centre Blackwell take 16 from kernels that allow it, as
+/// ours do (CUDA C++ Programming Guide, "Thread Block Clusters").
+fn max_cluster(target: &Target) -> u32 {
+    match target {
+        Target::Ptx(ptx) if ptx.sm == 90 || ptx.sm == 100 => 16,
+        Target::Ptx(ptx) if ptx.sm > 90 => 8,
+        _ => 1,
     }
 }
 
@@ -53,6 +63,8 @@ impl DeviceLimits {
 pub(crate) struct KernelNeeds {
     /// The block size the kernel fixes.
     pub block: Option<[u32; 3]>,
+    /// The blocks of a cluster, where the kernel fixes them.
+    pub cluster: Option<[u32; 3]>,
     /// Bytes of its static shared arrays.
     pub static_shared: u32,
 }
@@ -89,7 +101,7 @@ pub(crate) fn check(
         }
     }
     shared(config, limits, needs)?;
-    cluster(config, limits)
+    cluster(config, limits, needs)
 }
 
 fn axes(what: &str, value: [u32; 3], least: u32, most: [u32; 3]) -> Result<()> {
@@ -115,8 +127,14 @@ fn shared(config: &LaunchConfig, limits: &DeviceLimits, needs: KernelNeeds) -> R
     Err(Error::invalid("shared_bytes", config.shared_bytes, rule))
 }
 
-fn cluster(config: &LaunchConfig, limits: &DeviceLimits) -> Result<()> {
-    let Some(cluster) = config.cluster else { return Ok(()) };
+fn cluster(config: &LaunchConfig, limits: &DeviceLimits, needs: KernelNeeds) -> Result<()> {
+    if let (Some(fixed), Some(asked)) = (needs.cluster, config.cluster)
+        && fixed != asked
+    {
+        let rule = format!("the kernel is compiled for clusters of {}", show(fixed));
+        return Err(Error::invalid("cluster", show(asked), rule));
+    }
+    let Some(cluster) = needs.cluster.or(config.cluster) else { return Ok(()) };
     let invalid = |rule| Err(Error::invalid("cluster", show(cluster), rule));
     let blocks: u64 = cluster.iter().map(|&n| u64::from(n)).product();
     if blocks == 0 {
@@ -127,6 +145,13 @@ fn cluster(config: &LaunchConfig, limits: &DeviceLimits) -> Result<()> {
         return invalid(format!("has {blocks} blocks, and the device's limit is {most}"));
     }
     if config.grid.iter().zip(&cluster).any(|(grid, cluster)| grid % cluster != 0) {
+        if needs.cluster.is_some() {
+            let rule = format!(
+                "must be a multiple of the kernel's clusters, {}, along every axis",
+                show(cluster)
+            );
+            return Err(Error::invalid("grid", show(config.grid), rule));
+        }
         return invalid(format!("must divide the grid, {}, along every axis", show(config.grid)));
     }
     Ok(())
@@ -177,7 +202,8 @@ mod tests {
             message(launch([1, 1, 1], [32, 33, 1]), none),
             "`block` is [32, 33, 1]: has 1056 threads, and the device's limit is 1024"
         );
-        let needs = KernelNeeds { block: Some([128, 1, 1]), static_shared: 1024 };
+        let needs =
+            KernelNeeds { block: Some([128, 1, 1]), static_shared: 1024, ..KernelNeeds::default() };
         assert_eq!(
             message(launch([1, 1, 1], [64, 1, 1]), needs),
             "`block` is [64, 1, 1]: the kernel is compiled for blocks of [128, 1, 1]"
@@ -193,6 +219,23 @@ mod tests {
         );
         assert_eq!(
             message(launch([16, 1, 1], [64, 1, 1]).cluster([16, 1, 1]), none),
+            "`cluster` is [16, 1, 1]: has 16 blocks, and the device's limit is 8"
+        );
+        let pairs = KernelNeeds { cluster: Some([2, 1, 1]), ..none };
+        assert_eq!(
+            message(launch([3, 1, 1], [64, 1, 1]), pairs),
+            "`grid` is [3, 1, 1]: must be a multiple of the kernel's clusters, [2, 1, 1], along \
+             every axis"
+        );
+        assert_eq!(
+            message(launch([4, 1, 1], [64, 1, 1]).cluster([4, 1, 1]), pairs),
+            "`cluster` is [4, 1, 1]: the kernel is compiled for clusters of [2, 1, 1]"
+        );
+        assert_eq!(
+            message(
+                launch([16, 1, 1], [64, 1, 1]),
+                KernelNeeds { cluster: Some([16, 1, 1]), ..none }
+            ),
             "`cluster` is [16, 1, 1]: has 16 blocks, and the device's limit is 8"
         );
     }

@@ -11,10 +11,9 @@ use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use half::bf16;
 use hip_sys::hipDeviceProp_tR0600 as Properties;
-use kernelsmith_runtime::{
-    Args, Buffer, Device, DeviceKind, Error, LaunchConfig, Swizzle, TensorMap, TileLayout,
-};
+use kernelsmith_runtime::{Args, Buffer, Device, DeviceKind, Error, LaunchConfig, Swizzle};
 
 /// Builds a library from a source beside this file.
 fn build(dir: &Path, source: &str, library: &str, defines: &[String]) {
@@ -204,15 +203,33 @@ fn cuda_child() {
     assert!(message.contains("the driver shows 1 device(s), numbered from 0"), "{message}");
     exercise(&device);
     launch(&device);
+    tensor_maps(&device);
+}
 
-    let x = Buffer::<half::bf16>::zeros(&device, 128 * 256).unwrap();
-    let layout = TileLayout::matrix([128, 256], 512, [32, 64])
-        .swizzle(Swizzle::B128)
-        .l2_promotion(kernelsmith_runtime::L2Promotion::B128);
-    TensorMap::tiled(x.view(), &layout).unwrap();
-    let other = TileLayout::matrix([128, 128], 512, [32, 64]);
-    let error = TensorMap::tiled(x.view(), &other).unwrap_err().to_string();
+/// The driver numbers the maps that it writes: what a launch hands over is that, and a map that was
+/// written is not written again.
+fn tensor_maps(device: &Device) {
+    let kernel = device.compile(&common::maps("maps", [32, 64], Swizzle::B128), None).unwrap();
+    let stream = device.create_stream().unwrap();
+    let x = Buffer::<bf16>::zeros(device, 128 * 256).unwrap();
+    let launch = |rows: u64, columns: u64| {
+        let mut out = Buffer::<f32>::zeros(device, 4).unwrap();
+        let mut args = Args::new();
+        args.tensor_map(x.view(), &[128, columns], &[256, 1])
+            .tensor_map(x.view(), &[rows, columns], &[256, 1])
+            .slice_mut(out.view_mut());
+        let config = LaunchConfig::new([2, 1, 1], [32, 1, 1]);
+        // SAFETY: two tensors and a slice are what the kernel takes.
+        unsafe { stream.launch(&kernel, &config, args) }?;
+        out.to_vec()
+    };
+    assert_eq!(launch(128, 256).unwrap(), [0.0, 128.0, 0.0, 128.0]);
+    assert_eq!(launch(64, 256).unwrap(), [0.0, 128.0, 1.0, 64.0]);
+    assert_eq!(launch(64, 256).unwrap(), [0.0, 128.0, 1.0, 64.0]);
+    let error = launch(64, 128).unwrap_err().to_string();
     assert!(error.starts_with("CUDA: cuTensorMapEncodeTiled failed with"), "{error}");
+    let error = launch(129, 256).unwrap_err().to_string();
+    assert!(error.starts_with("`b` is of shape [129, 256]"), "{error}");
 }
 
 #[test]

@@ -18,7 +18,8 @@ use super::val::{IntoVal, Val};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a kernel",
     note = "parameters are numbers, `&[T]`, `&mut [T]`, `&View<T, R>`, `&mut View<T, R>`, \
-            `&mut Part<T, R>`, and host values marked `#[comptime]`"
+            `&mut Part<T, R>`, `&TensorMap<T, R>`, `&mut TensorMap<T, R>`, and host values marked \
+            `#[comptime]`"
 )]
 pub trait Param {
     /// Declares the parameter.

@@ -31,6 +31,7 @@ pub mod slicing;
 pub mod stage;
 pub mod staged;
 pub mod subject;
+pub mod tensor_map;
 pub mod thread;
 pub mod val;
 
@@ -41,4 +42,5 @@ pub use place::Place;
 pub use shared::{Shared, SharedTile, dynamic_shared, shared, shared_tile};
 pub use stage::StagingError;
 pub use staged::Staged;
+pub use tensor_map::{Swizzle, TensorMap, TensorMapMut, TensorTile, TensorTileMut};
 pub use val::Val;

@@ -266,9 +266,9 @@ pub fn val_host<I: IntoStaged>(x: I) -> I::Staged {
     x.into_staged()
 }
 
-/// A block size as a kernel's attribute gives it.
+/// The size of a block or cluster as a kernel's attribute gives it.
 pub trait BlockSize {
-    /// Threads along x, y and z.
+    /// Threads or blocks along x, y and z.
     fn block_size(self) -> [usize; 3];
 }
 
@@ -300,4 +300,15 @@ pub fn fix_block(size: impl BlockSize) {
         super::stage::fail(format!("a block of {size:?} threads; blocks have 1 to {most}"));
     }
     build(|b| b.kernel_mut().block_dim = Some(size.map(|d| d as u32)));
+}
+
+/// `#[kernel(cluster = ..)]`.
+#[track_caller]
+pub fn fix_cluster(size: impl BlockSize) {
+    let size = size.block_size();
+    let blocks = size.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+    if !(1..=16).contains(&blocks) {
+        super::stage::fail(format!("a cluster of {size:?} blocks; clusters have 1 to 16"));
+    }
+    build(|b| b.kernel_mut().cluster_dim = Some(size.map(|d| d as u32)));
 }

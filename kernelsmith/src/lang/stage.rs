@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
-use kernelsmith_ir::{Builder, Kernel, Target};
+use kernelsmith_ir::{Builder, Kernel, ParamKind, Target, Value};
 
 /// A kernel that rustc accepts but that cannot be staged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     /// For each `while` whose condition is being staged for the first time, innermost last: what is
     /// wrong should it turn out to loop when the kernel runs.
     undecided: Vec<Option<StagingError>>,
+    /// Tensor maps, and what is wrong should the kernel not declare their tile.
+    tensor_maps: Vec<(Value, StagingError)>,
 }
 
 thread_local! {
@@ -89,16 +91,41 @@ pub fn stage(name: &str, target: &Target, body: impl FnOnce()) -> Result<Kernel,
         builder: Builder::new(name),
         target: target.clone(),
         undecided: Vec::new(),
+        tensor_maps: Vec::new(),
     })));
     let outcome = catch_unwind(AssertUnwindSafe(body));
     let inner = STAGE.replace(outer);
     match outcome {
-        Ok(()) => Ok(inner.expect("stage() put it there").builder.finish()),
+        Ok(()) => inner.expect("stage() put it there").finish(),
         Err(payload) => match payload.downcast::<StagingError>() {
             Ok(error) => Err(*error),
             Err(payload) => resume_unwind(payload),
         },
     }
+}
+
+impl Stage {
+    /// The kernel, if it said all that it had to.
+    fn finish(self) -> Result<Kernel, StagingError> {
+        let Stage { builder, tensor_maps, .. } = self;
+        let kernel = builder.finish();
+        let lacks_tile = |map: &Value| {
+            let param = kernel.params.iter().find(|p| p.value == *map);
+            param.is_some_and(|p| matches!(p.kind, ParamKind::TensorMap(tile) if tile.rank == 0))
+        };
+        match tensor_maps.into_iter().find(|(map, _)| lacks_tile(map)) {
+            Some((_, error)) => Err(error),
+            None => Ok(kernel),
+        }
+    }
+}
+
+/// Notes a tensor map, and what to say at the caller's line should its tile never be declared.
+#[track_caller]
+pub(crate) fn declared_later(map: Value, message: String) {
+    let location = Location::caller();
+    let error = StagingError { message, location: location.to_string() };
+    Held::get(location).stage().tensor_maps.push((map, error));
 }
 
 /// A device function being inlined.

@@ -73,20 +73,25 @@ fn row_major<const R: usize>(shape: [usize; R]) -> [usize; R] {
     strides
 }
 
+/// How many dimensions a kernel can index.
+fn check_rank<const R: usize>(name: &str) -> Result<(), Error> {
+    if (1..=4).contains(&R) {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        argument: name.to_owned(),
+        value: format!("a view of {R} dimensions"),
+        rule: "views have 1 to 4 dimensions".to_owned(),
+    })
+}
+
 /// Every element must lie in the buffer: the last one's offset is checked, in 128 bits.
-fn check<const R: usize>(
+fn check_inside<const R: usize>(
     name: &str,
     len: usize,
     shape: [usize; R],
     strides: [usize; R],
 ) -> Result<(), Error> {
-    if !(1..=4).contains(&R) {
-        return Err(Error::Argument {
-            argument: name.to_owned(),
-            value: format!("a view of {R} dimensions"),
-            rule: "views have 1 to 4 dimensions".to_owned(),
-        });
-    }
     if shape.contains(&0) {
         return Ok(());
     }
@@ -180,7 +185,13 @@ macro_rules! views {
             /// # Errors
             /// [`Error::Argument`].
             pub fn check(&self, name: &str) -> Result<(), Error> {
-                check(name, self.data.len(), self.shape, self.strides)?;
+                check_rank::<R>(name)?;
+                self.check_elements(name)
+            }
+
+            /// As [`check`](Self::check), for any number of dimensions.
+            pub(crate) fn check_elements(&self, name: &str) -> Result<(), Error> {
+                check_inside(name, self.data.len(), self.shape, self.strides)?;
                 if $distinct { check_distinct(name, self.shape, self.strides) } else { Ok(()) }
             }
 
@@ -194,9 +205,9 @@ macro_rules! views {
 }
 
 views! {
-    /// What a `&View<T, R>` parameter takes; see [`View::of`].
+    /// What `&View<T, R>` and `&TensorMap<T, R>` parameters take; see [`View::of`].
     ViewArg BufferView false;
-    /// What a `&mut View<T, R>` parameter takes; see [`View::of_mut`].
+    /// What `&mut View<T, R>` and `&mut TensorMap<T, R>` parameters take; see [`View::of_mut`].
     ViewMutArg BufferViewMut true;
 }
 

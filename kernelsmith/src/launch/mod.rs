@@ -77,6 +77,7 @@ pub struct Launch<'a> {
     asked: Option<Asked>,
     block: Option<[usize; 3]>,
     shared_bytes: u32,
+    overlap_previous: bool,
     /// The first thing that was wrong with an argument; reported by `launch`.
     error: Option<Error>,
 }
@@ -94,6 +95,7 @@ impl<'a> Launch<'a> {
             asked: None,
             block: None,
             shared_bytes: 0,
+            overlap_previous: false,
             error: None,
         }
     }
@@ -132,6 +134,34 @@ impl<'a> Launch<'a> {
         let extents = view.extents();
         self.args.pointer_mut(view.data);
         extents.for_each(|n| {
+            self.args.scalar(n);
+        });
+    }
+
+    #[doc(hidden)]
+    pub fn tensor_map<T: Element, const R: usize>(&mut self, name: &str, view: ViewArg<'a, T, R>) {
+        if let Err(error) = view.check_elements(name) {
+            self.error.get_or_insert(error);
+        }
+        let (shape, strides) = layout(view.layout());
+        self.args.tensor_map(view.data, &shape, &strides);
+        shape.into_iter().for_each(|n| {
+            self.args.scalar(n);
+        });
+    }
+
+    #[doc(hidden)]
+    pub fn tensor_map_mut<T: Element, const R: usize>(
+        &mut self,
+        name: &str,
+        view: ViewMutArg<'a, T, R>,
+    ) {
+        if let Err(error) = view.check_elements(name) {
+            self.error.get_or_insert(error);
+        }
+        let (shape, strides) = layout(view.layout());
+        self.args.tensor_map_mut(view.data, &shape, &strides);
+        shape.into_iter().for_each(|n| {
             self.args.scalar(n);
         });
     }
@@ -209,6 +239,15 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// Lets the kernel begin while the launch ahead of it in the stream still runs, on devices that
+    /// can (programmatic dependent launch, Hopper and newer). The kernel itself then waits with
+    /// `grid_wait` before it touches what that launch wrote, or still reads; devices that cannot run
+    /// launches one after the other, so that its results are the same.
+    pub fn overlap_previous(mut self) -> Launch<'a> {
+        self.overlap_previous = true;
+        self
+    }
+
     /// Stages the kernel for a target and returns its IR, before any pass.
     ///
     /// # Errors
@@ -240,7 +279,7 @@ impl<'a> Launch<'a> {
     /// As for [`Launch::launch`].
     #[track_caller]
     pub fn launch_on(self, stream: &Stream) -> Result<(), Error> {
-        let Launch { name, key, args, staging, grid, asked, block, shared_bytes, error } = self;
+        let Launch { name, key, args, staging, grid, asked, block, error, .. } = self;
         if let Some(error) = error {
             return Err(error);
         }
@@ -259,13 +298,21 @@ impl<'a> Launch<'a> {
         })?;
         if let Some(asked) = &asked {
             asked.check_block(block)?;
+            entry.cluster.map_or(Ok(()), |cluster| asked.check_cluster(cluster))?;
         }
-        let config = LaunchConfig::new(grid, block).shared_bytes(shared_bytes);
+        let (shared_bytes, overlap_previous) = (self.shared_bytes, self.overlap_previous);
+        let config =
+            LaunchConfig { shared_bytes, overlap_previous, ..LaunchConfig::new(grid, block) };
         // SAFETY: the launch function packed the arguments in the order in which staging declared
         // the parameters, from the same list, with addresses, lengths and extents of live buffers.
         unsafe { stream.launch(&entry.kernel, &config, args) }?;
         Ok(())
     }
+}
+
+/// Shape and strides as the runtime takes them.
+fn layout<const R: usize>((shape, strides): ([usize; R], [usize; R])) -> ([u64; R], [u64; R]) {
+    (shape.map(|n| n as u64), strides.map(|n| n as u64))
 }
 
 fn narrow(what: &str, extents: [usize; 3]) -> Result<[u32; 3], Error> {

@@ -107,6 +107,23 @@ impl Asked {
         }
     }
 
+    /// Clusters are of the grid's blocks, of which there are as many as tiles: one more to fill a
+    /// cluster would have no tile to own.
+    pub(crate) fn check_cluster(&self, cluster: [u32; 3]) -> Result<(), Error> {
+        let [x, y, z] = cluster;
+        if y == 1 && z == 1 && x != 0 && self.blocks.is_multiple_of(x as usize) {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            argument: self.argument.clone(),
+            value: format!("cut into {} tiles", self.blocks),
+            rule: format!(
+                "blocks have one tile each and lie along x, so that there must be a multiple of the \
+                 kernel's clusters, {cluster:?}"
+            ),
+        })
+    }
+
     /// Threads along axes that the tensor does not have would own the same elements.
     pub(crate) fn check_block(&self, block: [u32; 3]) -> Result<(), Error> {
         if block[self.axes..].iter().all(|&threads| threads == 1) {

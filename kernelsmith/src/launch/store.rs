@@ -14,6 +14,8 @@ pub(crate) struct Entry {
     pub(crate) kernel: CompiledKernel,
     /// The block size that the kernel fixes.
     pub(crate) block: Option<[u32; 3]>,
+    /// The blocks of a cluster, where it fixes them.
+    pub(crate) cluster: Option<[u32; 3]>,
 }
 
 /// A kernel, where it runs, and for which blocks: code for the CPU is compiled for one block size.
@@ -43,7 +45,7 @@ pub(crate) fn get(
     let ir = stage(name, device.target(), staging)
         .map_err(|error| Error::Staging { kernel: name, error })?;
     let kernel = device.compile(&ir, block)?;
-    let entry = Arc::new(Entry { kernel, block: ir.block_dim });
+    let entry = Arc::new(Entry { kernel, block: ir.block_dim, cluster: ir.cluster_dim });
     store.write().unwrap_or_else(PoisonError::into_inner).insert(place, entry.clone());
     Ok(entry)
 }

@@ -7,6 +7,7 @@ use cudarc::driver::sys::{self, CUresult};
 
 use super::error::{check, describe};
 use super::module;
+use super::tensor_map::Descriptors;
 use crate::compile::Loaded;
 use crate::driver::{Driver, Handle, PackedArgs};
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ pub(super) struct CudaDriver {
     index: u32,
     /// Whether memory comes from the device's pool, in stream order.
     pooled: bool,
+    descriptors: Descriptors,
 }
 
 // SAFETY: a context may be current to any number of threads ("Context Management"); every call
@@ -38,7 +40,7 @@ impl CudaDriver {
         if pooled {
             keep_pool(device)?;
         }
-        Ok(CudaDriver { context, index, pooled })
+        Ok(CudaDriver { context, index, pooled, descriptors: Descriptors::default() })
     }
 
     /// Makes the context current, runs a call, and names it if it fails.
@@ -291,24 +293,23 @@ impl Driver for CudaDriver {
             attrs: attributes.as_mut_ptr(),
             numAttrs: count,
         };
-        let mut bytes = args.bytes.len();
-        // All parameters as one block at their own offsets ("Execution Control",
-        // `CU_LAUNCH_PARAM_BUFFER_POINTER` and so on: small numbers in place of pointers).
-        let mut extra: [*mut c_void; 5] = [
-            std::ptr::without_provenance_mut(1),
-            args.bytes.as_ptr().cast_mut().cast(),
-            std::ptr::without_provenance_mut(2),
-            (&raw mut bytes).cast(),
-            std::ptr::null_mut(),
-        ];
-        // SAFETY: the caller vouches for kernel and arguments; the driver copies the block before
-        // it returns.
+        let maps = self.descriptors.of(&args)?;
+        let mut maps = args.tensor_maps.iter().zip(&maps).peekable();
+        // Each parameter by a pointer, not all as one block: assemblers align a tensor map's address,
+        // not its offset, and may so place it where no block of ours would have it.
+        let pointer = |&offset: &u32| match maps.next_if(|(at, _)| **at == offset) {
+            Some((_, map)) => std::ptr::from_ref(map).cast_mut().cast(),
+            None => std::ptr::from_ref(&args.bytes[offset as usize]).cast_mut().cast(),
+        };
+        let mut params: Vec<*mut c_void> = args.offsets.iter().map(pointer).collect();
+        // SAFETY: the caller vouches for kernel and arguments; the driver copies what the pointers
+        // lead to before it returns, and writes nothing there.
         self.call("cuLaunchKernelEx", || unsafe {
             sys::cuLaunchKernelEx(
                 &launch,
                 kernel.function().0.cast(),
+                params.as_mut_ptr(),
                 std::ptr::null_mut(),
-                extra.as_mut_ptr(),
             )
         })
     }

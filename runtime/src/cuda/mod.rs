@@ -22,8 +22,6 @@ use crate::limits::DeviceLimits;
 use driver::CudaDriver;
 use error::check;
 
-pub use tensor_map::{Interleave, L2Promotion, OutOfBounds, Swizzle, TensorMap, TileLayout};
-
 /// How many devices the driver shows, or why there is no driver.
 pub(crate) fn count() -> Result<u32, String> {
     probe::driver().as_ref().map(|driver| driver.devices).map_err(Clone::clone)
@@ -114,22 +112,15 @@ fn limits(device: sys::CUdevice, target: &Target) -> Result<DeviceLimits> {
         ],
         max_threads_per_block: get(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?,
         max_shared_bytes: get(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
-        max_cluster: max_cluster(get(CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH)? != 0, target),
+        max_cluster: match get(CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH)? {
+            0 => 1,
+            _ => DeviceLimits::of(target).max_cluster,
+        },
         warp_size: get(CU_DEVICE_ATTRIBUTE_WARP_SIZE)?,
         compute_units: get(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         memory_bytes: memory_bytes as u64,
         ..DeviceLimits::of(target)
     })
-}
-
-/// 8 blocks are portable; Hopper and data-centre Blackwell take 16 from kernels that allow it, as
-/// ours do (CUDA C++ Programming Guide, "Thread Block Clusters").
-fn max_cluster(supported: bool, target: &Target) -> u32 {
-    match target {
-        _ if !supported => 1,
-        Target::Ptx(ptx) if ptx.sm == 90 || ptx.sm == 100 => 16,
-        _ => 8,
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ pub(crate) struct PackedArgs<'a> {
     pub record: u64,
     /// By parameter, how many bytes a pointer may reach.
     pub extents: &'a [Option<u64>],
+    /// Where each parameter begins in `bytes`, the hidden ones and the error record's address
+    /// included.
+    pub offsets: &'a [u32],
+    /// Those of them that are tensor maps, in the portable form.
+    pub tensor_maps: &'a [u32],
 }
 
 impl<'a> PackedArgs<'a> {

@@ -35,7 +35,7 @@ fn params(sizes: &[u32]) -> Vec<ParamLayout> {
     let place = |(i, &size): (usize, &u32)| {
         let offset = at.next_multiple_of(size);
         at = offset + size;
-        ParamLayout { name: format!("p{i}"), offset, size }
+        ParamLayout { name: format!("p{i}"), offset, size, tensor: None }
     };
     sizes.iter().enumerate().map(place).collect()
 }

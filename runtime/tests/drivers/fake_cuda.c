@@ -1,8 +1,8 @@
 /* A CUDA driver with one device made of host memory, for tests without a GPU.
  *
  * It exports exactly the symbols the runtime says it calls, with the signatures of the CUDA Driver
- * API reference, and checks what it can: that a context is current, that launches pass their
- * parameters as one block. FAKE_VERSION, FAKE_INIT and FAKE_COUNT make it answer as drivers do
+ * API reference, and checks what it can: that a context is current, that launches pass each
+ * parameter by a pointer, that tensor maps are what it wrote itself. FAKE_VERSION, FAKE_INIT and FAKE_COUNT make it answer as drivers do
  * that are too old, broken or without a device; -DWITHOUT_TMA leaves a symbol out. */
 #include <stdint.h>
 #include <stdio.h>
@@ -191,24 +191,39 @@ struct launch {
 /* The layout of the runtime's error record. */
 struct record { uint32_t state, check; uint64_t values[4]; uint32_t block[3], thread[3]; };
 
-/* Kernels called `fill` fill a slice of floats; those called `fail` fail their first check. */
+/* What a tensor map is here: its number, and what it was made of. */
+struct map {
+    uint64_t tag, number, at, extents[5], strides[4];
+    uint8_t type, rank, swizzle;
+};
+_Static_assert(sizeof(struct map) <= 128, "a tensor map has 128 bytes");
+enum { MAP_TAG = 0x70616d };
+
+/* Kernels called `fill` fill a slice of floats; those called `fail` fail their first check; those
+ * called `maps` write, of each of the maps that are their first two parameters, number and second
+ * extent to the slice of floats that follows. */
 int cuLaunchKernelEx(const struct launch *launch, void *function, void **params, void **extra) {
     NEED_CONTEXT;
-    if (params || (uintptr_t)extra[0] != 1 || (uintptr_t)extra[2] != 2 || extra[4]) return INVALID_VALUE;
-    const char *block = extra[1];
-    size_t bytes = *(size_t *)extra[3];
-    if (!launch->stream || bytes % 8) return INVALID_VALUE;
+    if (!params || extra || !launch->stream) return INVALID_VALUE;
     for (unsigned i = 0; i < launch->count; i++) {
         if (launch->attributes[i].id == 4 && launch->attributes[i].value.dim[0] != 2) return INVALID_VALUE;
         if (launch->attributes[i].id == 6 && launch->attributes[i].value.flag != 1) return INVALID_VALUE;
     }
     if (!strcmp(function, "fill")) {
-        float *x = *(float **)block, value = *(float *)(block + 16);
-        for (uint64_t i = 0; i < *(uint64_t *)(block + 8); i++) x[i] = value;
+        float *x = *(float **)params[0], value = *(float *)params[2];
+        for (uint64_t i = 0; i < *(uint64_t *)params[1]; i++) x[i] = value;
     } else if (!strcmp(function, "fail")) {
-        struct record *record = *(struct record **)(block + bytes - 8);
+        struct record *record = *(struct record **)params[3];
         if (!record->state)
             *record = (struct record){1, 0, {7, 5}, {launch->grid[0] - 1, 0, 0}, {launch->block[0] - 1, 0, 0}};
+    } else if (!strcmp(function, "maps")) {
+        float *out = *(float **)params[2];
+        for (int i = 0; i < 2; i++) {
+            const struct map *map = params[i];
+            if ((uintptr_t)map % 64 || map->tag != MAP_TAG) return INVALID_VALUE;
+            out[2 * i] = map->number;
+            out[2 * i + 1] = map->extents[1];
+        }
     }
     return SUCCESS;
 }
@@ -217,12 +232,15 @@ int cuLaunchKernelEx(const struct launch *launch, void *function, void **params,
 int cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, void *at, const uint64_t *extents,
                            const uint64_t *strides, const uint32_t *box, const uint32_t *steps,
                            int interleave, int swizzle, int promotion, int fill) {
+    static uint64_t number;
     if ((uintptr_t)map % 64 || (uintptr_t)at % 16) return INVALID_VALUE;
-    /* bf16, 64 x 32 boxes of a 128 x 256 matrix, swizzled within 128 bytes. */
-    int good = type == 9 && rank == 2 && extents[0] == 256 && extents[1] == 128 && strides[0] == 512 &&
-               box[0] == 64 && box[1] == 32 && steps[0] == 1 && steps[1] == 1 && !interleave &&
-               swizzle == 3 && promotion == 2 && !fill;
-    memset(map, 0x5a, 128);
+    /* bf16, 64 x 32 boxes of matrices of 256 columns, swizzled within 128 bytes. */
+    int good = type == 9 && rank == 2 && extents[0] == 256 && strides[0] == 512 && box[0] == 64 &&
+               box[1] == 32 && steps[0] == 1 && steps[1] == 1 && !interleave && swizzle == 3 &&
+               promotion == 3 && !fill;
+    struct map made = {MAP_TAG, number++, (uintptr_t)at, {extents[0], extents[1]}, {strides[0]}, type, rank, swizzle};
+    memset(map, 0, 128);
+    memcpy(map, &made, sizeof made);
     return good ? SUCCESS : INVALID_VALUE;
 }
 #endif
