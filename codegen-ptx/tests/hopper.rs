@@ -259,3 +259,31 @@ fn bulk_copies_and_stmatrix_assemble() {
     assert!(code.count("UBLKRED") == 1, "{}", code.text());
     assert_eq!(code.count("STSM"), 1, "{}", code.text());
 }
+
+#[test]
+fn tensor_maps_are_read_where_the_launch_puts_them() {
+    let kernel = prepared(
+        r#"kernel @maps(%0 "n": u32 scalar, %1 "a": tensor_map<bf16, 2> tile[64, 8 b128], %2 "c": tensor_map<f32, 1> tile_mut[32 none], %3 "out": ptr<global, u32> exclusive) block(32, 1, 1) cluster(2, 1, 1) {
+  tma_prefetch %1
+  store[align 4 normal] %3, %0
+  return
+}"#,
+    );
+    let module = ptx(&kernel, HOPPER);
+    let text = &module.text;
+    for line in [
+        "\t.param .b32 maps_param0,\n",
+        "\t.param .align 64 .b8 maps_param1[128],\n",
+        "\t.param .align 64 .b8 maps_param2[128],\n",
+        ".explicitcluster\n.reqnctapercluster 2, 1, 1\n",
+        "\tcvta.param.u64 ",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    // A map that nothing uses costs nothing.
+    assert_eq!(text.matches("cvta.param").count(), 1);
+    let places: Vec<_> = module.params.iter().map(|p| (p.offset, p.size)).collect();
+    assert_eq!(places, [(0, 4), (64, 128), (192, 128), (320, 8)]);
+    assert_eq!((module.record_offset, module.param_bytes), (328, 336));
+    sass(&kernel);
+}

@@ -167,6 +167,48 @@ fn amd_matrices(a: &[f16], c: &mut [f32]) {
 }
 
 #[kernel]
+fn without_tile(
+    a: &TensorMap<f32, 2>,
+    b: &TensorMap<f32, 2>, // a tensor map without tile
+) {
+    a.tile([8, 8], Swizzle::None);
+    let _ = b.shape(0);
+}
+
+#[kernel]
+fn two_tiles(a: &TensorMap<f32, 2>) {
+    a.tile([8, 8], Swizzle::None);
+    a.tile([8, 8], Swizzle::None);
+    a.tile([16, 8], Swizzle::None); // another tile
+}
+
+#[kernel]
+fn long_rows(a: &TensorMap<f32, 2>) {
+    a.tile([8, 64], Swizzle::B128); // rows longer than the swizzle
+}
+
+#[kernel]
+fn short_rows(a: &TensorMap<f32, 2>) {
+    a.tile([8, 3], Swizzle::None); // rows of odd length
+}
+
+#[kernel]
+fn large_tile(a: &TensorMap<f32, 2>) {
+    a.tile([100_000, 8], Swizzle::None); // a large tile
+}
+
+#[kernel]
+fn six_axes(a: &TensorMap<f32, 6>, // six axes
+) {
+    a.tile([8; 6], Swizzle::None);
+}
+
+#[kernel(cluster = [3, 6])] // a large cluster
+fn large_cluster(y: &mut [f32]) {
+    y[0] = 0.0;
+}
+
+#[kernel]
 fn with_function(f: impl Fn(f32) -> f32, y: &mut [f32]) {
     y[0] = f(y[0]);
 }
@@ -280,6 +322,28 @@ fn what_a_target_lacks_is_named_with_those_that_have_it() {
     let nvidia: Target = "sm_90a".parse().unwrap();
     let result = compiled(amd_matrices_ir(&nvidia), &nvidia);
     refused(result, "matrix instruction of another chip", &["sm_90a", "gfx9"]);
+}
+
+#[test]
+fn tensor_maps_have_one_tile_that_the_engine_can_move() {
+    let target = Target::sm(90, true);
+    let lacks = ["`b`", "whose tile the kernel never declares", "b.tile("];
+    expect(without_tile_ir(&target), "a tensor map without tile", &lacks);
+    let says = ["`a` has tiles of [8, 8] with None already, not of [16, 8] with None"];
+    expect(two_tiles_ir(&target), "another tile", &says);
+    let says = ["[8, 64] with B128", "rows of 256 bytes are longer than the 128 of b128"];
+    expect(long_rows_ir(&target), "rows longer than the swizzle", &says);
+    let says = ["[8, 3] with None", "rows of 12 bytes are no multiple of 16"];
+    expect(short_rows_ir(&target), "rows of odd length", &says);
+    let says = ["`a` has tiles of [100000, 8], and 100000 is not 1 to 256"];
+    expect(large_tile_ir(&target), "a large tile", &says);
+    expect(six_axes_ir(&target), "six axes", &["`a`", "6 dimensions; they have 1 to 5"]);
+}
+
+#[test]
+fn clusters_have_a_limit() {
+    let says = ["a cluster of [3, 6, 1] blocks", "1 to 16"];
+    expect(large_cluster_ir(&Target::sm(90, true)), "a large cluster", &says);
 }
 
 #[test]

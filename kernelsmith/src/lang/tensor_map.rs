@@ -17,7 +17,7 @@
 //! let device = Device::interpreter();
 //! let a = Buffer::<bf16>::zeros(&device, 1000 * 512)?;
 //! let mut rows = Buffer::<u64>::zeros(&device, 1)?;
-//! reads(View::of(&a, [1000, 512]), &mut rows).block(32).launch(&device)?;
+//! reads(View::of(&a, [1000, 512]), &mut rows).block(1).launch(&device)?;
 //! assert_eq!(rows.to_vec()?, [1000]);
 //! # Ok(())
 //! # }
@@ -38,66 +38,88 @@ use super::memory::Param;
 use super::stage::{build, declared_later, fail};
 use super::val::Val;
 
-macro_rules! maps {
-    ($($(#[$meta:meta])* $name:ident $tile:ident $written:literal $wrap:path;)*) => {$(
-        $(#[$meta])*
-        pub struct $name<T: Stored, const R: usize> {
-            map: Value,
-            shape: [Value; R],
-            ty: PhantomData<T>,
-        }
-
-        impl<T: Stored, const R: usize> Clone for $name<T, R> {
-            fn clone(&self) -> Self {
-                *self
-            }
-        }
-
-        impl<T: Stored, const R: usize> Copy for $name<T, R> {}
-
-        impl<T: Stored, const R: usize> Param for $name<T, R> {
-            #[track_caller]
-            fn declare(name: &str) -> Self {
-                let (map, shape) = declare::<T, R>(name, $written);
-                $name { map, shape, ty: PhantomData }
-            }
-        }
-
-        impl<T: Stored, const R: usize> $name<T, R> {
-            /// The number of elements of the whole tensor along an axis, outermost first.
-            ///
-            /// # Panics
-            /// Never; an axis beyond `R` is a staging error.
-            #[track_caller]
-            pub fn shape(&self, axis: usize) -> Val<usize> {
-                match self.shape.get(axis) {
-                    Some(&extent) => Val::from_id(extent),
-                    None => fail(format!("axis {axis} of a tensor map of {R} dimensions")),
-                }
-            }
-
-            /// Declares the box that each copy through this map moves: `shape` elements along the
-            /// tensor's axes, outermost first, each 1 to 256 and known while staging. A row of it,
-            /// along the last axis, has a multiple of 16 bytes and no more than the swizzle is wide.
-            ///
-            /// A map has one box: asked again, this gives the same one, or it is an error.
-            #[track_caller]
-            pub fn tile(&self, shape: [usize; R], swizzle: Swizzle) -> $tile<T, R> {
-                declare_tile::<T, R>(self.map, shape, swizzle, $written);
-                $wrap(TensorTile { map: self.map, shape, swizzle, ty: PhantomData })
-            }
-        }
-    )*};
+/// `&TensorMap<T, R>`: a tensor of `R` dimensions (1 to 5) that the copy engine reads for this
+/// kernel. A launch takes a [`View`](crate::launch::View) for it whose last stride is 1; see
+/// [the module](self).
+pub struct TensorMap<T: Stored, const R: usize> {
+    map: Value,
+    shape: [Value; R],
+    written: bool,
+    ty: PhantomData<T>,
 }
 
-maps! {
-    /// `&TensorMap<T, R>`: a tensor of `R` dimensions (1 to 5) that the copy engine reads for this
-    /// kernel. A launch takes a [`View`](crate::launch::View) for it whose last stride is 1; see
-    /// [the module](self).
-    TensorMap TensorTile false std::convert::identity;
-    /// `&mut TensorMap<T, R>`: a tensor of `R` dimensions (1 to 5) that the copy engine writes for
-    /// this kernel, and may read.
-    TensorMapMut TensorTileMut true TensorTileMut;
+impl<T: Stored, const R: usize> Clone for TensorMap<T, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Stored, const R: usize> Copy for TensorMap<T, R> {}
+
+impl<T: Stored, const R: usize> Param for TensorMap<T, R> {
+    #[track_caller]
+    fn declare(name: &str) -> Self {
+        declare(name, false)
+    }
+}
+
+impl<T: Stored, const R: usize> TensorMap<T, R> {
+    /// The number of elements of the whole tensor along an axis, outermost first.
+    ///
+    /// # Panics
+    /// Never; an axis beyond `R` is a staging error.
+    #[track_caller]
+    pub fn shape(&self, axis: usize) -> Val<usize> {
+        match self.shape.get(axis) {
+            Some(&extent) => Val::from_id(extent),
+            None => fail(format!("axis {axis} of a tensor map of {R} dimensions")),
+        }
+    }
+
+    /// Declares the box that each copy through this map moves: `shape` elements along the tensor's
+    /// axes, outermost first, each 1 to 256 and known while staging. A row of it, along the last
+    /// axis, has a multiple of 16 bytes and no more than the swizzle is wide.
+    ///
+    /// A map has one box: asked again, this gives the same one, or it is an error.
+    #[track_caller]
+    pub fn tile(&self, shape: [usize; R], swizzle: Swizzle) -> TensorTile<T, R> {
+        declare_tile::<T, R>(self.map, shape, swizzle, self.written);
+        TensorTile { map: self.map, shape, swizzle, ty: PhantomData }
+    }
+}
+
+/// `&mut TensorMap<T, R>`: a tensor of `R` dimensions (1 to 5) that the copy engine writes for this
+/// kernel, and may read. It has the methods of a [`TensorMap`]; its tile is one to be written.
+pub struct TensorMapMut<T: Stored, const R: usize>(TensorMap<T, R>);
+
+impl<T: Stored, const R: usize> Clone for TensorMapMut<T, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Stored, const R: usize> Copy for TensorMapMut<T, R> {}
+
+impl<T: Stored, const R: usize> Param for TensorMapMut<T, R> {
+    #[track_caller]
+    fn declare(name: &str) -> Self {
+        TensorMapMut(declare(name, true))
+    }
+}
+
+impl<T: Stored, const R: usize> TensorMapMut<T, R> {
+    /// Declares the box that each copy through this map moves; see [`TensorMap::tile`].
+    #[track_caller]
+    pub fn tile(&self, shape: [usize; R], swizzle: Swizzle) -> TensorTileMut<T, R> {
+        TensorTileMut(self.0.tile(shape, swizzle))
+    }
+}
+
+impl<T: Stored, const R: usize> Deref for TensorMapMut<T, R> {
+    type Target = TensorMap<T, R>;
+    fn deref(&self) -> &TensorMap<T, R> {
+        &self.0
+    }
 }
 
 /// The box of a tensor map: what one copy moves between global and shared memory.
@@ -169,15 +191,15 @@ impl<T: Stored, const R: usize> From<TensorTileMut<T, R>> for TensorTile<T, R> {
     }
 }
 
-/// The map and the tensor's extents as parameters. The box is not yet known: one without axes
-/// stands for it, which no kernel leaves staging with.
+/// Declares the map and the tensor's extents. The box is not yet known: one without axes stands for
+/// it, which no kernel leaves staging with.
 #[track_caller]
-fn declare<T: Stored, const R: usize>(name: &str, written: bool) -> (Value, [Value; R]) {
+fn declare<T: Stored, const R: usize>(name: &str, written: bool) -> TensorMap<T, R> {
     if !(1..=MOST_AXES).contains(&R) {
         fail(format!("`{name}` is a tensor map of {R} dimensions; they have 1 to {MOST_AXES}"));
     }
     let no_box = ir::TensorTile::new(&[], Swizzle::None, written);
-    let params = build(|b| {
+    let (map, shape) = build(|b| {
         let ty = Type::TensorMap(T::TYPE, R as u8);
         let map = b.param(name, ty, ParamKind::TensorMap(no_box));
         let shape = std::array::from_fn(|axis| {
@@ -186,13 +208,13 @@ fn declare<T: Stored, const R: usize>(name: &str, written: bool) -> (Value, [Val
         (map, shape)
     });
     declared_later(
-        params.0,
+        map,
         format!(
             "`{name}` is a tensor map whose tile the kernel never declares: \
              `let tile = {name}.tile([rows, columns], Swizzle::B128);`"
         ),
     );
-    params
+    TensorMap { map, shape, written, ty: PhantomData }
 }
 
 /// Writes the box into the map's parameter.

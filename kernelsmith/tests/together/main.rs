@@ -9,4 +9,5 @@ mod harness;
 mod printing;
 mod sharing;
 mod streaming;
+mod tensor_maps;
 mod warps;

@@ -1,0 +1,166 @@
+//! Tensor maps and clusters from the host's side: what launches hand over, and what they refuse.
+
+use kernelsmith::ir::tensor_map::TensorTile as IrTile;
+use kernelsmith::ir::{ParamKind, Target, Type};
+use kernelsmith::prelude::*;
+
+#[kernel]
+fn extents(a: &TensorMap<bf16, 2>, c: &mut TensorMap<f32, 3>, y: &mut [u64]) {
+    let a_tile = a.tile([128, 64], Swizzle::B128);
+    let c_tile = c.tile([1, 8, 32], Swizzle::None);
+    y[0] = a.shape(0) as u64 * 1000 + a.shape(1) as u64;
+    y[1] = c.shape(0) as u64 * 1_000_000 + c.shape(1) as u64 * 1000 + c.shape(2) as u64;
+    y[2] = (a_tile.bytes() * 10_000 + c_tile.elements()) as u64;
+}
+
+/// A tile from the host's constants, in a function that several places call.
+#[device]
+fn tile<const N: usize>(map: &TensorMap<f16, 1>) -> TensorTile<f16, 1> {
+    map.tile([N], Swizzle::None)
+}
+
+#[kernel]
+fn generic<const N: usize>(a: &TensorMap<f16, 1>, b: Option<&TensorMap<f16, 1>>, y: &mut [u32]) {
+    tile::<N>(a);
+    y[0] = tile::<N>(a).bytes() as u32;
+    if let Some(b) = b {
+        y[0] = b.tile([8], Swizzle::None).bytes() as u32;
+    }
+}
+
+fn tiles(kernel: &kernelsmith::ir::Kernel) -> Vec<(Type, IrTile)> {
+    let tile = |p: &kernelsmith::ir::kernel::Param| match p.kind {
+        ParamKind::TensorMap(tile) => Some((kernel.ty(p.value), tile)),
+        _ => None,
+    };
+    kernel.params.iter().filter_map(tile).collect()
+}
+
+#[test]
+fn the_kernel_says_the_box() {
+    use kernelsmith::ir::Scalar;
+    let kernel = extents_ir(&Target::sm(90, true)).unwrap();
+    let expected = [
+        (Type::TensorMap(Scalar::BF16, 2), IrTile::new(&[64, 128], Swizzle::B128, false)),
+        (Type::TensorMap(Scalar::F32, 3), IrTile::new(&[32, 8, 1], Swizzle::None, true)),
+    ];
+    assert_eq!(tiles(&kernel), expected);
+    let kernel = generic_ir::<64>(&Target::sm(90, true), false).unwrap();
+    let expected = (Type::TensorMap(Scalar::F16, 1), IrTile::new(&[64], Swizzle::None, false));
+    assert_eq!(tiles(&kernel), [expected]);
+}
+
+#[test]
+fn the_launch_says_the_tensor() {
+    let device = Device::interpreter();
+    let a = Buffer::<bf16>::zeros(&device, 100 * 520).unwrap();
+    let mut c = Buffer::<f32>::zeros(&device, 4 * 7 * 40).unwrap();
+    let mut y = Buffer::<u64>::zeros(&device, 3).unwrap();
+    let a = View::of(&a, [100, 500]).strides([520, 1]);
+    let c = View::of_mut(&mut c, [4, 7, 37]).strides([7 * 40, 40, 1]);
+    extents(a, c, &mut y).block(1).launch(&device).unwrap();
+    assert_eq!(y.to_vec().unwrap(), [100_500, 4_007_037, 128 * 64 * 2 * 10_000 + 256]);
+
+    let x = Buffer::<f16>::zeros(&device, 100).unwrap();
+    let mut y = Buffer::<u32>::zeros(&device, 1).unwrap();
+    let launch = |b, y: &mut Buffer<u32>| {
+        generic::<64>(View::of(&x, [100]), b, &mut *y).block(1).launch(&device).unwrap();
+        y.to_vec().unwrap()
+    };
+    assert_eq!(launch(None, &mut y), [128]);
+    assert_eq!(launch(Some(View::of(&x, [100])), &mut y), [16]);
+}
+
+#[test]
+fn tensors_that_no_map_describes_are_refused() {
+    let device = Device::interpreter();
+    let x = Buffer::<bf16>::zeros(&device, 64 * 64).unwrap();
+    let launch = |a, c: [usize; 3], strides, grid: usize| {
+        let mut out = Buffer::<f32>::zeros(&device, 1 << 12).unwrap();
+        let mut y = Buffer::<u64>::zeros(&device, 3).unwrap();
+        let c = View::of_mut(&mut out, c).strides(strides);
+        extents(a, c, &mut y).grid(grid).block(1).launch(&device)
+    };
+    let good = View::of(&x, [64, 64]);
+    let (shape, strides) = ([2, 2, 16], [32, 16, 1]);
+    launch(good, shape, strides, 1).unwrap();
+    let refused = |a| launch(a, shape, strides, 1).unwrap_err().to_string();
+    assert_eq!(
+        refused(good.transposed()),
+        "`a` is of strides [1, 64]: a tensor map's last stride is 1: the copy engine moves \
+         contiguous rows"
+    );
+    assert_eq!(
+        refused(View::of(&x, [64, 60])),
+        "`a` is of strides [60, 1]: a tensor map's strides are multiples of 16 bytes below 2^40, and \
+         that of axis 0 is 60 bf16, 120 bytes"
+    );
+    let shifted = refused(View::of(x.slice(4..).unwrap(), [32, 64]));
+    assert!(shifted.starts_with("`a` is at 0x"), "{shifted}");
+    assert!(shifted.ends_with("8: a tensor map's address is a multiple of 16 bytes"), "{shifted}");
+    let outside = refused(View::of(&x, [65, 64]));
+    assert!(outside.contains("its last element is at 4159, but the buffer has 4096"), "{outside}");
+    assert_eq!(
+        refused(View::of(&x, [0, 64])),
+        "`a` is of shape [0, 64]: a tensor map's extents are 1 to 2^32"
+    );
+    // A launch of nothing has nothing to describe.
+    launch(View::of(&x, [0, 64]), shape, strides, 0).unwrap();
+    let overlapping = launch(good, shape, [16, 16, 1], 1).unwrap_err().to_string();
+    assert!(overlapping.starts_with("`c` is a view of shape [2, 2, 16]"), "{overlapping}");
+    assert!(overlapping.contains("an output's indices must name different elements"));
+}
+
+#[kernel(block = 32, cluster = 2)]
+fn pairs(y: &mut [u32]) {
+    if thread_idx_x() == 0 {
+        y[block_idx_x()] = 1;
+    }
+}
+
+#[kernel(block = 32, cluster = [X, Y])]
+fn shaped<const X: usize, const Y: usize>(y: &mut [u32]) {
+    y[0] = 1;
+}
+
+#[kernel(block = 32, cluster = 2)]
+fn cut(y: &mut Part<u32, 1>) {
+    for i in 0..y.count(0) {
+        y[i] = 1;
+    }
+}
+
+#[test]
+fn clusters_are_of_whole_blocks_of_the_grid() {
+    let device = Device::interpreter();
+    let mut y = Buffer::<u32>::zeros(&device, 100).unwrap();
+    pairs(&mut y).grid(4).overlap_previous().launch(&device).unwrap();
+    assert_eq!(y.to_vec().unwrap()[..5], [1, 1, 1, 1, 0]);
+    assert_eq!(
+        pairs(&mut y).grid(3).launch(&device).unwrap_err().to_string(),
+        "`grid` is [3, 1, 1]: must be a multiple of the kernel's clusters, [2, 1, 1], along every axis"
+    );
+    let kernel = shaped_ir::<4, 2>(&Target::sm(90, true)).unwrap();
+    assert_eq!(kernel.cluster_dim, Some([4, 2, 1]));
+    assert!(shaped::<1, 2>(&mut y).grid(2).launch(&device).is_err());
+
+    cut(y.partition([50])).launch(&device).unwrap();
+    assert_eq!(y.to_vec().unwrap(), [1; 100]);
+    assert_eq!(
+        cut(y.partition([40])).launch(&device).unwrap_err().to_string(),
+        "`y` is cut into 3 tiles: blocks have one tile each and lie along x, so that there must be a \
+         multiple of the kernel's clusters, [2, 1, 1]"
+    );
+}
+
+#[test]
+fn older_devices_have_neither() {
+    let device = Device::interpreter_for(Target::sm(80, false));
+    let mut y = Buffer::<u32>::zeros(&device, 4).unwrap();
+    let error = pairs(&mut y).grid(2).launch(&device).unwrap_err().to_string();
+    assert!(error.contains("has a cluster of [2, 1, 1], and sm_80 knows none"), "{error}");
+    let x = Buffer::<f16>::zeros(&device, 100).unwrap();
+    let launch = generic::<64>(View::of(&x, [100]), None, &mut y).block(1);
+    let error = launch.launch(&device).unwrap_err().to_string();
+    assert!(error.contains("has a tensor map (`a`), and sm_80 knows none"), "{error}");
+}
