@@ -16,9 +16,31 @@ pub(crate) struct Tensor {
     /// Bytes from the address on that the tensor may take.
     bytes: u64,
     /// Elements along each axis, outermost first.
-    shape: Vec<u64>,
+    shape: Axes,
     /// Elements from one index to the next along each axis.
-    strides: Vec<u64>,
+    strides: Axes,
+}
+
+/// As many numbers as there are axes; of more than there may be the first, until somebody asks. A
+/// launch asks for no memory here.
+#[derive(Clone, Copy, Debug)]
+struct Axes {
+    numbers: [u64; MOST_AXES],
+    rank: usize,
+}
+
+impl From<&[u64]> for Axes {
+    fn from(numbers: &[u64]) -> Axes {
+        let mut axes = Axes { numbers: [0; MOST_AXES], rank: numbers.len() };
+        axes.numbers.iter_mut().zip(numbers).for_each(|(to, &from)| *to = from);
+        axes
+    }
+}
+
+impl Axes {
+    fn as_slice(&self) -> &[u64] {
+        &self.numbers[..self.rank.min(MOST_AXES)]
+    }
 }
 
 impl Tensor {
@@ -29,13 +51,13 @@ impl Tensor {
         shape: &[u64],
         strides: &[u64],
     ) -> Tensor {
-        let (shape, strides) = (shape.to_vec(), strides.to_vec());
+        let (shape, strides) = (shape.into(), strides.into());
         Tensor { argument, elem: T::SCALAR, address, bytes, shape, strides }
     }
 
     /// Whether it has no elements.
     pub(crate) fn is_empty(&self) -> bool {
-        self.shape.contains(&0)
+        self.shape.as_slice().contains(&0)
     }
 
     /// The map that a parameter of this name asks for.
@@ -52,8 +74,8 @@ impl Tensor {
         self.check_parameter(name, elem, tile, writable)?;
         self.check_memory(name)?;
         let (mut extents, mut strides) = ([1; MOST_AXES], [0; MOST_AXES]);
-        for (axis, (&extent, stride)) in self.shape.iter().zip(self.byte_strides()).enumerate() {
-            let inner = self.shape.len() - 1 - axis;
+        let axes = self.shape.as_slice().iter().zip(self.byte_strides());
+        for (inner, (&extent, stride)) in (0..self.shape.rank).rev().zip(axes) {
             (extents[inner], strides[inner]) = (extent, stride);
         }
         strides[0] = elem.size().into();
@@ -68,9 +90,10 @@ impl Tensor {
         tile: TensorTile,
         writable: bool,
     ) -> Result<()> {
-        let (rank, expected) = (self.shape.len(), usize::from(tile.rank));
-        if rank != expected || self.strides.len() != expected {
-            let found = format!("of {rank} dimensions and {} strides", self.strides.len());
+        let expected = usize::from(tile.rank);
+        if [self.shape.rank, self.strides.rank] != [expected; 2] {
+            let (shape, strides) = (self.shape.rank, self.strides.rank);
+            let found = format!("of {shape} dimensions and {strides} strides");
             return Err(Error::invalid(
                 name,
                 found,
@@ -92,7 +115,8 @@ impl Tensor {
     /// that the tensor lies within its buffer.
     fn check_memory(&self, name: &str) -> Result<()> {
         let invalid = |value: String, rule: String| Err(Error::invalid(name, value, rule));
-        let Tensor { elem, address, shape, strides, .. } = self;
+        let Tensor { elem, address, .. } = self;
+        let (shape, strides) = (self.shape.as_slice(), self.strides.as_slice());
         if shape.iter().any(|n| !(1..=1 << 32).contains(n)) {
             let rule = "a tensor map's extents are 1 to 2^32".to_owned();
             return invalid(format!("of shape {shape:?}"), rule);
@@ -122,7 +146,8 @@ impl Tensor {
     }
 
     fn check_extent(&self, name: &str) -> Result<()> {
-        let Tensor { elem, shape, strides, bytes, .. } = self;
+        let Tensor { elem, bytes, .. } = self;
+        let (shape, strides) = (self.shape.as_slice(), self.strides.as_slice());
         let steps = shape.iter().zip(strides);
         let last: u128 = steps.map(|(&n, &step)| u128::from(n - 1) * u128::from(step)).sum();
         let end = (last + 1) * u128::from(elem.size());
@@ -136,7 +161,8 @@ impl Tensor {
     /// Bytes from one index to the next along each axis. Along an axis of one element nothing steps,
     /// so that any stride does: the smallest that the engine takes.
     fn byte_strides(&self) -> impl Iterator<Item = u64> {
-        self.shape.iter().zip(&self.strides).map(|(&extent, &stride)| match extent {
+        let axes = self.shape.as_slice().iter().zip(self.strides.as_slice());
+        axes.map(|(&extent, &stride)| match extent {
             1 => 16,
             _ => stride.saturating_mul(self.elem.size().into()),
         })
@@ -191,15 +217,15 @@ mod tests {
             map(&tensor).unwrap_err().to_string()
         };
         assert_eq!(
-            with(&|t| t.shape[1] = 0),
+            with(&|t| t.shape.numbers[1] = 0),
             "`a` is of shape [512, 0]: a tensor map's extents are 1 to 2^32"
         );
         assert_eq!(
-            with(&|t| t.shape[0] = (1 << 32) + 1),
+            with(&|t| t.shape.numbers[0] = (1 << 32) + 1),
             "`a` is of shape [4294967297, 1024]: a tensor map's extents are 1 to 2^32"
         );
         assert_eq!(
-            with(&|t| t.strides = vec![1, 512]),
+            with(&|t| t.strides.numbers = [1, 512, 0, 0, 0]),
             "`a` is of strides [1, 512]: a tensor map's last stride is 1: the copy engine moves \
              contiguous rows"
         );
@@ -208,11 +234,11 @@ mod tests {
             "`a` is at 0x1008: a tensor map's address is a multiple of 16 bytes"
         );
         assert_eq!(
-            with(&|t| t.strides[0] = 1028),
+            with(&|t| t.strides.numbers[0] = 1028),
             "`a` is of strides [1028, 1]: a tensor map's strides are multiples of 16 bytes below \
              2^40, and that of axis 0 is 1028 bf16, 2056 bytes"
         );
-        let far = with(&|t| t.strides[0] = 1 << 39);
+        let far = with(&|t| t.strides.numbers[0] = 1 << 39);
         assert!(far.ends_with("that of axis 0 is 549755813888 bf16, 1099511627776 bytes"), "{far}");
         assert_eq!(
             with(&|t| t.bytes -= 1),
@@ -220,7 +246,7 @@ mod tests {
              1048575"
         );
         assert_eq!(
-            with(&|t| t.shape = vec![512]),
+            with(&|t| t.shape.rank = 1),
             "`a` is of 1 dimensions and 2 strides: the parameter has 2 of both"
         );
         assert_eq!(

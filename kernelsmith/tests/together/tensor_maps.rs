@@ -28,6 +28,30 @@ fn generic<const N: usize>(a: &TensorMap<f16, 1>, b: Option<&TensorMap<f16, 1>>,
     }
 }
 
+#[kernel(requires = (a.shape(1) == b.shape(0), a.shape(0) <= y.len()))]
+fn product(a: &TensorMap<f32, 2>, b: &TensorMap<f32, 2>, y: &mut [u64]) {
+    a.tile([8, 8], Swizzle::B32);
+    b.tile([8, 8], Swizzle::B32);
+    for row in 0..a.shape(0) {
+        y[row] = 1;
+    }
+}
+
+#[test]
+fn contracts_speak_of_shapes() {
+    let device = Device::interpreter();
+    let x = Buffer::<f32>::zeros(&device, 8 * 16).unwrap();
+    let mut y = Buffer::<u64>::zeros(&device, 8).unwrap();
+    let (wide, tall) = (View::of(&x, [8, 16]), View::of(&x, [16, 8]));
+    product(wide, tall, &mut y).block(1).launch(&device).unwrap();
+    assert_eq!(y.to_vec().unwrap(), [1; 8]);
+    let error = product(wide, wide, &mut y).block(1).launch(&device).unwrap_err();
+    assert!(error.contract_broken().is_some(), "{error}");
+    let kernel = product_ir(&Target::sm(90, true)).unwrap();
+    let prepared = kernelsmith::ir::passes::prepare(&kernel, &Target::sm(90, true)).unwrap();
+    assert_eq!(prepared.checks(), [], "the contract proves that rows are in bounds");
+}
+
 fn tiles(kernel: &kernelsmith::ir::Kernel) -> Vec<(Type, IrTile)> {
     let tile = |p: &kernelsmith::ir::kernel::Param| match p.kind {
         ParamKind::TensorMap(tile) => Some((kernel.ty(p.value), tile)),

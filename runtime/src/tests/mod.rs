@@ -56,9 +56,19 @@ fn late_kernel(
     sizes: &[u32],
     run: impl Fn(&mut State, &[u8], u64) + Send + Sync + 'static,
 ) -> CompiledKernel {
+    late_kernel_of(device, name, params(sizes), run)
+}
+
+/// A kernel for the late device, with these parameters.
+fn late_kernel_of(
+    device: &Device,
+    name: &str,
+    params: Vec<ParamLayout>,
+    run: impl Fn(&mut State, &[u8], u64) + Send + Sync + 'static,
+) -> CompiledKernel {
     let loaded = Loaded::Late(Arc::new(run));
     let needs = KernelNeeds::default();
-    CompiledKernel::from_parts(device.clone(), name, params(sizes), checks(), needs, loaded)
+    CompiledKernel::from_parts(device.clone(), name, params, checks(), needs, loaded)
 }
 
 struct Closure<F>(F);

@@ -1,6 +1,10 @@
 //! Whatever streams do, buffers are used in the program's order and freed after their last use.
 
-use super::{ONE, late, late_kernel, word};
+use kernelsmith_ir::Scalar;
+use kernelsmith_ir::tensor_map::{BYTES, Swizzle, TensorMap, TensorTile};
+
+use super::{ONE, late, late_kernel, late_kernel_of, word};
+use crate::kernel::ParamLayout;
 use proptest::prelude::*;
 
 use crate::{Args, Buffer, BufferView, BufferViewMut, CompiledKernel, Device, Stream};
@@ -39,6 +43,51 @@ fn a_chain_across_streams_runs_in_order() {
         std::mem::swap(&mut a, &mut b);
     }
     assert_eq!(a.to_vec().unwrap(), [130]);
+}
+
+/// `c[0] = a[0] + 1`, with what the copy engine would know of both.
+fn increment_maps(device: &Device) -> CompiledKernel {
+    let param = |i: u32, name: &str, written| ParamLayout {
+        name: name.into(),
+        offset: i * BYTES as u32,
+        size: BYTES as u32,
+        tensor: Some((Scalar::U64, TensorTile::new(&[2, 8], Swizzle::None, written))),
+    };
+    let params = vec![param(0, "a", false), param(1, "c", true)];
+    late_kernel_of(device, "increment_maps", params, |state, args, _| {
+        let map = |i: usize| {
+            let bytes = args[i * BYTES..(i + 1) * BYTES].try_into().unwrap();
+            let map = TensorMap::decode(bytes).expect("the portable form");
+            assert_eq!((map.extents, map.strides), ([3, 4, 1, 1, 1], [8, 64, 0, 0, 0]));
+            assert_eq!((map.tile.extents(), map.tile.written), (&[2, 8][..], i == 1));
+            map.address
+        };
+        let (a, c) = (map(0), map(1));
+        let value = u64::from_ne_bytes(state.bytes(a, 8).try_into().unwrap());
+        state.bytes(c, 8).copy_from_slice(&(value + 1).to_ne_bytes());
+    })
+}
+
+#[test]
+fn tensors_are_ordered_as_other_buffers_are() {
+    let (device, _) = late();
+    let kernel = increment_maps(&device);
+    let streams: Vec<_> = (0..3).map(|_| device.create_stream().unwrap()).collect();
+    let mut a = Buffer::from_slice(&device, &[100u64; 30]).unwrap();
+    let mut c = Buffer::<u64>::zeros(&device, 30).unwrap();
+    for i in 0..30 {
+        let mut args = Args::new();
+        args.tensor_map(a.view(), &[4, 3], &[8, 1]).tensor_map_mut(c.view_mut(), &[4, 3], &[8, 1]);
+        // SAFETY: the kernel takes two tensors.
+        unsafe { streams[i * 7 % 3].launch(&kernel, &ONE, args).unwrap() };
+        std::mem::swap(&mut a, &mut c);
+    }
+    assert_eq!(a.to_vec().unwrap()[0], 130);
+    let mut args = Args::new();
+    args.tensor_map(a.view(), &[4, 3], &[8, 1]).tensor_map(c.view(), &[4, 3], &[8, 1]);
+    // SAFETY: nothing runs.
+    let error = unsafe { streams[0].launch(&kernel, &ONE, args) }.unwrap_err().to_string();
+    assert!(error.starts_with("`c` is a tensor to be read"), "{error}");
 }
 
 #[test]

@@ -200,8 +200,8 @@ _Static_assert(sizeof(struct map) <= 128, "a tensor map has 128 bytes");
 enum { MAP_TAG = 0x70616d };
 
 /* Kernels called `fill` fill a slice of floats; those called `fail` fail their first check; those
- * called `maps` write, of each of the maps that are their first two parameters, number and second
- * extent to the slice of floats that follows. */
+ * called `maps` run in clusters and write, of each of the maps that are their first two parameters,
+ * number and second extent to the slice of floats that follows. */
 int cuLaunchKernelEx(const struct launch *launch, void *function, void **params, void **extra) {
     NEED_CONTEXT;
     if (!params || extra || !launch->stream) return INVALID_VALUE;
@@ -217,6 +217,7 @@ int cuLaunchKernelEx(const struct launch *launch, void *function, void **params,
         if (!record->state)
             *record = (struct record){1, 0, {7, 5}, {launch->grid[0] - 1, 0, 0}, {launch->block[0] - 1, 0, 0}};
     } else if (!strcmp(function, "maps")) {
+        if (launch->count != 1 || launch->attributes[0].id != 4) return INVALID_VALUE;
         float *out = *(float **)params[2];
         for (int i = 0; i < 2; i++) {
             const struct map *map = params[i];
