@@ -66,6 +66,8 @@ pub(crate) struct Emitter<'k> {
     uses: Vec<u32>,
     /// Accumulators of `wgmma` that were copied to registers of their own before a fence.
     pub(crate) accumulators: HashMap<Value, Vec<Reg>>,
+    /// The warpgroup's index, in kernels that ask for it.
+    pub(crate) warpgroup: Option<Reg>,
 }
 
 impl<'k> Emitter<'k> {
@@ -94,6 +96,7 @@ impl<'k> Emitter<'k> {
             definitions,
             uses,
             accumulators: HashMap::new(),
+            warpgroup: None,
         }
     }
 

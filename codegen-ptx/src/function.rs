@@ -24,6 +24,7 @@ pub fn compile(kernel: &Kernel, target: Ptx) -> Result<PtxModule, Error> {
     let declarations = plan.declarations(kernel);
     let mut emitter = Emitter::new(kernel, target, plan);
     emitter.params()?;
+    emitter.find_warpgroup();
     emitter.region(&kernel.body)?;
     emitter.failure_tail(&record_name(kernel));
     let (offsets, record_offset) = kernel.param_layout();

@@ -68,8 +68,7 @@ impl<'k> Emitter<'k> {
                 self.bind_reg(inst.result(), rank);
             }
             Opcode::WarpgroupId => {
-                let warp = self.warp_id();
-                let group = self.op("shr.u32", Class::B32, &[warp.into(), Operand::u32(2)]);
+                let group = self.warpgroup.expect("computed at the start");
                 self.bind_reg(inst.result(), group);
             }
             Opcode::ClusterArrive => ins!(self, "barrier.cluster.arrive.release.aligned;"),
@@ -83,6 +82,21 @@ impl<'k> Emitter<'k> {
             Opcode::GridRelease => ins!(self, "griddepcontrol.launch_dependents;"),
             _ => self.elect(inst),
         }
+    }
+
+    /// The warpgroup's index, if the kernel asks for it. Lane 0's is told to all, so that the
+    /// assembler knows that a warp agrees on its role; at the start all lanes are there to be told.
+    pub(crate) fn find_warpgroup(&mut self) {
+        let mut asked = false;
+        self.kernel.body.walk(&mut |inst| asked |= inst.op == Opcode::WarpgroupId);
+        if !asked {
+            return;
+        }
+        let warp = self.warp_id();
+        let group = self.op("shr.u32", Class::B32, &[warp.into(), Operand::u32(2)]);
+        let agreed = self.new_reg(Class::B32);
+        ins!(self, "shfl.sync.idx.b32 {agreed}, {group}, 0, 31, 0xFFFFFFFF;");
+        self.warpgroup = Some(agreed);
     }
 
     /// PTX ISA, `elect.sync`: the lane itself is not asked for.

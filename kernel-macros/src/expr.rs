@@ -82,10 +82,15 @@ const LIBRARY_METHODS: &[&str] = &[
     "owns",
     "global",
     "cast",
+    "stage",
+    "k_major",
+    "mn_major",
+    "arrive_at",
+    "store_sums",
 ];
 
 /// Functions of the language that take run-time and host values alike, or host values only.
-const LIBRARY_FUNCTIONS: [&str; 20] = [
+const LIBRARY_FUNCTIONS: [&str; 22] = [
     "unroll",
     "range",
     "array",
@@ -106,6 +111,8 @@ const LIBRARY_FUNCTIONS: [&str; 20] = [
     "ldmatrix_unchecked",
     "cp_async",
     "cp_async_unchecked",
+    "tiles",
+    "wgmma",
 ];
 
 /// Whether a method is the language's own, by name.

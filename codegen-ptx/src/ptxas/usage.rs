@@ -19,7 +19,7 @@ impl Usage {
     /// Reads the assembler's words; `None` where they do not name the registers.
     pub(super) fn parse(log: &str) -> Option<Usage> {
         Some(Usage {
-            registers: number_before(log, " registers")?,
+            registers: number_before(log.split_once(": Used ")?.1, " registers")?,
             stack: number_before(log, " bytes stack frame").unwrap_or(0),
             spill_stores: number_before(log, " bytes spill stores").unwrap_or(0),
             spill_loads: number_before(log, " bytes spill loads").unwrap_or(0),

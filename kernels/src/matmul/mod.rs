@@ -7,6 +7,7 @@ mod element;
 mod epilogue;
 mod finish;
 mod gpu;
+pub mod hopper;
 mod operand;
 mod pack;
 mod packed;

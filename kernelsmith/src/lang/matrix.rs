@@ -33,7 +33,7 @@ use super::stage::{build, fail};
 use super::staged::{Staged, next};
 use super::val::{StoredAs, Val};
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
@@ -222,8 +222,13 @@ impl<S: MmaAtom, R: MatrixRole> Fragment<S, R> {
 
     const TYPE: Type = S::SHAPE.fragment_type(R::OPERAND);
 
-    fn of(id: Value) -> Self {
+    pub(crate) fn of(id: Value) -> Self {
         Fragment { id, kind: PhantomData }
+    }
+
+    /// The vector in the IR.
+    pub(crate) fn value(&self) -> Value {
+        self.id
     }
 
     /// Elements that a lane holds.

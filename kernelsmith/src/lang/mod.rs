@@ -2,7 +2,9 @@
 //! the macro has rewritten them.
 
 pub mod atomic;
+pub mod bulk;
 pub mod cast;
+pub mod cluster;
 pub mod collectives;
 pub mod compare;
 pub mod contract;
@@ -16,11 +18,13 @@ pub mod integer;
 pub mod iter;
 pub mod math;
 pub mod matrix;
+pub mod mbarrier;
 pub mod memory;
 pub mod ops;
 pub mod option;
 pub mod overflow;
 pub mod part;
+pub mod pipeline;
 pub mod place;
 pub mod printing;
 pub mod ranges;
@@ -31,9 +35,11 @@ pub mod slicing;
 pub mod stage;
 pub mod staged;
 pub mod subject;
+pub mod swizzled;
 pub mod tensor_map;
 pub mod thread;
 pub mod val;
+pub mod wgmma;
 
 pub use element::{Bits, Element, Float, Int, Num, Signed};
 pub use memory::{Slice, SliceMut, ViewMut, ViewRef};

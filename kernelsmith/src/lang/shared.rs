@@ -140,6 +140,12 @@ impl<T: Num> Shared<T> {
 /// An array of `len` elements in the block's shared memory. What it holds at first is undefined.
 #[track_caller]
 pub fn shared<T: Element>(len: usize) -> Shared<T> {
+    shared_as("shared", len, ALIGN)
+}
+
+/// [`shared`] by a name, that begins at a multiple of `align` bytes, a power of two.
+#[track_caller]
+pub(crate) fn shared_as<T: Element>(name: &str, len: usize, align: usize) -> Shared<T> {
     let limit = target().max_shared_bytes() as usize;
     let bytes = len.saturating_mul(T::TYPE.size() as usize);
     if len == 0 || bytes > limit {
@@ -150,11 +156,11 @@ pub fn shared<T: Element>(len: usize) -> Shared<T> {
         ));
     }
     build(|b| {
-        let id = b.shared("shared", T::TYPE, Some(len as u32), ALIGN as u32);
+        let id = b.shared(name, T::TYPE, Some(len as u32), align as u32);
         let ty = b.kernel().shared_type(id);
         let base = b.emit1(Opcode::SharedAddr, Attr::Shared(id), &[], ty);
         let len = b.constant(Const::int(Scalar::U64, len as i128));
-        Shared { base, len, align: ALIGN, ty: PhantomData }
+        Shared { base, len, align, ty: PhantomData }
     })
 }
 

@@ -64,6 +64,11 @@ impl<T: Stored, const R: usize> Param for TensorMap<T, R> {
 }
 
 impl<T: Stored, const R: usize> TensorMap<T, R> {
+    /// The map in the IR.
+    pub(crate) fn value(&self) -> Value {
+        self.map
+    }
+
     /// The number of elements of the whole tensor along an axis, outermost first.
     ///
     /// # Panics
@@ -161,7 +166,6 @@ impl<T: Stored, const R: usize> TensorTile<T, R> {
     }
 
     /// The map in the IR.
-    #[allow(dead_code, reason = "what copies take")]
     pub(crate) fn map(&self) -> Value {
         self.map
     }

@@ -71,7 +71,8 @@ pub fn lane_id() -> Val<usize> {
 }
 
 /// A number that each lane has by its index: `of(lane)`, which is the sum of what the bits of the
-/// index bring each by itself, as positions in matrices are. Computed by shifts and masks.
+/// index bring each by itself, as positions in matrices are. Computed by shifts and masks. Of 128
+/// lanes, which is a warpgroup, the warp's index brings the upper bits.
 #[track_caller]
 pub(crate) fn lane_linear(lanes: u32, of: impl Fn(u32) -> u32) -> Val<usize> {
     let base = of(0);
@@ -93,14 +94,24 @@ pub(crate) fn lane_linear(lanes: u32, of: impl Fn(u32) -> u32) -> Val<usize> {
             end += 1;
         }
         if bits[bit] != 0 {
-            let lane =
-                Val::<u32>::from_id(build(|b| b.emit1(Opcode::LaneId, Attr::None, &[], Type::U32)));
-            let number = (lane >> bit as u32) & ((1 << (end - bit)) - 1);
+            let number = (lane_of(lanes) >> bit as u32) & ((1 << (end - bit)) - 1);
             total = total + number * bits[bit];
         }
         bit = end;
     }
     super::cast::cast(total)
+}
+
+/// The index in the warp, or in a group of `lanes` threads that is more than a warp.
+#[track_caller]
+fn lane_of(lanes: u32) -> Val<u32> {
+    let id = |op| Val::<u32>::from_id(build(|b| b.emit1(op, Attr::None, &[], Type::U32)));
+    let lane = id(Opcode::LaneId);
+    let warp = target().warp_size();
+    match lanes > warp {
+        true => (id(Opcode::WarpId) & (lanes / warp - 1)) * warp + lane,
+        false => lane,
+    }
 }
 
 /// The warp's index in its block.

@@ -1,6 +1,6 @@
 //! The identities, by the kind of operation.
 
-use super::{Folder, Simpler, Term};
+use super::{Definition, Folder, Simpler, Term};
 use crate::attr::{Attr, Const};
 use crate::eval::{bounds, eval};
 use crate::kernel::{Inst, Value};
@@ -11,6 +11,9 @@ use Opcode::{
     Abs, Add, And, Bitcast, Cast, Div, Eq, Ge, Gt, Le, Lt, Max, Min, Mul, Ne, Neg, Not, Or, PtrAdd,
     Rem, Select, Shl, Shr, Sub, VecExtract, VecInsert, VecMake, Xor,
 };
+
+/// How many operations deep divisibility is looked for.
+const DEPTH: u32 = 6;
 
 impl Folder<'_> {
     /// The first rule that applies.
@@ -46,6 +49,10 @@ impl Folder<'_> {
             (Mul | Div, Some(1)) => return Some(Simpler::Value(a)),
             (Mul | And, Some(0)) | (Rem, Some(1)) => return Some(Simpler::Const(zero)),
             (And, Some(x)) if x == ones => return Some(Simpler::Value(a)),
+            // The bits below a multiple of a power of two.
+            (And, Some(x)) if x >= 0 && x >> self.factors_of_two(a, DEPTH) == 0 => {
+                return Some(Simpler::Const(zero));
+            }
             (Or, Some(x)) if x == ones => return Some(Simpler::Const(Const::int(ty, x))),
             (Xor, Some(x)) if x == ones => return Some(op(Not, &[a])),
             _ => {}
@@ -65,6 +72,30 @@ impl Folder<'_> {
             return self.difference(a, b, ty);
         }
         self.reassociate(inst, ty).or_else(|| self.pull_constant(inst, ty))
+    }
+
+    /// How often an integer is surely divisible by two: its lowest bits that are 0.
+    fn factors_of_two(&self, value: Value, depth: u32) -> u32 {
+        if let Some(c) = self.constant(value) {
+            return if c.bits == 0 { c.ty.bits() } else { c.bits.trailing_zeros() };
+        }
+        let Some(Definition { op, operands, .. }) = self.def(value).filter(|_| depth > 0) else {
+            return 0;
+        };
+        let of = |i: usize| self.factors_of_two(operands[i], depth - 1);
+        let Type::Scalar(ty) = self.kernel.ty(value) else { return 0 };
+        let factors = match op {
+            Mul => of(0) + of(1),
+            Add | Sub | Or | Xor => of(0).min(of(1)),
+            And => of(0).max(of(1)),
+            Shl => match self.constant(operands[1]) {
+                Some(by) => of(0) + (by.bits as u32 & (ty.bits() - 1)),
+                None => of(0),
+            },
+            Cast if self.kernel.ty(operands[0]).elem().is_int() => of(0),
+            _ => 0,
+        };
+        factors.min(ty.bits())
     }
 
     /// `(x + y) - y` is `x`, and `(x + c) * z - x * z` is `z * c`: the lengths of slices between

@@ -43,7 +43,7 @@ fn warps() -> Val<usize> {
 
 /// Stages `body` under a run-time condition.
 #[track_caller]
-fn when(condition: Val<bool>, body: impl FnOnce()) {
+pub(crate) fn when(condition: Val<bool>, body: impl FnOnce()) {
     let branch = condition.begin();
     if branch.then() {
         body();

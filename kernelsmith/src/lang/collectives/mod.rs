@@ -3,6 +3,7 @@
 mod block;
 mod warp;
 
+pub(crate) use block::when;
 pub use block::{
     block_all, block_any, block_broadcast, block_count, block_max, block_min, block_reduce,
     block_scan, block_scan_exclusive, block_scan_sum, block_sum, block_threads, thread_rank,

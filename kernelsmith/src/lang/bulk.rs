@@ -1,0 +1,186 @@
+//! Copies by the engine (TMA): boxes of tensors between global and shared memory, begun by one
+//! thread, going on while all others compute (PTX ISA, "Data Movement and Conversion Instructions:
+//! Tensor copy"; sm_90 and newer).
+//!
+//! A load tells a [barrier in shared memory](super::mbarrier) of the bytes that it has brought; who
+//! waits for the barrier may read them. A store reads shared memory until [`bulk_wait_read`], and
+//! what it wrote is there after [`bulk_wait`]; both count the groups that [`bulk_commit`] closes.
+
+use kernelsmith_ir::attr::{Eviction, ReduceOp};
+use kernelsmith_ir::{Attr, Opcode, Value};
+
+use super::element::{Num, Stored};
+use super::mbarrier::Mbarrier;
+use super::stage::{build, fail};
+use super::swizzled::Tile;
+use super::tensor_map::{TensorMap, TensorMapMut, TensorTile, TensorTileMut};
+use super::val::Val;
+
+/// How a copy is done.
+#[derive(Clone, Copy)]
+struct How {
+    eviction: Eviction,
+    reduce: Option<ReduceOp>,
+    blocks: Option<Value>,
+}
+
+impl How {
+    const PLAIN: How = How { eviction: Eviction::Normal, reduce: None, blocks: None };
+
+    fn attr(self) -> Attr {
+        let How { eviction, reduce, blocks } = self;
+        Attr::Bulk { multicast: blocks.is_some(), reduce, eviction }
+    }
+}
+
+/// Where a box begins: an index along each axis as the instruction takes it, the innermost first.
+#[track_caller]
+fn coordinates<const R: usize>(at: [Val<usize>; R]) -> Vec<Val<i32>> {
+    at.into_iter().rev().map(super::cast::cast).collect()
+}
+
+impl<T: Stored> Tile<T> {
+    /// Fills the tile from a matrix, from row and column `at` on; what lies outside of it is 0.
+    /// `barrier` counts the tile's bytes.
+    ///
+    /// The box of the map is as wide as a panel of the tile, and as high, or a part of that: the
+    /// tile takes as many copies as there are boxes in it. One thread does this.
+    #[track_caller]
+    pub fn load(&self, map: TensorTile<T, 2>, at: [Val<usize>; 2], barrier: Mbarrier) {
+        self.load_how(map, at, barrier, How::PLAIN);
+    }
+
+    /// [`load`](Tile::load) of what others will read too, or nobody again: how long the L2 cache
+    /// keeps it.
+    #[track_caller]
+    pub fn load_keeping(
+        &self,
+        map: TensorTile<T, 2>,
+        at: [Val<usize>; 2],
+        barrier: Mbarrier,
+        eviction: Eviction,
+    ) {
+        self.load_how(map, at, barrier, How { eviction, ..How::PLAIN });
+    }
+
+    /// [`load`](Tile::load) into the tiles at this place of several blocks of the cluster: bit `i`
+    /// of `blocks` is for the block of rank `i`. The barrier at this place of each of them counts
+    /// the bytes.
+    #[track_caller]
+    pub fn load_multicast(
+        &self,
+        map: TensorTile<T, 2>,
+        at: [Val<usize>; 2],
+        barrier: Mbarrier,
+        blocks: Val<u32>,
+    ) {
+        self.load_how(map, at, barrier, How { blocks: Some(blocks.id), ..How::PLAIN });
+    }
+
+    #[track_caller]
+    fn load_how(&self, map: TensorTile<T, 2>, at: [Val<usize>; 2], barrier: Mbarrier, how: How) {
+        for (address, at) in self.boxes(map, at) {
+            let mut operands = vec![address, map.map(), barrier.address()];
+            operands.extend(coordinates(at).iter().map(|c| c.id));
+            operands.extend(how.blocks);
+            build(|b| b.emit(Opcode::TmaLoad, how.attr(), &operands, &[]));
+        }
+    }
+
+    /// Copies the tile to a matrix, from row and column `at` on; what lies outside of it is left
+    /// out. One thread does this, behind an [`async_fence`](super::swizzled::async_fence) of those
+    /// who wrote the tile and a barrier.
+    #[track_caller]
+    pub fn store(&self, map: TensorTileMut<T, 2>, at: [Val<usize>; 2]) {
+        self.store_how(*map, at, How::PLAIN);
+    }
+
+    #[track_caller]
+    fn store_how(&self, map: TensorTile<T, 2>, at: [Val<usize>; 2], how: How) {
+        for (address, at) in self.boxes(map, at) {
+            let mut operands = vec![map.map(), address];
+            operands.extend(coordinates(at).iter().map(|c| c.id));
+            build(|b| b.emit(Opcode::TmaStore, how.attr(), &operands, &[]));
+        }
+    }
+
+    /// The boxes that the tile is made of: where each lies in shared memory and in the matrix.
+    #[track_caller]
+    fn boxes(
+        &self,
+        map: TensorTile<T, 2>,
+        [row, column]: [Val<usize>; 2],
+    ) -> Vec<(Value, [Val<usize>; 2])> {
+        let [height, width] = map.shape();
+        let whole = self.rows().is_multiple_of(height)
+            && (height.is_multiple_of(8) || height == self.rows());
+        if width != self.wide() || map.swizzle() != self.swizzle() || !whole {
+            fail(format!(
+                "a tile of {} x {} with {:?} cannot be made of boxes of {height} x {width} with \
+                 {:?}: boxes are {} wide, swizzled alike, and a part of the tile's rows high",
+                self.rows(),
+                self.columns(),
+                self.swizzle(),
+                map.swizzle(),
+                self.wide()
+            ));
+        }
+        let mut boxes = Vec::new();
+        for panel in 0..self.columns() / width {
+            for part in 0..self.rows() / height {
+                let first = Val::<usize>::from(part * height * width);
+                let panel_base = self.panel(panel);
+                let address = build(|b| b.ptr_add(panel_base, first.id));
+                boxes.push((address, [row + part * height, column + panel * width]));
+            }
+        }
+        boxes
+    }
+}
+
+impl<T: Num> Tile<T> {
+    /// Adds the tile to a matrix, element by element, each as one access; otherwise as
+    /// [`store`](Tile::store). In which order tiles are added is not specified.
+    #[track_caller]
+    pub fn store_add(&self, map: TensorTileMut<T, 2>, at: [Val<usize>; 2]) {
+        let elem = T::TYPE;
+        if elem.is_int() && elem.size() < 4 {
+            fail(format!("copies add no {elem}: integers have 32 or 64 bits"));
+        }
+        self.store_how(*map, at, How { reduce: Some(ReduceOp::Add), ..How::PLAIN });
+    }
+}
+
+macro_rules! prefetches {
+    ($($map:ident)*) => {$(
+        impl<T: Stored, const R: usize> $map<T, R> {
+            /// Brings the description of the tensor closer, before the first copy. One thread does
+            /// this (PTX ISA, `prefetch.tensormap`).
+            #[track_caller]
+            pub fn prefetch(&self) {
+                let map = self.value();
+                build(|b| b.emit(Opcode::TmaPrefetch, Attr::None, &[map], &[]));
+            }
+        }
+    )*};
+}
+
+prefetches!(TensorMap TensorMapMut);
+
+/// Closes a group of this thread's stores.
+#[track_caller]
+pub fn bulk_commit() {
+    build(|b| b.emit(Opcode::BulkCommit, Attr::None, &[], &[]));
+}
+
+/// Waits until at most the `pending` latest groups of this thread's stores are in flight.
+#[track_caller]
+pub fn bulk_wait(pending: u32) {
+    build(|b| b.emit(Opcode::BulkWait, Attr::Count(pending), &[], &[]));
+}
+
+/// Waits until at most the `pending` latest groups of this thread's stores still read shared memory.
+#[track_caller]
+pub fn bulk_wait_read(pending: u32) {
+    build(|b| b.emit(Opcode::BulkWaitRead, Attr::Count(pending), &[], &[]));
+}

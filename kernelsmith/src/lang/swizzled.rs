@@ -1,0 +1,256 @@
+//! Tiles in shared memory as the copy engine writes and `wgmma` reads them: rows of at most 128
+//! bytes, in which pieces of 16 bytes are exchanged so that columns meet all banks.
+//!
+//! A tile of wider rows is several *panels*, one behind the other, each as wide as the swizzle. The
+//! same tile serves as a factor with either of its axes along k ([`Tile::k_major`],
+//! [`Tile::mn_major`]).
+
+use std::marker::PhantomData;
+
+use kernelsmith_ir::tensor_map::Swizzle;
+use kernelsmith_ir::wgmma::SmemLayout;
+use kernelsmith_ir::{Attr, Opcode, Value};
+
+use super::element::Stored;
+use super::index::{KernelIndex, Memory, Slot};
+use super::shared::{Shared, shared_as};
+use super::stage::{build, fail};
+use super::val::Val;
+
+/// Tiles of one shape, one behind the other in the block's shared memory: the stages of a pipeline.
+pub struct Tiles<T: Stored> {
+    memory: Shared<T>,
+    shape: Shape,
+    count: usize,
+}
+
+/// The shape of a tile and how it lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Shape {
+    rows: usize,
+    columns: usize,
+    swizzle: Swizzle,
+    /// Elements of a row of a panel.
+    wide: usize,
+}
+
+/// A tile of `rows` by `columns` elements in shared memory.
+pub struct Tile<T: Stored> {
+    base: Value,
+    shape: Shape,
+    ty: PhantomData<T>,
+}
+
+impl<T: Stored> Clone for Tiles<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Stored> Copy for Tiles<T> {}
+
+impl<T: Stored> Clone for Tile<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Stored> Copy for Tile<T> {}
+
+/// A factor of a `wgmma` in shared memory: an address, and how the elements lie from there on.
+pub struct Factor<T: Stored> {
+    pub(crate) address: Value,
+    pub(crate) layout: SmemLayout,
+    /// Indices along m or n that there are from the address on.
+    pub(crate) rows: usize,
+    ty: PhantomData<T>,
+}
+
+/// `count` tiles of `rows` by `columns` elements. Rows are a multiple of 8; columns are as many as
+/// the swizzle is wide (`Swizzle::B128`: 128 bytes), or a multiple of that.
+#[track_caller]
+pub fn tiles<T: Stored>(count: usize, [rows, columns]: [usize; 2], swizzle: Swizzle) -> Tiles<T> {
+    let wide = (swizzle.width() / T::TYPE.size()) as usize;
+    if rows == 0 || !rows.is_multiple_of(8) || columns == 0 || !columns.is_multiple_of(wide) {
+        fail(format!(
+            "tiles of {rows} x {columns} {}: with {swizzle:?}, rows are a multiple of 8 and columns \
+             one of {wide}",
+            T::TYPE
+        ));
+    }
+    let shape = Shape { rows, columns, swizzle, wide };
+    let align = swizzle.period() as usize;
+    if !(rows * columns * T::TYPE.size() as usize).is_multiple_of(align) {
+        fail(format!("tiles of {rows} x {columns} {} are no multiple of {align} bytes", T::TYPE));
+    }
+    Tiles { memory: shared_as("tiles", count * rows * columns, align), shape, count }
+}
+
+impl<T: Stored> Tiles<T> {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes of one tile: what a barrier expects of the copies that fill it.
+    pub fn bytes(&self) -> usize {
+        self.shape.rows * self.shape.columns * T::TYPE.size() as usize
+    }
+
+    /// The tile of an index; checked.
+    #[track_caller]
+    pub fn stage(&self, index: impl KernelIndex) -> Tile<T> {
+        let elements = self.shape.rows * self.shape.columns;
+        let first = checked_tile(self.count, index) * elements;
+        let base = build(|b| b.ptr_add(self.memory.base(), first.id));
+        Tile { base, shape: self.shape, ty: PhantomData }
+    }
+}
+
+/// The index, which must be below the number of tiles.
+#[track_caller]
+fn checked_tile(count: usize, index: impl KernelIndex) -> Val<usize> {
+    if let Some(index) = index.host()
+        && index >= count
+    {
+        fail(format!("tile {index} of {count}"));
+    }
+    let (index, len) = (index.value(), Val::<usize>::from(count));
+    build(|b| b.check_bounds(index.id, len.id));
+    index
+}
+
+impl<T: Stored> Tile<T> {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.shape.rows
+    }
+
+    /// Columns.
+    pub fn columns(&self) -> usize {
+        self.shape.columns
+    }
+
+    /// How it lies.
+    pub fn swizzle(&self) -> Swizzle {
+        self.shape.swizzle
+    }
+
+    /// Elements of a row of a panel.
+    pub(crate) fn wide(&self) -> usize {
+        self.shape.wide
+    }
+
+    /// The address of the first element of a panel.
+    #[track_caller]
+    pub(crate) fn panel(&self, panel: usize) -> Value {
+        let first = Val::<usize>::from(panel * self.shape.rows * self.shape.wide);
+        build(|b| b.ptr_add(self.base, first.id))
+    }
+
+    /// The rows as those along m or n, the columns along k: 32 bytes of columns from `k` on, and the
+    /// rows from `row` on, a multiple of 8. `k` is known while staging.
+    #[track_caller]
+    pub fn k_major(&self, row: impl KernelIndex, k: usize) -> Factor<T> {
+        let Shape { rows, columns, swizzle, wide } = self.shape;
+        let depth = 32 / T::TYPE.size() as usize;
+        if !k.is_multiple_of(depth) || k >= columns || swizzle == Swizzle::None {
+            fail(format!(
+                "columns from {k} on of a tile of {rows} x {columns} with {swizzle:?} along k: they \
+                 begin at a multiple of {depth} below {columns}, and the tile is swizzled"
+            ));
+        }
+        let stride = 8 * swizzle.width();
+        let layout = SmemLayout { swizzle, mn_major: false, leading: 16, stride };
+        let (row, left) = self.first_row(row);
+        let at = row * wide + (k / wide * rows * wide + k % wide);
+        Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, left)
+    }
+
+    /// The columns as those along m or n, the rows along k: 32 bytes of rows' elements from `k` on,
+    /// and the columns from `column` on, a multiple of a panel's.
+    #[track_caller]
+    pub fn mn_major(&self, column: usize, k: usize) -> Factor<T> {
+        let Shape { rows, columns, swizzle, wide } = self.shape;
+        let depth = 32 / T::TYPE.size() as usize;
+        if T::TYPE.size() != 2 || !k.is_multiple_of(depth) || k >= rows || swizzle == Swizzle::None
+        {
+            fail(format!(
+                "rows from {k} on of a tile of {rows} x {columns} {} with {swizzle:?} along k: \
+                 elements have 16 bits, rows begin at a multiple of {depth} below {rows}, and the \
+                 tile is swizzled",
+                T::TYPE
+            ));
+        }
+        if !column.is_multiple_of(wide) || column >= columns {
+            fail(format!("columns from {column} on: they begin at a multiple of {wide}"));
+        }
+        let leading = rows as u32 * swizzle.width();
+        let layout = SmemLayout { swizzle, mn_major: true, leading, stride: 8 * swizzle.width() };
+        let at = Val::<usize>::from(column / wide * rows * wide + k * wide);
+        Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, columns - column)
+    }
+
+    /// A row to begin at, and how many there are from there on as far as is known.
+    #[track_caller]
+    fn first_row(&self, row: impl KernelIndex) -> (Val<usize>, usize) {
+        super::matrix::aligned(row, 8, "a factor's first row is a multiple of 8");
+        match row.host() {
+            Some(row) => (row.into(), self.shape.rows.saturating_sub(row)),
+            None => {
+                let (row, len) = (row.value(), Val::<usize>::from(self.shape.rows));
+                build(|b| b.check_bounds(row.id, len.id));
+                (row, self.shape.rows)
+            }
+        }
+    }
+
+    /// The element of a row and column; checked.
+    #[track_caller]
+    pub fn at(&self, row: impl KernelIndex, column: impl KernelIndex) -> Slot<T> {
+        let Shape { rows, columns, .. } = self.shape;
+        let (row, column) = (row.value(), column.value());
+        let (row_end, column_end) = (Val::<usize>::from(rows), Val::<usize>::from(columns));
+        build(|b| {
+            b.check_bounds(row.id, row_end.id);
+            b.check_bounds(column.id, column_end.id);
+        });
+        let at = self.position(row, column);
+        Slot::new(build(|b| b.ptr_add(self.base, at.id)))
+    }
+
+    /// Where an element lies, counted in elements from the tile's start: its piece of 16 bytes is
+    /// exchanged by the bits of the row that the address has from 128 bytes up.
+    #[track_caller]
+    pub(crate) fn position(&self, row: Val<usize>, column: Val<usize>) -> Val<usize> {
+        let Shape { rows, swizzle, wide, .. } = self.shape;
+        let piece = 16 / T::TYPE.size() as usize;
+        let pieces = wide / piece;
+        let (panel, column) = (column / wide, column % wide);
+        // Rows of one 128 bytes.
+        let together = 128 / swizzle.width() as usize;
+        let turn = row / together % pieces;
+        let exchanged = (column / piece) ^ turn;
+        panel * (rows * wide) + row * wide + exchanged * piece + column % piece
+    }
+
+    /// The address of an element that lies in the tile.
+    #[track_caller]
+    pub(crate) fn address(&self, row: Val<usize>, column: Val<usize>) -> Value {
+        let at = self.position(row, column);
+        build(|b| b.ptr_add(self.base, at.id))
+    }
+}
+
+impl<T: Stored> Factor<T> {
+    fn new(address: Value, layout: SmemLayout, rows: usize) -> Factor<T> {
+        Factor { address, layout, rows, ty: PhantomData }
+    }
+}
+
+/// Lets the copy engine and `wgmma` see what this thread wrote to shared memory (PTX ISA,
+/// `fence.proxy.async`): before the barrier behind which another thread lets them begin.
+#[track_caller]
+pub fn async_fence() {
+    build(|b| b.emit(Opcode::AsyncFence, Attr::None, &[], &[]));
+}

@@ -1,0 +1,244 @@
+//! Hopper's warpgroup matrix instruction (PTX ISA, "Asynchronous Warpgroup Level Matrix
+//! Multiply-Accumulate Instructions"; sm_90a).
+//!
+//! Four warps begin a product, and go on while it is computed. Its sums are [`InFlight`]: only
+//! another product may add to them, until they are [waited for](InFlight::wait) and become a
+//! [`Fragment`]. Products are closed into groups; [`wgmma_wait`] waits for groups.
+//!
+//! ```
+//! use kernelsmith::prelude::*;
+//!
+//! /// 64 x 64 sums over 64 columns of two tiles that lie in shared memory.
+//! #[device]
+//! fn product(a: Tile<bf16>, b: Tile<bf16>) -> Fragment<Wgmma<bf16, 64>, Accumulator> {
+//!     let mut sums = InFlight::<Wgmma<bf16, 64>>::zero();
+//!     wgmma_fence();
+//!     for k in unroll(0..4) {
+//!         sums = wgmma(a.k_major(0, 16 * k), b.k_major(0, 16 * k), sums, true);
+//!     }
+//!     wgmma_commit();
+//!     sums.wait()
+//! }
+//! ```
+
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
+use kernelsmith_ir::mma::{MmaShape, Operand};
+use kernelsmith_ir::wgmma::{self as ir, exists};
+use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
+
+use super::element::Num;
+use super::index::KernelIndex;
+use super::matrix::{Accumulator, Fragment, MatrixA, MmaAtom};
+use super::place::Place;
+use super::stage::{build, fail};
+use super::staged::{Staged, next};
+use super::swizzled::{Factor, Tile};
+use super::val::{IntoVal, Val};
+
+/// The instruction `wgmma` of `N` columns, a multiple of 8 up to 256: `64 x N` sums in f32 over 32
+/// bytes of factors of type `T`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wgmma<T, const N: usize>(PhantomData<T>);
+
+macro_rules! wgmmas {
+    ($($ab:ty: $scalar:ident -> $cd:ty, $sum:ident;)*) => {$(
+        impl<const N: usize> super::matrix::sealed::Sealed for Wgmma<$ab, N> {}
+
+        impl<const N: usize> MmaAtom for Wgmma<$ab, N> {
+            type Input = $ab;
+            type Sum = $cd;
+            const SHAPE: MmaShape = {
+                assert!(N >= 8 && N <= 256 && N.is_multiple_of(8), "wgmma has 8, 16, .. 256 columns");
+                ir::shape(N as u32, Scalar::$scalar, Scalar::$sum)
+            };
+        }
+
+        impl<const N: usize> WgmmaAtom for Wgmma<$ab, N> {}
+    )*};
+}
+
+wgmmas! {
+    f16: F16 -> f32, F32;
+    bf16: BF16 -> f32, F32;
+    i8: I8 -> i32, I32;
+    u8: U8 -> i32, I32;
+}
+
+/// The shapes of [`Wgmma`]. Sealed.
+pub trait WgmmaAtom: MmaAtom {}
+
+/// Sums that a product may still be adding to.
+#[must_use = "sums in flight are waited for"]
+pub struct InFlight<S: WgmmaAtom> {
+    id: Value,
+    kind: PhantomData<S>,
+}
+
+impl<S: WgmmaAtom> Clone for InFlight<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: WgmmaAtom> Copy for InFlight<S> {}
+
+impl<S: WgmmaAtom> Staged for InFlight<S> {
+    const LEAVES: usize = 1;
+    type Fields = ();
+
+    fn types(out: &mut Vec<Type>) {
+        out.push(S::SHAPE.fragment_type(Operand::C));
+    }
+    fn flatten(&self, out: &mut Vec<Value>) {
+        out.push(self.id);
+    }
+    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
+        InFlight::of(next(leaves))
+    }
+    fn fields(_: Place<Self>) {}
+}
+
+impl<S: WgmmaAtom> From<Fragment<S, Accumulator>> for InFlight<S> {
+    fn from(sums: Fragment<S, Accumulator>) -> Self {
+        InFlight::of(sums.value())
+    }
+}
+
+impl<S: WgmmaAtom> InFlight<S> {
+    fn of(id: Value) -> Self {
+        InFlight { id, kind: PhantomData }
+    }
+
+    /// Sums of nothing, to begin with.
+    #[track_caller]
+    pub fn zero() -> Self {
+        Fragment::zero().into()
+    }
+
+    /// Waits for every product of the warpgroup that was closed into a group, these among them.
+    #[track_caller]
+    pub fn wait(self) -> Fragment<S, Accumulator> {
+        self.wait_pending(0)
+    }
+
+    /// Waits until at most the `pending` latest groups are in flight, these not among them.
+    #[track_caller]
+    pub fn wait_pending(self, pending: u32) -> Fragment<S, Accumulator> {
+        let ty = S::SHAPE.fragment_type(Operand::C);
+        let attr = Attr::Count(pending);
+        Fragment::of(build(|b| b.emit1(Opcode::WgmmaWait, attr, &[self.id], ty)))
+    }
+}
+
+/// What the left factor of a [`wgmma`] is: a part of a tile, or a fragment.
+pub trait LeftFactor<S: WgmmaAtom> {
+    /// The operand, and how it lies if it is in shared memory.
+    #[doc(hidden)]
+    fn operand(&self) -> (Value, Option<ir::SmemLayout>);
+}
+
+impl<S: WgmmaAtom> LeftFactor<S> for Factor<S::Input>
+where
+    S::Input: super::element::Stored,
+{
+    #[track_caller]
+    fn operand(&self) -> (Value, Option<ir::SmemLayout>) {
+        if self.rows < 64 {
+            fail(format!("a left factor of {} rows: wgmma takes 64", self.rows));
+        }
+        (self.address, Some(self.layout))
+    }
+}
+
+impl<S: WgmmaAtom> LeftFactor<S> for Fragment<S, MatrixA> {
+    fn operand(&self) -> (Value, Option<ir::SmemLayout>) {
+        (self.value(), None)
+    }
+}
+
+/// Begins `a * b + sums`, or `a * b` where `accumulate` is false, on the warpgroup. `a` has 64 rows
+/// (64 columns if it lies along m), `b` as many as the instruction has columns; each reaches 32
+/// bytes along k.
+#[track_caller]
+pub fn wgmma<S: WgmmaAtom>(
+    a: impl LeftFactor<S>,
+    b: Factor<S::Input>,
+    sums: InFlight<S>,
+    accumulate: impl IntoVal<bool>,
+) -> InFlight<S>
+where
+    S::Input: super::element::Stored,
+{
+    if !exists(S::SHAPE) {
+        fail(format!("{} is no shape of wgmma", S::SHAPE.name()));
+    }
+    if b.rows < S::N {
+        fail(format!("a right factor of {}: wgmma takes {}", b.rows, S::N));
+    }
+    let (left, layout) = a.operand();
+    let operands = [left, b.address, sums.id, accumulate.into_val().id];
+    let attr = Attr::Wgmma(ir::Wgmma { shape: S::SHAPE, a: layout, b: b.layout });
+    let ty = S::SHAPE.fragment_type(Operand::C);
+    InFlight::of(build(|b| b.emit1(Opcode::Wgmma, attr, &operands, ty)))
+}
+
+/// Orders the warpgroup's accesses of registers before the products that follow: before the first
+/// one, and after each wait.
+#[track_caller]
+pub fn wgmma_fence() {
+    build(|b| b.emit(Opcode::WgmmaFence, Attr::None, &[], &[]));
+}
+
+/// Closes a group of products.
+#[track_caller]
+pub fn wgmma_commit() {
+    build(|b| b.emit(Opcode::WgmmaCommit, Attr::None, &[], &[]));
+}
+
+/// Waits until at most the `pending` latest groups are in flight: what the others read may be
+/// written again.
+#[track_caller]
+pub fn wgmma_wait(pending: u32) {
+    build(|b| b.emit(Opcode::WgmmaWait, Attr::Count(pending), &[], &[]));
+}
+
+impl<T: super::element::Stored + Num> Tile<T> {
+    /// Stores columns of sums, converted, as many as the tile has, from column `first` of the sums
+    /// on (PTX ISA, `stmatrix`): `row` of the tile is where the first of the warpgroup's 64 rows goes.
+    #[track_caller]
+    pub fn store_sums<S: WgmmaAtom>(
+        &self,
+        sums: Fragment<S, Accumulator>,
+        row: impl KernelIndex,
+        first: usize,
+        mut convert: impl FnMut(Val<S::Sum>) -> Val<T>,
+    ) {
+        let end = first + self.columns();
+        if T::TYPE.size() != 2 || end > S::N || !first.is_multiple_of(16) {
+            fail(format!(
+                "columns {first} to {end} of {} of sums into a tile of {}: they begin at a multiple \
+                 of 16, and the tile's elements have 16 bits",
+                S::N,
+                T::TYPE
+            ));
+        }
+        let row = row.value();
+        let (last, rows) = (row + 63, Val::<usize>::from(self.rows()));
+        build(|b| b.check_bounds(last.id, rows.id));
+        // Four matrices at once: rows 0 to 7 and 8 to 15 of the warp's 16, of two times 8 columns.
+        let at = |lane: u32| (lane / 32 * 16 + lane % 16, lane % 32 / 16 * 8);
+        let own_row = row + super::thread::lane_linear(128, |lane| at(lane).0);
+        let own_column = super::thread::lane_linear(128, |lane| at(lane).1);
+        for columns in 0..self.columns() / 16 {
+            let from = first / 2 + 8 * columns;
+            let elements: Vec<Value> = (0..8).map(|i| convert(sums.element(from + i)).id).collect();
+            let ty = Type::Vector(T::TYPE, 8);
+            let matrices = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, ty));
+            let address = self.address(own_row, own_column + 16 * columns);
+            let attr = Attr::Ldmatrix { count: 4, trans: false };
+            build(|b| b.emit(Opcode::Stmatrix, attr, &[address, matrices], &[]));
+        }
+    }
+}
