@@ -28,6 +28,11 @@ fn run(kernel: &mut Kernel, names: &str) -> String {
                     return format!("error: {e}\n");
                 }
             }
+            "in_flight" => {
+                if let Err(e) = passes::in_flight::check(kernel) {
+                    return format!("error: {e}\n");
+                }
+            }
             "cse" => passes::cse::run(kernel),
             "dce" => passes::dce::run(kernel),
             "flatten" => passes::flatten::run(kernel),

@@ -23,7 +23,6 @@ impl BitSet {
     }
 
     /// Whether a number is in it.
-    #[cfg(test)]
     pub(crate) fn contains(&self, n: usize) -> bool {
         self.words[n / 64] & (1 << (n % 64)) != 0
     }

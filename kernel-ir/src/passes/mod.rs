@@ -11,6 +11,7 @@ pub mod expand_math;
 pub mod flatten;
 pub mod fold;
 pub mod fp8;
+pub mod in_flight;
 pub mod licm;
 mod match_lanes;
 pub mod mem2reg;
@@ -24,5 +25,6 @@ mod memory;
 mod prepare;
 
 pub use convergence::ConvergenceError;
+pub use in_flight::InFlightError;
 pub use prepare::{DUMP_VARIABLE, Error, VERIFY_VARIABLE, prepare};
 pub use uniformity::{Level, Uniformity};

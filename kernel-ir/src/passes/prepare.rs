@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::convergence::{self, ConvergenceError};
+use super::in_flight::{self, InFlightError};
 use super::{
     agreements, assumptions, cse, dce, expand_math, flatten, fold, fp8, licm, match_lanes, mem2reg,
     ranges, small_floats,
@@ -43,6 +44,9 @@ pub enum Error {
     /// A barrier or collective operation under divergent control flow.
     #[error(transparent)]
     Convergence(#[from] ConvergenceError),
+    /// Sums of `wgmma` are used before they are there.
+    #[error(transparent)]
+    InFlight(#[from] InFlightError),
     /// The text of a pass could not be written.
     #[error("{DUMP_VARIABLE}: cannot write {path}: {source}")]
     Dump {
@@ -65,6 +69,7 @@ pub fn prepare(kernel: &Kernel, target: &Target) -> Result<Kernel, Error> {
     pipeline.run("mem2reg", mem2reg::run)?;
     // Before anything is removed: a collective operation whose result nobody uses is wrong too.
     convergence::check(&pipeline.kernel, target)?;
+    in_flight::check(&pipeline.kernel)?;
     pipeline.run("agreements", agreements::run)?;
     pipeline.run("dce", dce::run)?;
     pipeline.run("match_lanes", |k| match_lanes::run(k, target))?;

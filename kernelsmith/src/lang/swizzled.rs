@@ -162,15 +162,15 @@ impl<T: Stored> Tile<T> {
         }
         let stride = 8 * swizzle.width();
         let layout = SmemLayout { swizzle, mn_major: false, leading: 16, stride };
-        let (row, left) = self.first_row(row);
+        let (row, left) = first(row, 8, rows, "row");
         let at = row * wide + (k / wide * rows * wide + k % wide);
         Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, left)
     }
 
-    /// The columns as those along m or n, the rows along k: 32 bytes of rows' elements from `k` on,
-    /// and the columns from `column` on, a multiple of a panel's.
+    /// The columns as those along m or n, the rows along k: 16 rows from `k` on, and the columns from
+    /// `column` on, a multiple of a panel's.
     #[track_caller]
-    pub fn mn_major(&self, column: usize, k: usize) -> Factor<T> {
+    pub fn mn_major(&self, column: impl KernelIndex, k: usize) -> Factor<T> {
         let Shape { rows, columns, swizzle, wide } = self.shape;
         let depth = 32 / T::TYPE.size() as usize;
         if T::TYPE.size() != 2 || !k.is_multiple_of(depth) || k >= rows || swizzle == Swizzle::None
@@ -182,27 +182,12 @@ impl<T: Stored> Tile<T> {
                 T::TYPE
             ));
         }
-        if !column.is_multiple_of(wide) || column >= columns {
-            fail(format!("columns from {column} on: they begin at a multiple of {wide}"));
-        }
         let leading = rows as u32 * swizzle.width();
         let layout = SmemLayout { swizzle, mn_major: true, leading, stride: 8 * swizzle.width() };
-        let at = Val::<usize>::from(column / wide * rows * wide + k * wide);
-        Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, columns - column)
-    }
-
-    /// A row to begin at, and how many there are from there on as far as is known.
-    #[track_caller]
-    fn first_row(&self, row: impl KernelIndex) -> (Val<usize>, usize) {
-        super::matrix::aligned(row, 8, "a factor's first row is a multiple of 8");
-        match row.host() {
-            Some(row) => (row.into(), self.shape.rows.saturating_sub(row)),
-            None => {
-                let (row, len) = (row.value(), Val::<usize>::from(self.shape.rows));
-                build(|b| b.check_bounds(row.id, len.id));
-                (row, self.shape.rows)
-            }
-        }
+        let (column, left) = first(column, wide, columns, "column");
+        // A panel holds `wide` columns of each row.
+        let at = column * rows + k * wide;
+        Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, left)
     }
 
     /// The element of a row and column; checked.
@@ -239,6 +224,23 @@ impl<T: Stored> Tile<T> {
     pub(crate) fn address(&self, row: Val<usize>, column: Val<usize>) -> Value {
         let at = self.position(row, column);
         build(|b| b.ptr_add(self.base, at.id))
+    }
+}
+
+/// A row or column that a factor begins at, a multiple of `unit` below `len`; and how many there are
+/// from there on, as far as is known.
+#[track_caller]
+fn first(index: impl KernelIndex, unit: usize, len: usize, what: &str) -> (Val<usize>, usize) {
+    let rule = format!("a factor's first {what} is a multiple of {unit}");
+    super::matrix::aligned(index, unit, &rule);
+    match index.host() {
+        Some(at) if at >= len => fail(format!("a factor from {what} {at} of {len} on")),
+        Some(at) => (at.into(), len - at),
+        None => {
+            let (at, end) = (index.value(), Val::<usize>::from(len));
+            build(|b| b.check_bounds(at.id, end.id));
+            (at, len)
+        }
     }
 }
 

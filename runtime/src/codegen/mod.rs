@@ -144,7 +144,8 @@ fn ptx_resources(kernel: &Kernel, target: Ptx) -> Result<Resources> {
     let made = ptxas.assemble(&module).map_err(failed(kernel, &Target::Ptx(target)))?;
     // `ptxas` counts bytes; a register has four.
     let spills = made.usage.spill_stores / 4;
-    Ok(known(made.cubin.len(), Some(made.usage.registers), Some(spills), None))
+    let losses = (!made.losses.is_empty()).then(|| made.losses.join("; "));
+    Ok(known(made.cubin.len(), Some(made.usage.registers), Some(spills), losses))
 }
 
 fn amdgcn_resources(kernel: &Kernel, gfx: Gfx) -> Result<Resources> {

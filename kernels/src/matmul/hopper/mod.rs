@@ -1,5 +1,6 @@
 //! The matmul of Hopper: TMA copies, `wgmma`, and warpgroups with roles.
 
 mod cooperative;
+mod schedule;
 
-pub use cooperative::{matmul_cooperative, matmul_cooperative_ir};
+pub use cooperative::{Order, matmul_cooperative, matmul_cooperative_ir};
