@@ -16,6 +16,9 @@ impl<'k> Emitter<'k> {
     pub(crate) fn vector(&mut self, inst: &Inst) {
         match (inst.op, &inst.attr) {
             (Opcode::VecMake, _) => {
+                if let Some(regs) = self.slice(inst) {
+                    return self.bind_regs(inst.result(), regs);
+                }
                 let lanes = inst.operands.iter().map(|&o| self.reg(o)).collect();
                 self.bind_lanes(inst.result(), lanes);
             }
@@ -29,6 +32,30 @@ impl<'k> Emitter<'k> {
             (_, Attr::Lane(lane)) => self.insert(inst, (*lane).into()),
             _ => unreachable!("the kernel is verified: {} has a lane", inst.op.name()),
         }
+    }
+
+    /// The registers of a vector that is made of neighbours of another one, from a whole register on:
+    /// nothing has to be moved.
+    fn slice(&mut self, inst: &Inst) -> Option<Vec<Reg>> {
+        let (mut from, mut first) = (None, 0);
+        for (i, &operand) in inst.operands.iter().enumerate() {
+            let part = self.definition(operand).filter(|d| d.op == Opcode::VecExtract)?;
+            let Attr::Lane(lane) = part.attr else { return None };
+            let lane = usize::from(lane);
+            match from {
+                None => (from, first) = (Some(part.operands[0]), lane),
+                Some(from) if from == part.operands[0] && lane == first + i => {}
+                Some(_) => return None,
+            }
+        }
+        let ty = self.ty(from?);
+        let per_reg = if is_packed(ty.elem()) { 4 / ty.elem().size() as usize } else { 1 };
+        if !first.is_multiple_of(per_reg) || !inst.operands.len().is_multiple_of(per_reg) {
+            return None;
+        }
+        let regs = self.regs(from?);
+        let (begin, len) = (first / per_reg, inst.operands.len() / per_reg);
+        regs.get(begin..begin + len).map(<[Reg]>::to_vec)
     }
 
     fn insert(&mut self, inst: &Inst, lane: usize) {

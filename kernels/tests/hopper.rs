@@ -4,6 +4,7 @@ use kernelsmith::codegen::{Stage, emit, resources};
 use kernelsmith::ir::Kernel;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
+use kernelsmith_kernels::attention::hopper::attention_forward_ir;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::matmul_cooperative_ir;
 
@@ -60,5 +61,25 @@ fn matmuls_are_what_was_planned() {
         assert_eq!(count("UTMALDG."), plan.utmaldg, "{code}");
         assert_eq!(count("UTMASTG."), plan.utmastg, "{code}");
         assert_eq!(count("USETMAXREG"), 2, "{code}");
+    }
+}
+
+/// Scores of a tile take `D / 16` products, its values `128 / 16`: before the loops, in the one over
+/// masked tiles, in the other one, and behind them. Without a diagonal only the first tile is masked.
+#[test]
+fn attention_is_what_was_planned() {
+    for (kernel, depth, tiles) in [
+        (attention_forward_ir::<bf16, 128, 128, 2>(&hopper(), true), 8, 3),
+        (attention_forward_ir::<f16, 64, 128, 2>(&hopper(), false), 4, 2),
+    ] {
+        let kernel = kernel.unwrap();
+        let found = resources(&kernel, None, &hopper()).unwrap();
+        assert_eq!(found.note, None);
+        assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
+        let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        let count = |name: &str| code.matches(name).count();
+        assert_eq!(count("HGMMA."), tiles * (depth + 8), "{code}");
+        // One exponential for each of two rows' factors, and for each score.
+        assert_eq!(count("MUFU.EX2"), tiles * (2 + 64), "{code}");
     }
 }

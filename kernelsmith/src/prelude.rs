@@ -22,7 +22,8 @@ pub use crate::lang::swizzled::{Factor, Tile, Tiles, async_fence, tiles};
 pub use crate::lang::tensor_map::{Swizzle, TensorMap, TensorMapMut, TensorTile, TensorTileMut};
 pub use crate::lang::thread::*;
 pub use crate::lang::wgmma::{
-    InFlight, LeftFactor, Wgmma, WgmmaAtom, wgmma, wgmma_commit, wgmma_fence, wgmma_wait,
+    InFlight, LeftFactor, SumsAsFactor, Wgmma, WgmmaAtom, wgmma, wgmma_commit, wgmma_fence,
+    wgmma_wait,
 };
 pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, Partition, View};

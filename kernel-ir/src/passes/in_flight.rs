@@ -169,7 +169,7 @@ impl Walk<'_> {
         self.fail(inst, trouble);
     }
 
-    fn yields<'r>(region: &'r Region) -> Option<&'r [Value]> {
+    fn yields(region: &Region) -> Option<&[Value]> {
         region.terminator().filter(|t| t.op == Opcode::Yield).map(|t| &t.operands[..])
     }
 

@@ -3,6 +3,7 @@
 mod decode;
 mod flash;
 mod form;
+pub mod hopper;
 mod online;
 mod rows;
 mod shape;

@@ -13,7 +13,7 @@ use super::element::{Num, Stored};
 use super::mbarrier::Mbarrier;
 use super::stage::{build, fail};
 use super::swizzled::Tile;
-use super::tensor_map::{TensorMap, TensorMapMut, TensorTile, TensorTileMut};
+use super::tensor_map::{TensorMap, TensorTile, TensorTileMut};
 use super::val::Val;
 
 /// How a copy is done.
@@ -40,23 +40,28 @@ fn coordinates<const R: usize>(at: [Val<usize>; R]) -> Vec<Val<i32>> {
 }
 
 impl<T: Stored> Tile<T> {
-    /// Fills the tile from a matrix, from row and column `at` on; what lies outside of it is 0.
+    /// Fills the tile from a matrix, or one of several, from `at` on; what lies outside of it is 0.
     /// `barrier` counts the tile's bytes.
     ///
     /// The box of the map is as wide as a panel of the tile, and as high, or a part of that: the
     /// tile takes as many copies as there are boxes in it. One thread does this.
     #[track_caller]
-    pub fn load(&self, map: TensorTile<T, 2>, at: [Val<usize>; 2], barrier: Mbarrier) {
+    pub fn load<const R: usize>(
+        &self,
+        map: TensorTile<T, R>,
+        at: [Val<usize>; R],
+        barrier: Mbarrier,
+    ) {
         self.load_how(map, at, barrier, How::PLAIN);
     }
 
     /// [`load`](Tile::load) of what others will read too, or nobody again: how long the L2 cache
     /// keeps it.
     #[track_caller]
-    pub fn load_keeping(
+    pub fn load_keeping<const R: usize>(
         &self,
-        map: TensorTile<T, 2>,
-        at: [Val<usize>; 2],
+        map: TensorTile<T, R>,
+        at: [Val<usize>; R],
         barrier: Mbarrier,
         eviction: Eviction,
     ) {
@@ -67,10 +72,10 @@ impl<T: Stored> Tile<T> {
     /// of `blocks` is for the block of rank `i`. The barrier at this place of each of them counts
     /// the bytes.
     #[track_caller]
-    pub fn load_multicast(
+    pub fn load_multicast<const R: usize>(
         &self,
-        map: TensorTile<T, 2>,
-        at: [Val<usize>; 2],
+        map: TensorTile<T, R>,
+        at: [Val<usize>; R],
         barrier: Mbarrier,
         blocks: Val<u32>,
     ) {
@@ -78,7 +83,13 @@ impl<T: Stored> Tile<T> {
     }
 
     #[track_caller]
-    fn load_how(&self, map: TensorTile<T, 2>, at: [Val<usize>; 2], barrier: Mbarrier, how: How) {
+    fn load_how<const R: usize>(
+        &self,
+        map: TensorTile<T, R>,
+        at: [Val<usize>; R],
+        barrier: Mbarrier,
+        how: How,
+    ) {
         for (address, at) in self.boxes(map, at) {
             let mut operands = vec![address, map.map(), barrier.address()];
             operands.extend(coordinates(at).iter().map(|c| c.id));
@@ -87,16 +98,16 @@ impl<T: Stored> Tile<T> {
         }
     }
 
-    /// Copies the tile to a matrix, from row and column `at` on; what lies outside of it is left
+    /// Copies the tile to a matrix, or one of several, from `at` on; what lies outside of it is left
     /// out. One thread does this, behind an [`async_fence`](super::swizzled::async_fence) of those
     /// who wrote the tile and a barrier.
     #[track_caller]
-    pub fn store(&self, map: TensorTileMut<T, 2>, at: [Val<usize>; 2]) {
+    pub fn store<const R: usize>(&self, map: TensorTileMut<T, R>, at: [Val<usize>; R]) {
         self.store_how(*map, at, How::PLAIN);
     }
 
     #[track_caller]
-    fn store_how(&self, map: TensorTile<T, 2>, at: [Val<usize>; 2], how: How) {
+    fn store_how<const R: usize>(&self, map: TensorTile<T, R>, at: [Val<usize>; R], how: How) {
         for (address, at) in self.boxes(map, at) {
             let mut operands = vec![map.map(), address];
             operands.extend(coordinates(at).iter().map(|c| c.id));
@@ -104,34 +115,37 @@ impl<T: Stored> Tile<T> {
         }
     }
 
-    /// The boxes that the tile is made of: where each lies in shared memory and in the matrix.
+    /// The boxes that the tile is made of: where each lies in shared memory and in the tensor.
     #[track_caller]
-    fn boxes(
+    fn boxes<const R: usize>(
         &self,
-        map: TensorTile<T, 2>,
-        [row, column]: [Val<usize>; 2],
-    ) -> Vec<(Value, [Val<usize>; 2])> {
-        let [height, width] = map.shape();
-        let whole = self.rows().is_multiple_of(height)
-            && (height.is_multiple_of(8) || height == self.rows());
-        if width != self.wide() || map.swizzle() != self.swizzle() || !whole {
+        map: TensorTile<T, R>,
+        at: [Val<usize>; R],
+    ) -> Vec<(Value, [Val<usize>; R])> {
+        let (rows, columns, wide) = (self.rows(), self.columns(), self.wide());
+        let (height, width) = match map.shape()[..] {
+            [ref outer @ .., height, width] if outer.iter().all(|&n| n == 1) => (height, width),
+            _ => fail(format!("a tile of two dimensions and boxes of {:?}", map.shape())),
+        };
+        let whole = rows.is_multiple_of(height) && (height.is_multiple_of(8) || height == rows);
+        if width != wide || map.swizzle() != self.swizzle() || !whole {
+            let (own, other) = (self.swizzle(), map.swizzle());
             fail(format!(
-                "a tile of {} x {} with {:?} cannot be made of boxes of {height} x {width} with \
-                 {:?}: boxes are {} wide, swizzled alike, and a part of the tile's rows high",
-                self.rows(),
-                self.columns(),
-                self.swizzle(),
-                map.swizzle(),
-                self.wide()
+                "a tile of {rows} x {columns} with {own:?} cannot be made of boxes of {height} x \
+                 {width} with {other:?}: boxes are {wide} wide, swizzled alike, and a part of the \
+                 tile's rows high"
             ));
         }
         let mut boxes = Vec::new();
-        for panel in 0..self.columns() / width {
-            for part in 0..self.rows() / height {
+        for panel in 0..columns / width {
+            for part in 0..rows / height {
                 let first = Val::<usize>::from(part * height * width);
                 let panel_base = self.panel(panel);
                 let address = build(|b| b.ptr_add(panel_base, first.id));
-                boxes.push((address, [row + part * height, column + panel * width]));
+                let mut at = at;
+                at[R - 2] = at[R - 2] + part * height;
+                at[R - 1] = at[R - 1] + panel * width;
+                boxes.push((address, at));
             }
         }
         boxes
@@ -142,7 +156,7 @@ impl<T: Num> Tile<T> {
     /// Adds the tile to a matrix, element by element, each as one access; otherwise as
     /// [`store`](Tile::store). In which order tiles are added is not specified.
     #[track_caller]
-    pub fn store_add(&self, map: TensorTileMut<T, 2>, at: [Val<usize>; 2]) {
+    pub fn store_add<const R: usize>(&self, map: TensorTileMut<T, R>, at: [Val<usize>; R]) {
         let elem = T::TYPE;
         if elem.is_int() && elem.size() < 4 {
             fail(format!("copies add no {elem}: integers have 32 or 64 bits"));
@@ -151,21 +165,15 @@ impl<T: Num> Tile<T> {
     }
 }
 
-macro_rules! prefetches {
-    ($($map:ident)*) => {$(
-        impl<T: Stored, const R: usize> $map<T, R> {
-            /// Brings the description of the tensor closer, before the first copy. One thread does
-            /// this (PTX ISA, `prefetch.tensormap`).
-            #[track_caller]
-            pub fn prefetch(&self) {
-                let map = self.value();
-                build(|b| b.emit(Opcode::TmaPrefetch, Attr::None, &[map], &[]));
-            }
-        }
-    )*};
+impl<T: Stored, const R: usize> TensorMap<T, R> {
+    /// Brings the description of the tensor closer, before the first copy. One thread does this
+    /// (PTX ISA, `prefetch.tensormap`).
+    #[track_caller]
+    pub fn prefetch(&self) {
+        let map = self.value();
+        build(|b| b.emit(Opcode::TmaPrefetch, Attr::None, &[map], &[]));
+    }
 }
-
-prefetches!(TensorMap TensorMapMut);
 
 /// Closes a group of this thread's stores.
 #[track_caller]

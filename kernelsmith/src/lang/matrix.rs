@@ -260,7 +260,7 @@ impl<S: MmaAtom, R: MatrixRole> Fragment<S, R> {
     }
 
     #[track_caller]
-    fn from_elements(element: impl Fn(usize) -> Val<R::Element<S>>) -> Self {
+    pub(crate) fn from_elements(element: impl Fn(usize) -> Val<R::Element<S>>) -> Self {
         let elements: Vec<Value> = (0..Self::LEN).map(|i| element(i).id).collect();
         Self::of(match elements[..] {
             [one] if Self::LEN == 1 => one,
@@ -332,6 +332,17 @@ impl<S: MmaAtom, R: MatrixRole> Fragment<S, R> {
         let old: Vec<_> =
             (0..Self::LEN).map(|i| (Self::row(i), Self::column(i), self.element(i))).collect();
         let new: Vec<_> = old.into_iter().map(|(row, column, x)| f(row, column, x)).collect();
+        Self::from_elements(|i| new[i])
+    }
+
+    /// The fragment of `f(i, element)` for each index `i` that a lane has elements by.
+    #[track_caller]
+    #[must_use]
+    pub fn map_elements(
+        &self,
+        mut f: impl FnMut(usize, Val<R::Element<S>>) -> Val<R::Element<S>>,
+    ) -> Self {
+        let new: Vec<_> = (0..Self::LEN).map(|i| f(i, self.element(i))).collect();
         Self::from_elements(|i| new[i])
     }
 

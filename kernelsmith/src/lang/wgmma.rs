@@ -204,6 +204,67 @@ pub fn wgmma_wait(pending: u32) {
     build(|b| b.emit(Opcode::WgmmaWait, Attr::Count(pending), &[], &[]));
 }
 
+/// Sums of a product `U`, converted to the left factors of products `S`: threads hold them as they
+/// hold those of a factor (PTX ISA, "Register Fragments": the layouts of A and D), so that they go
+/// from one product to the next without leaving their registers.
+pub struct SumsAsFactor<S: WgmmaAtom, U: WgmmaAtom> {
+    id: Value,
+    kind: PhantomData<(S, U)>,
+}
+
+impl<S: WgmmaAtom, U: WgmmaAtom> Clone for SumsAsFactor<S, U> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: WgmmaAtom, U: WgmmaAtom> Copy for SumsAsFactor<S, U> {}
+
+impl<S: WgmmaAtom, U: WgmmaAtom> Staged for SumsAsFactor<S, U> {
+    const LEAVES: usize = 1;
+    type Fields = ();
+
+    fn types(out: &mut Vec<Type>) {
+        out.push(Self::TYPE);
+    }
+    fn flatten(&self, out: &mut Vec<Value>) {
+        out.push(self.id);
+    }
+    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
+        SumsAsFactor { id: next(leaves), kind: PhantomData }
+    }
+    fn fields(_: Place<Self>) {}
+}
+
+impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
+    const TYPE: Type = U::SHAPE.fragment_type(Operand::C).with_elem(S::SHAPE.ab);
+
+    /// The sums, each converted.
+    #[track_caller]
+    pub fn new(
+        sums: Fragment<U, Accumulator>,
+        mut convert: impl FnMut(Val<U::Sum>) -> Val<S::Input>,
+    ) -> Self {
+        let elements: Vec<Value> = (0..sums.len()).map(|i| convert(sums.element(i)).id).collect();
+        let id = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, Self::TYPE));
+        SumsAsFactor { id, kind: PhantomData }
+    }
+
+    /// The factor that columns `first` on of the sums are, 16 of them.
+    #[track_caller]
+    pub fn columns(&self, first: usize) -> Fragment<S, MatrixA> {
+        let end = first + S::K;
+        if S::K != 16 || !first.is_multiple_of(16) || end > U::N {
+            fail(format!("columns {first} to {end} of {} as a factor of {}", U::N, S::K));
+        }
+        let elem = Type::Scalar(S::SHAPE.ab);
+        Fragment::from_elements(|i| {
+            let lane = Attr::Lane((first / 2 + i) as u8);
+            Val::from_id(build(|b| b.emit1(Opcode::VecExtract, lane, &[self.id], elem)))
+        })
+    }
+}
+
 impl<T: super::element::Stored + Num> Tile<T> {
     /// Stores columns of sums, converted, as many as the tile has, from column `first` of the sums
     /// on (PTX ISA, `stmatrix`): `row` of the tile is where the first of the warpgroup's 64 rows goes.
