@@ -143,6 +143,13 @@ impl Rewriter {
         match argument {
             Expr::Reference(e) if e.mutability.is_some() => match &*e.expr {
                 inner if let Some(place) = self.place(inner) => Some(place),
+                Expr::Index(index)
+                    if let Some(range) = slice_range(&index.index)
+                        && let Some(place) = self.place(&index.expr) =>
+                {
+                    let range = self.slice_bounds(&index.index, range);
+                    Some(quote_spanned!(argument.span()=> #m::place_range(&#place, #range)))
+                }
                 Expr::Index(index) if slice_range(&index.index).is_none() => {
                     let base = self.base(&index.expr);
                     let index = self.expr(&index.index, Wants::Operand);

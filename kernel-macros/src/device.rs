@@ -466,9 +466,7 @@ fn parameter(
                 quote!(#ty)
             } else {
                 if let Pat::Ident(p) = &pat {
-                    let name = &p.ident;
-                    let value = rewriter.types.conversion(&typed.ty, &quote!(#name));
-                    entry.extend(value.map(|value| quote!(let #name = #value;)));
+                    received(rewriter, &p.ident, &typed.ty, entry, exit);
                 }
                 rewriter.types.parameter(&typed.ty)
             };
@@ -494,6 +492,32 @@ fn parameter(
             }
             quote!(#pat: #ty)
         }
+    }
+}
+
+/// What was passed for a parameter becomes what the body knows.
+fn received(
+    rewriter: &mut Rewriter,
+    name: &Ident,
+    ty: &Type,
+    entry: &mut Vec<TokenStream>,
+    exit: &mut Vec<TokenStream>,
+) {
+    let m = library(name.span());
+    let value = rewriter.types.conversion(ty, &quote!(#name));
+    entry.extend(value.map(|value| quote!(let #name = #value;)));
+    match crate::types::slice_of(ty) {
+        Some((_, false)) => entry.push(quote!(let #name = #m::IntoSlice::into_slice(#name);)),
+        Some((_, true)) => {
+            let (passed, slice) = (rewriter.fresh("passed"), rewriter.fresh("slice"));
+            entry.push(quote! {
+                let #passed = #name;
+                let #name = #m::IntoSliceMut::slice(&#passed);
+                let #slice = #name;
+            });
+            exit.push(quote!(#m::IntoSliceMut::take_back(#passed, #slice);));
+        }
+        None => {}
     }
 }
 

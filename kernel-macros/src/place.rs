@@ -126,11 +126,11 @@ impl Rewriter {
         &mut self,
         left: &Expr,
         op: &BinOp,
-        right: &Expr,
+        right_source: &Expr,
         span: Span,
     ) -> TokenStream {
         let m = library(span);
-        let right = self.expr(right, Wants::Operand);
+        let right = self.expr(right_source, Wants::Operand);
         if let Some(place) = self.comptime(left) {
             return quote_spanned!(span=> { let __ks_value = #right; #place #op __ks_value; });
         }
@@ -149,6 +149,13 @@ impl Rewriter {
                 }
             },
         };
+        if changes(right_source) {
+            // Whether the right side or the place comes first is for the type to say.
+            return quote_spanned!(span=> {
+                let (__ks_place, __ks_value) = #m::in_order(|| #place, || #right);
+                __ks_place.set(__ks_place.get() #plain __ks_value);
+            });
+        }
         // On numbers Rust evaluates the right side first, and the place once.
         quote_spanned!(span=> {
             let __ks_value = #right;
@@ -227,16 +234,20 @@ impl Rewriter {
             Some(place) => place,
             None => self.base(&e.expr),
         };
-        let range = match (&range.start, &range.end) {
-            (Some(_), Some(_)) => self.expr(&e.index, Wants::Operand),
-            (start, end) => {
-                let limits = &range.limits;
-                let [start, end] =
-                    [start, end].map(|end| end.as_ref().map(|end| self.expr(end, Wants::Operand)));
-                quote_spanned!(range.span()=> (#start #limits #end))
-            }
-        };
+        let range = self.slice_bounds(&e.index, range);
         quote_spanned!(e.span()=> #m::sliced(&#base, #range))
+    }
+
+    /// `a..b` in `x[a..b]`, of which ends may be missing.
+    pub(crate) fn slice_bounds(&mut self, index: &Expr, range: &syn::ExprRange) -> TokenStream {
+        let (start, end) = (&range.start, &range.end);
+        if start.is_some() && end.is_some() {
+            return self.expr(index, Wants::Operand);
+        }
+        let limits = &range.limits;
+        let [start, end] =
+            [start, end].map(|end| end.as_ref().map(|end| self.expr(end, Wants::Operand)));
+        quote_spanned!(index.span()=> (#start #limits #end))
     }
 
     /// What is indexed, when it is no variable.
@@ -259,6 +270,19 @@ impl Rewriter {
             return self.error(left.span(), text);
         }
         quote!(#left)
+    }
+}
+
+/// Whether an expression may change a variable, by its spelling: it has statements in it.
+fn changes(expr: &Expr) -> bool {
+    match expr {
+        Expr::Block(_) | Expr::If(_) | Expr::Match(_) | Expr::Unsafe(_) => true,
+        Expr::Paren(e) => changes(&e.expr),
+        Expr::Group(e) => changes(&e.expr),
+        Expr::Unary(e) => changes(&e.expr),
+        Expr::Cast(e) => changes(&e.expr),
+        Expr::Binary(e) => changes(&e.left) || changes(&e.right),
+        _ => false,
     }
 }
 

@@ -35,6 +35,19 @@ pub(crate) fn of_option(ty: &Type) -> Option<&Type> {
     }
 }
 
+/// What a slice is of, and whether it is a mutable one.
+pub(crate) fn slice_of(ty: &Type) -> Option<(&Type, bool)> {
+    match ty {
+        Type::Reference(r) => match &*r.elem {
+            Type::Slice(slice) => Some((&slice.elem, r.mutability.is_some())),
+            _ => None,
+        },
+        Type::Paren(ty) => slice_of(&ty.elem),
+        Type::Group(ty) => slice_of(&ty.elem),
+        _ => None,
+    }
+}
+
 /// Whether a function gives an option, by its spelling.
 pub(crate) fn gives_option(output: &syn::ReturnType) -> bool {
     matches!(output, syn::ReturnType::Type(_, ty) if of_option(ty).is_some())
@@ -205,16 +218,19 @@ impl Types {
     /// The type of a parameter, which takes more than one type where Rust's callers give it more:
     /// an option of the host too.
     pub(crate) fn parameter(&self, ty: &Type) -> TokenStream {
-        match self.in_option(ty) {
-            Some(inner) => {
-                let (m, inner) = (library(ty.span()), self.staged(inner));
-                quote_spanned!(ty.span()=> impl #m::IntoOption<#inner>)
-            }
+        let (m, span) = (library(ty.span()), ty.span());
+        if let Some(inner) = self.in_option(ty) {
+            let inner = self.staged(inner);
+            return quote_spanned!(span=> impl #m::IntoOption<#inner>);
+        }
+        match slice_of(ty) {
+            Some((elem, false)) => quote_spanned!(span=> impl #m::IntoSlice<#elem>),
+            Some((elem, true)) => quote_spanned!(span=> impl #m::IntoSliceMut<#elem>),
             None => self.staged(ty),
         }
     }
 
-    /// How what was passed for a parameter becomes what the body knows; `None` if it is that.
+    /// How a value becomes one of the type where that is an option; `None` if it is that.
     pub(crate) fn conversion(&self, ty: &Type, value: &TokenStream) -> Option<TokenStream> {
         self.in_option(ty)?;
         let m = library(ty.span());

@@ -17,8 +17,10 @@ pub use crate::lang::memory::{Param, Slice, SliceMut, ViewMut, ViewRef};
 pub use crate::lang::ops::{AfterLiteral, UserOperators};
 pub use crate::lang::option::{IntoOption, OptionLike, OptionParts, RunOption};
 pub use crate::lang::part::Part;
+pub use crate::lang::passing::{IntoSlice, IntoSliceMut, place_range};
 pub use crate::lang::place::{
-    Place, fix_block, fix_cluster, host, lit_float, lit_int, val_float, val_host, val_int, var,
+    Place, fix_block, fix_cluster, host, in_order, lit_float, lit_int, val_float, val_host,
+    val_int, var,
 };
 pub use crate::lang::printing::{check, print};
 pub use crate::lang::ranges::{for_loop, range_through, range_to};

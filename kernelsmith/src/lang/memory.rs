@@ -155,6 +155,11 @@ slices! {
 }
 
 impl<T: Stored> SliceMut<T> {
+    /// The elements from an address on.
+    pub(crate) fn new(base: Value, len: Val<usize>) -> SliceMut<T> {
+        SliceMut { base, len: len.id, ty: PhantomData }
+    }
+
     /// The same elements, to be read.
     pub(crate) fn as_slice(&self) -> Slice<T> {
         Slice { base: self.base, len: self.len, ty: PhantomData }

@@ -24,6 +24,7 @@ pub mod ops;
 pub mod option;
 pub mod overflow;
 pub mod part;
+pub mod passing;
 pub mod pipeline;
 pub mod place;
 pub mod printing;

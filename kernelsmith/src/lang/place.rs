@@ -218,6 +218,33 @@ const fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// What stands left of `+=`.
+pub trait Assigned {
+    /// What it holds.
+    type Value: Staged;
+}
+
+impl<S: Staged> Assigned for Place<S> {
+    type Value = S;
+}
+
+impl<T: Element> Assigned for super::index::Slot<T> {
+    type Value = Val<T>;
+}
+
+/// The place and the value of `place += value`, in the order of Rust: of numbers that it knows the
+/// value is first, of others (`f16`, structs), whose `+=` is a function, the place.
+#[track_caller]
+pub fn in_order<P: Assigned, V>(place: impl FnOnce() -> P, value: impl FnOnce() -> V) -> (P, V) {
+    if P::Value::PRIMITIVE {
+        let value = value();
+        (place(), value)
+    } else {
+        let place = place();
+        (place, value())
+    }
+}
+
 /// `let mut x = init;`
 #[track_caller]
 pub fn var<I: IntoStaged>(name: &str, init: I) -> Place<I::Staged> {

@@ -1,6 +1,6 @@
 //! Types made of run-time scalars: what variables, branches and functions can hold.
 
-use kernelsmith_ir::{Type, Value};
+use kernelsmith_ir::{Scalar, Type, Value};
 
 use super::element::Element;
 use super::place::Place;
@@ -18,6 +18,9 @@ use super::val::Val;
 pub trait Staged: Clone {
     /// Number of leaves.
     const LEAVES: usize;
+
+    /// Whether it is a number that Rust itself knows, on which `x[i] += y` takes `y` first.
+    const PRIMITIVE: bool = false;
 
     /// The places of the fields of a struct or tuple held in a variable.
     type Fields;
@@ -37,6 +40,7 @@ pub trait Staged: Clone {
 
 impl<T: Element> Staged for Val<T> {
     const LEAVES: usize = 1;
+    const PRIMITIVE: bool = !matches!(T::TYPE, Scalar::F16 | Scalar::BF16);
     type Fields = ();
 
     fn types(out: &mut Vec<Type>) {

@@ -74,3 +74,23 @@ fn casts_between_all(a: u32, b: u32, c: u32) -> u32 {
 crate::agreement!(agree_wide:
     small_floats, float_methods, doubles, integer_methods, casts_between_all,
 );
+
+// Rust adds its own numbers with the right side first, and `half`'s with the place first.
+#[device(host)]
+fn order_of_compound_assignment(a: u32, b: u32, c: u32) -> u32 {
+    let mut x = [f16::from_f32(a as f32), f16::from_f32(b as f32), f16::ONE];
+    let mut y = [a, b, 1];
+    let mut i = 0usize;
+    x[i] += {
+        i += 1;
+        f16::from_f32(c as f32)
+    };
+    let mut j = 0usize;
+    y[j] += {
+        j += 1;
+        c
+    };
+    x[i].to_f32() as u32 + y[j] * 100 + x[0].to_f32() as u32 * 10000
+}
+
+crate::agreement!(agree: order_of_compound_assignment);

@@ -536,7 +536,88 @@ fn filtered_iterators(a: u32, b: u32, c: u32) -> u32 {
     sum + evens + found + before + behind + halves + smallest + any + last + at
 }
 
+#[device(host)]
+fn sum_slice(xs: &[u32], from: usize) -> u32 {
+    let mut s = 0;
+    for i in from..xs.len() {
+        s += xs[i];
+    }
+    s
+}
+
+#[device(host(sum_slice))]
+fn slices_as_parameters(a: u32, b: u32, c: u32) -> u32 {
+    let xs = [a, b, c, 1, 2];
+    let ys = [[a, b], [c, a]];
+    sum_slice(&xs, 1) + sum_slice(&xs[1..3], 0) + sum_slice(&ys[1], 0)
+}
+
+#[device(host)]
+fn fill(xs: &mut [u32], v: u32) {
+    for x in xs.iter_mut() {
+        *x = v;
+    }
+    for i in 0..xs.len() {
+        xs[i] += i as u32;
+    }
+}
+
+#[device(host(fill))]
+fn mutable_slices(a: u32, b: u32, c: u32) -> u32 {
+    let mut xs = [a, b, c];
+    fill(&mut xs, a);
+    let mut ys = [0u32; 4];
+    fill(&mut ys[1..3], b);
+    xs[0] + 10 * xs[2] + 100 * ys[0] + 1000 * ys[1]
+}
+
+#[device(host)]
+fn bubble_sort(xs: &mut [u32]) -> u32 {
+    let mut swaps = 0;
+    for i in 0..xs.len() {
+        for j in 0..xs.len() - 1 - i {
+            if xs[j] > xs[j + 1] {
+                xs.swap(j, j + 1);
+                swaps += 1;
+            }
+        }
+    }
+    if swaps == 0 {
+        return 100;
+    }
+    swaps
+}
+
+#[device(host)]
+fn binary_search(xs: &[u32], x: u32) -> Option<usize> {
+    let (mut lo, mut hi) = (0, xs.len());
+    while lo < hi {
+        let mid = lo + (hi - lo) / 2;
+        if xs[mid] == x {
+            return Some(mid);
+        }
+        if xs[mid] < x {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    None
+}
+
+#[device(host(bubble_sort, binary_search))]
+fn sorts_and_searches(a: u32, b: u32, c: u32) -> u32 {
+    let mut xs = [a, b, c, 9, a ^ b];
+    let swaps = bubble_sort(&mut xs);
+    let mut tail = [c, b, a, 1];
+    bubble_sort(&mut tail[1..]);
+    let at = binary_search(&xs, c).map_or(50, |i| i as u32);
+    let nowhere = binary_search(&[2, 3, 5, 7], a).is_some() as u32;
+    swaps + at * 100 + tail[1] * 1000 + tail[0] + nowhere + xs[4]
+}
+
 crate::agreement!(agree:
     classify, guards_only, guards_on_tuple, nested_closures, early, labels, option_variable, option_of_if, option_function, while_let, sort3, literals_fall_back, float_fall_back, checked_ops, as_chains, matches_macro, defaults, asserts, iterators, iterators2, shadowing, all_caps_locals, all_caps_arguments, tuples_from_if, arrays_of_arrays, calls_const_generic, slice_patterns, let_else_and_loops, bools, floats, ints,
     question_marks, let_chains, options_everywhere, filtered_iterators,
+    slices_as_parameters, mutable_slices, sorts_and_searches,
 );
