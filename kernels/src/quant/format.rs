@@ -59,44 +59,15 @@ impl Format {
         }
     }
 
-    /// Where in a block its halves are, the scales.
-    pub(super) const fn halves(self) -> &'static [usize] {
-        match self {
-            Format::Q4_0 | Format::Q8_0 => &[0],
-            Format::Q4K => &[0, 2],
-            Format::Q6K => &[208],
-        }
-    }
-
-    /// Where its other bytes begin.
-    pub(super) const fn first_word(self) -> usize {
-        match self {
-            Format::Q4_0 | Format::Q8_0 => 2,
-            Format::Q4K => 4,
-            Format::Q6K => 0,
-        }
-    }
-
-    /// What the bits of words are flipped by when they are packed: weights with signs become weights
-    /// that are 128 more, without.
-    pub(super) const fn flip(self) -> u32 {
-        match self {
-            Format::Q8_0 => 0x8080_8080,
-            _ => 0,
-        }
-    }
-
     /// How weights of the format are packed.
     pub const fn layout(self) -> Layout {
-        let packing = match self {
-            Format::Q4_0 => Packing::Q4_0,
-            Format::Q8_0 => Packing::Q8_0,
-            Format::Q4K => Packing::Q4K,
-            Format::Q6K => Packing::Q6K,
+        let (packing, chunks, words, halves, shared) = match self {
+            Format::Q4_0 => (Packing::Q4_0, 1, 4, 1, 1),
+            Format::Q8_0 => (Packing::Q8_0, 1, 8, 1, 1),
+            Format::Q4K => (Packing::Q4K, 2, 9, 2, 4),
+            Format::Q6K => (Packing::Q6K, 4, 26, 1, 2),
         };
-        let halves = self.halves().len();
-        let words = (self.block_bytes() - 2 * halves) / 4;
-        Layout { packing, chunks: self.block_len() / CHUNK, words, halves, shared: 1 }
+        Layout { packing, chunks, words, halves, shared }
     }
 }
 
@@ -122,18 +93,20 @@ pub(super) const PANEL: usize = 32;
 pub enum Packing {
     /// As in [`BlockQ4_0`].
     Q4_0,
-    /// As in [`BlockQ8_0`], but 128 more.
+    /// As in [`BlockQ8_0`], but 128 more, without a sign.
     Q8_0,
-    /// As in [`BlockQ4K`].
+    /// A word of scale and min of two parts, then the 32 bytes of the parts as in [`BlockQ4K`].
     Q4K,
-    /// As in [`BlockQ6K`].
+    /// Of 128 weights twice 12 words of bits and one of scales: for 16 weights of each quarter four words
+    /// of low bits of the first and the third quarter, as many of the others, and high bits, in turns.
     Q6K,
     /// As in [`BlockQ4_0`], but `scale * (q - zero)`, of which both are halves.
     Int4,
 }
 
 /// How packed weights lie in memory: in panels of 32 rows. What a row has for one step along K, a
-/// block of its format, is `words` words and `halves` scales. Of a panel's rows the first words lie next
+/// block of its format or a part of one, is `words` words and `halves` scales, in the order in which they
+/// are used: memory is read from front to back. Of a panel's rows the first words lie next
 /// to each other, then the second ones, and so on: what lanes read at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Layout {
@@ -178,6 +151,15 @@ impl Layout {
     /// Whether something is subtracted that is no multiple of the scale known when kernels are compiled.
     pub(super) const fn has_mins(self) -> bool {
         matches!(self.packing, Packing::Q4K | Packing::Int4)
+    }
+
+    /// Chunks that words have in common: they are best decoded word by word.
+    pub(super) const fn group(self) -> usize {
+        match self.packing {
+            Packing::Q4_0 | Packing::Q8_0 | Packing::Int4 => 1,
+            Packing::Q4K => 2,
+            Packing::Q6K => 4,
+        }
     }
 
     /// Scales of a chunk: one, or one for each 16 weights.

@@ -96,15 +96,22 @@ impl Decoded {
         let (chunks, parts) = (self.layout.chunks, self.layout.scales());
         let words = self.words.slice(s * (chunks * 8 * PANEL), chunks * 8 * PANEL);
         let scales = self.scales.slice(s * (chunks * parts * PANEL), chunks * parts * PANEL);
+        let len = 8 / parts;
+        for c0 in unroll((0..chunks).step_by(self.layout.group())) {
+            for part in range(0, parts) {
+                let step = step.part(part);
+                for i in unroll(0..len) {
+                    for c in unroll(c0..c0 + self.layout.group()) {
+                        words[part * (len * PANEL) + (c * 8 + i) * PANEL + lane] = step.bytes(c, i);
+                    }
+                }
+                for c in unroll(c0..c0 + self.layout.group()) {
+                    scales[part * PANEL + c * parts * PANEL + lane] = step.scale(c);
+                }
+            }
+        }
         for c in unroll(0..chunks) {
-            let chunk = step.chunk(c);
-            for w in unroll(0..8) {
-                words[(c * 8 + w) * PANEL + lane] = chunk.words[w];
-            }
-            for part in unroll(0..parts) {
-                scales[(c * parts + part) * PANEL + lane] = chunk.scales[part];
-            }
-            if let (Some(mins), Some(min)) = (self.mins, chunk.min) {
+            if let (Some(mins), Some(min)) = (self.mins, step.min(c)) {
                 mins[(s * chunks + c) * PANEL + lane] = min;
             }
         }

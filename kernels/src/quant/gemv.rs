@@ -4,11 +4,17 @@
 use kernelsmith::prelude::*;
 
 use super::activations::{RECORD, SCALE, STAGE, START, SUM};
-use super::decode::{Chunk, Step};
+use super::decode::Step;
 use super::format::{Layout, PANEL};
 
 /// Rows of activations at most.
 pub(super) const ROWS: usize = 4;
+
+/// Steps from what is read to what is asked for meanwhile.
+const AHEAD: usize = 2;
+
+/// The largest group of chunks.
+const GROUP: usize = 4;
 
 /// `Y = X * W'` for a panel of W and `R` rows of X, which `records` holds. A block is one warp; a lane
 /// has a row of W, so a column of Y.
@@ -44,11 +50,8 @@ pub fn quantized_gemv<const R: usize>(
         };
         let at = (s / stage * tiles + tile) * stage + s % stage;
         let x = &records[at * x_len..(at + 1) * x_len];
-        for c in unroll(0..layout.chunks) {
-            let chunk = step.chunk(c);
-            for i in unroll(0..R) {
-                sums[i] = chunk.add_product(layout, x, c * R + i, sums[i]);
-            }
+        for c in unroll((0..layout.chunks).step_by(layout.group())) {
+            sums = step.add_products::<R>(c, x, sums);
         }
     }
     for i in unroll(0..R) {
@@ -59,30 +62,76 @@ pub fn quantized_gemv<const R: usize>(
 }
 
 #[device]
-impl Chunk {
-    /// `sum` and the product with record `r` of `x`.
-    fn add_product(
+impl Step {
+    /// `sums` and the products of the group of chunks that begins with chunk `c0`.
+    fn add_products<const R: usize>(
         &self,
-        #[comptime] layout: Layout,
+        #[comptime] c0: usize,
         x: &[i32],
-        #[comptime] r: usize,
-        sum: f32,
-    ) -> f32 {
-        let at = r * RECORD;
-        let scale = f32::from_bits(x[at + SCALE] as u32);
-        let mut sum = sum;
-        let parts = layout.scales();
-        let len = 8 / parts;
-        for part in unroll(0..parts) {
-            let mut dot = if layout.zero() == 0 { 0 } else { x[at + START + part] };
-            for w in unroll(part * len..(part + 1) * len) {
-                dot = dot4(self.words[w], x[at + w], dot);
+        sums: [f32; R],
+    ) -> [f32; R] {
+        let group = self.layout.group();
+        let mut sums = sums;
+        if self.layout.scales() == 1 {
+            sums = self.add_part::<R>(c0, 0, x, sums);
+        } else {
+            // A loop when the kernel runs: LLVM puts the loads of long blocks of code into an order of
+            // its own, in which processors hardly see that memory is read from front to back. Even so
+            // it pays to ask for what comes, which it does not for shorter steps.
+            for part in range(0, self.layout.scales()) {
+                for j in unroll(0..self.layout.words / 2) {
+                    let at = (part * (self.layout.words / 2) + j) * PANEL + thread_idx_x();
+                    self.words.prefetch(at + AHEAD * self.layout.words * PANEL);
+                }
+                sums = self.part(part).add_part::<R>(c0, part, x, sums);
             }
-            sum = (dot as f32).mul_add(self.scales[part] * scale, sum);
         }
-        match self.min {
-            Some(min) => (-min).mul_add(f32::from_bits(x[at + SUM] as u32), sum),
-            None => sum,
+        for c in unroll(0..group) {
+            if let Some(min) = self.min(c0 + c) {
+                for r in unroll(0..R) {
+                    let sum = f32::from_bits(x[((c0 + c) * R + r) * RECORD + SUM] as u32);
+                    sums[r] = (-min).mul_add(sum, sums[r]);
+                }
+            }
         }
+        sums
+    }
+
+    /// The same for one part of the bytes, of which these are all.
+    fn add_part<const R: usize>(
+        &self,
+        #[comptime] c0: usize,
+        part: usize,
+        x: &[i32],
+        sums: [f32; R],
+    ) -> [f32; R] {
+        let (group, len) = (self.layout.group(), 8 / self.layout.scales());
+        let mut sums = sums;
+        let mut dots = [[0; R]; GROUP];
+        for c in unroll(0..group) {
+            for r in unroll(0..R) {
+                if self.layout.zero() != 0 {
+                    dots[c][r] = x[part + (((c0 + c) * R + r) * RECORD + START)];
+                }
+            }
+        }
+        for i in unroll(0..len) {
+            for c in unroll(0..group) {
+                let bytes = self.bytes(c0 + c, i);
+                for r in unroll(0..R) {
+                    let at = part * len + (((c0 + c) * R + r) * RECORD + i);
+                    dots[c][r] = dot4(bytes, x[at], dots[c][r]);
+                }
+            }
+        }
+        for c in unroll(0..group) {
+            let scale = self.scale(c0 + c);
+            for r in unroll(0..R) {
+                let at = ((c0 + c) * R + r) * RECORD + SCALE;
+                let scale = scale * f32::from_bits(x[at] as u32);
+                sums[r] = (dots[c][r] as f32).mul_add(scale, sums[r]);
+            }
+        }
+        sums
     }
 }

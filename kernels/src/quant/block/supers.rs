@@ -36,16 +36,16 @@ impl BlockQ4K {
         }
     }
 
-    /// The bytes of which [`scale_and_min`](BlockQ4K::scale_and_min) are these.
-    fn pack_scales(parts: [(u8, u8); 8]) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        for (i, &(scale, min)) in parts.iter().enumerate().take(4) {
-            let (other_scale, other_min) = parts[i + 4];
-            bytes[i] = scale | other_scale >> 4 << 6;
-            bytes[i + 4] = min | other_min >> 4 << 6;
-            bytes[i + 8] = other_scale & 15 | other_min << 4;
+    /// Adds a part's scale and min to twelve bytes where they are still zeros.
+    pub(in crate::quant) fn add_scale_and_min(s: &mut [u8], part: usize, (scale, min): (u8, u8)) {
+        if part < 4 {
+            s[part] |= scale;
+            s[part + 4] |= min;
+        } else {
+            s[part + 4] = scale & 15 | min << 4;
+            s[part - 4] |= scale >> 4 << 6;
+            s[part] |= min >> 4 << 6;
         }
-        bytes
     }
 }
 
@@ -77,7 +77,8 @@ impl Block for BlockQ4K {
         let step = |x: &[f32; 8]| f16::from_f32(farthest(x) / 63.0);
         let (d, dmin) = (step(&scales), step(&mins));
         let code = |x: f32, d: f16| nearest(x * inverse(d.to_f32()), 0, 63) as u8;
-        let parts = std::array::from_fn(|i| (code(scales[i], d), code(mins[i], dmin)));
+        let parts: [(u8, u8); 8] =
+            std::array::from_fn(|i| (code(scales[i], d), code(mins[i], dmin)));
         let mut qs = [0; 128];
         for (i, &(scale, min)) in parts.iter().enumerate() {
             let inverse = inverse(d.to_f32() * f32::from(scale));
@@ -86,7 +87,11 @@ impl Block for BlockQ4K {
                 qs[i / 2 * 32 + k] |= q << (i % 2 * 4);
             }
         }
-        BlockQ4K { d, dmin, scales: BlockQ4K::pack_scales(parts), qs }
+        let mut scales = [0; 12];
+        for (i, part) in parts.into_iter().enumerate() {
+            BlockQ4K::add_scale_and_min(&mut scales, i, part);
+        }
+        BlockQ4K { d, dmin, scales, qs }
     }
 
     fn dequantize(&self, weights: &mut [f64]) {
