@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::finding::FindingKind;
+use super::flight::shadow_of;
 use super::memory::Bytes;
 use super::program::{Plain, Reg};
-use super::shadow::{Conflict, Sort};
+use super::shadow::{Deed, Sort};
 use super::thread::{Run, State};
-use super::world::{Report, Where};
+use super::world::Where;
 use crate::attr::Attr;
 use crate::kernel::Kernel;
 use crate::loc::Loc;
@@ -20,6 +21,15 @@ pub(super) struct Spaces;
 const GLOBAL: u64 = 1 << 32;
 const SHARED: u64 = 2 << 32;
 const LOCAL: u64 = 3 << 32;
+/// A shared array of the block whose number in the cluster stands above.
+const CLUSTER: u64 = 4 << 32;
+
+/// Where that number stands, and the largest that has room. Clusters are smaller.
+const RANK: u32 = 40;
+const MOST_RANK: u64 = 0xFF_FFFF;
+
+/// The part of a pointer's first register that says which sort of array it is.
+const SPACE: u64 = 0xFF << 32;
 
 impl Spaces {
     pub(super) const fn global(param: usize) -> u64 {
@@ -32,6 +42,15 @@ impl Spaces {
 
     pub(super) const fn local(id: usize) -> u64 {
         LOCAL | id as u64
+    }
+
+    /// A shared array as another block of the cluster has it.
+    pub(super) const fn cluster(shared: u64, rank: u64) -> u64 {
+        if shared & SPACE != SHARED {
+            return 0;
+        }
+        let rank = if rank > MOST_RANK { MOST_RANK } else { rank };
+        CLUSTER | rank << RANK | shared & u32::MAX as u64
     }
 }
 
@@ -54,7 +73,8 @@ struct Array {
 pub(super) enum Home {
     /// A buffer, and its shadow where somebody may write it.
     Buffer(usize, Option<usize>),
-    Shared,
+    /// The shared memory of the block with this number in the cluster.
+    Shared(u8),
     Local(usize),
 }
 
@@ -117,8 +137,39 @@ impl Run<'_, '_> {
             (Opcode::CpAsync, &Attr::Count(bytes)) => self.begin_copy(plain, bytes as usize, loc),
             (Opcode::CpAsyncCommit, _) => self.commit_copies(),
             (Opcode::CpAsyncWait, &Attr::Count(left)) => self.wait_for_copies(left as usize),
-            // A prefetch moves nothing that can be seen, and never faults.
-            _ => {}
+            _ => self.engine(plain, loc),
+        }
+    }
+
+    /// What concerns engines, and the barriers that threads wait at for them.
+    fn engine(&mut self, plain: &Plain, loc: Loc) {
+        match (plain.op, &plain.attr) {
+            (Opcode::TmaLoad | Opcode::TmaStore | Opcode::BulkLoad | Opcode::BulkStore, _) => {
+                self.bulk_copy(plain, loc);
+            }
+            (Opcode::BulkCommit, _) => self.commit_stores(),
+            (Opcode::BulkWait, &Attr::Count(left)) => self.wait_for_stores(left as usize, true),
+            (Opcode::BulkWaitRead, &Attr::Count(left)) => {
+                self.wait_for_stores(left as usize, false);
+            }
+            (Opcode::AsyncFence, _) => {
+                self.hall.fences.add(&mut self.thread.clock);
+                self.hall.fence_barriers(self.thread.clock.who);
+            }
+            (Opcode::MbarrierFence, _) => self.hall.fence_barriers(self.thread.clock.who),
+            (Opcode::MbarrierInit | Opcode::MbarrierArrive | Opcode::MbarrierExpect, _)
+            | (Opcode::MbarrierTest | Opcode::MbarrierWait | Opcode::CpAsyncArrive, _) => {
+                self.at_barrier(plain, loc);
+            }
+            (Opcode::ClusterArrive, _) => self.cluster_arrive(loc),
+            (Opcode::ClusterWait, _) => self.cluster_wait(loc),
+            // A prefetch moves nothing that can be seen, and never faults. Launches run one after
+            // the other, each whole.
+            (
+                Opcode::Prefetch | Opcode::TmaPrefetch | Opcode::GridWait | Opcode::GridRelease,
+                _,
+            ) => {}
+            (op, _) => unreachable!("`{}` is nothing that a thread does alone", op.name()),
         }
     }
 
@@ -127,7 +178,7 @@ impl Run<'_, '_> {
         let base = self.thread.get(pointer);
         let index = base as u32 as usize;
         let kernel = self.world.program.kernel();
-        match base & !u64::from(u32::MAX) {
+        match base & SPACE {
             GLOBAL => {
                 let global = self.world.globals[index].expect("a pointer parameter");
                 Array {
@@ -138,17 +189,21 @@ impl Run<'_, '_> {
                     writable: global.writable,
                 }
             }
-            SHARED => {
-                let (offsets, _) = self.room.shared_layout();
-                let start = offsets[index] as usize;
+            SHARED | CLUSTER => {
+                let own = base & SPACE == SHARED;
+                let rank = if own { self.rank } else { (base >> RANK) as usize };
+                let room = &self.hall.rooms[self.rank];
+                let start = room.shared_layout().0[index] as usize;
                 let decl = &kernel.shared[index];
                 let len = match decl.len {
                     Some(len) => (len * decl.elem.size()) as usize,
                     // Dynamic arrays reach to the end.
-                    None => self.room.shared.len() - start,
+                    None => room.shared.len() - start,
                 };
-                let memory = Some(Home::Shared);
-                Array { memory, start, len, address: start as u64, writable: true }
+                let memory = (rank < self.hall.rooms.len()).then_some(Home::Shared(rank as u8));
+                // As far apart as no shared memory is large.
+                let address = ((rank as u64) << 24) + start as u64;
+                Array { memory, start, len, address, writable: true }
             }
             LOCAL => {
                 let len = self.thread.locals[index].len();
@@ -194,12 +249,16 @@ impl Run<'_, '_> {
             self.thread.state = State::Failed;
             return None;
         }
-        let writes = !matches!(sort, Sort::Read | Sort::CopyRead);
-        if writes && !array.writable {
+        if !sort.reads_only() && !array.writable {
             let what = format!("writes to {}, which kernels only read", self.name(pointer));
             self.report(FindingKind::ReadOnly, loc, what);
             self.thread.state = State::Failed;
             return None;
+        }
+        if let Home::Shared(rank) = home
+            && usize::from(rank) != self.rank
+        {
+            self.visit(rank.into(), sort, loc);
         }
         let grain = pointer.ty.elem().size() as usize;
         Some(Spot { home, at: array.start + offset, len: bytes, grain: grain.min(bytes) })
@@ -209,8 +268,12 @@ impl Run<'_, '_> {
     /// either, as hardware would.
     pub(super) fn touch(&mut self, spot: &Spot, sort: Sort, loc: Loc) {
         let raced = self.order(spot, sort, loc);
-        let reads = matches!(sort, Sort::Read | Sort::Atomic(_) | Sort::CopyRead);
-        if reads && !raced && !self.home(spot.home).is_written(spot.range()) {
+        if let Home::Shared(rank) = spot.home
+            && !self.hall.rooms[usize::from(rank)].barriers.is_empty()
+        {
+            self.spare_barriers(rank.into(), spot.at, spot.len, sort, loc);
+        }
+        if sort.reads() && !raced && !self.home(spot.home).is_written(spot.range()) {
             let what = format!("{} {} bytes that nobody wrote", sort.verb(), spot.len);
             self.report(FindingKind::Uninitialized, loc, what);
         }
@@ -218,41 +281,31 @@ impl Run<'_, '_> {
 
     /// Notes an access; whether it races.
     fn order(&mut self, spot: &Spot, sort: Sort, loc: Loc) -> bool {
+        let Some(shadow) = shadow_of(self.world, self.hall, spot.home) else { return false };
         let clock = &self.thread.clock;
-        let shadow = match spot.home {
-            Home::Buffer(_, Some(shadow)) => &mut self.world.shadows[shadow],
-            Home::Shared => &mut self.room.shadow,
-            Home::Buffer(_, None) | Home::Local(_) => return false,
-        };
-        let Some(conflict) = shadow.access(spot.range(), spot.grain, clock, sort, loc) else {
+        let deed = Deed { clock, sort, landed: None, loc };
+        let Some(conflict) = shadow.access(spot.range(), spot.grain, deed, clock) else {
             return false;
         };
-        self.race(spot, sort, loc, conflict);
+        self.world.race(&spot.home, spot.len, deed, conflict);
         true
     }
 
-    fn race(&mut self, spot: &Spot, sort: Sort, loc: Loc, conflict: Conflict) {
-        let copies = sort.is_copy() || conflict.sort.is_copy();
-        let kind = if copies { FindingKind::CopyInFlight } else { FindingKind::Race };
-        let space = match spot.home {
-            Home::Shared => "shared",
-            _ => "global",
-        };
-        let what = format!("{} {} bytes of {space} memory", sort.verb(), spot.len);
-        let other = (conflict.who, conflict.loc, conflict.sort.past().to_owned());
-        let who = self.thread.clock.who;
-        self.world.report(Report { kind, loc, who, what, other: Some(other) });
+    /// The bytes of the array that a pointer points into, in its memory.
+    pub(super) fn array_bytes(&self, pointer: Reg) -> Range<usize> {
+        let array = self.array(pointer);
+        array.start..array.start + array.len
     }
 
     /// What the user calls an array.
-    fn name(&self, pointer: Reg) -> String {
-        name(self.world.program.kernel(), self.thread.get(pointer))
+    pub(super) fn name(&self, pointer: Reg) -> String {
+        name(self.world.program.kernel(), self.thread.get(pointer), self.hall.rooms.len())
     }
 
     pub(super) fn home(&self, home: Home) -> &Bytes {
         match home {
             Home::Buffer(number, _) => self.world.memory.bytes(number),
-            Home::Shared => &self.room.shared,
+            Home::Shared(rank) => &self.hall.rooms[usize::from(rank)].shared,
             Home::Local(id) => &self.thread.locals[id],
         }
     }
@@ -260,7 +313,7 @@ impl Run<'_, '_> {
     pub(super) fn home_mut(&mut self, home: Home) -> &mut Bytes {
         match home {
             Home::Buffer(number, _) => self.world.memory.bytes_mut(number),
-            Home::Shared => &mut self.room.shared,
+            Home::Shared(rank) => &mut self.hall.rooms[usize::from(rank)].shared,
             Home::Local(id) => &mut self.thread.locals[id],
         }
     }
@@ -269,7 +322,7 @@ impl Run<'_, '_> {
     pub(super) fn whereabouts(&self, home: Home) -> Option<Where> {
         match home {
             Home::Buffer(number, _) => Some(Where::Buffer(number)),
-            Home::Shared => Some(Where::Shared(self.room.number)),
+            Home::Shared(rank) => Some(Where::Shared(self.hall.rooms[usize::from(rank)].number)),
             Home::Local(_) => None,
         }
     }
@@ -306,11 +359,15 @@ const fn stored(ty: Type, bits: u64) -> u64 {
     }
 }
 
-fn name(kernel: &Kernel, base: u64) -> String {
+fn name(kernel: &Kernel, base: u64, blocks: usize) -> String {
     let index = base as u32 as usize;
-    match base & !u64::from(u32::MAX) {
+    match base & SPACE {
         GLOBAL => format!("`{}`", kernel.params[index].name),
         SHARED => format!("the shared array `{}`", kernel.shared[index].name),
+        CLUSTER => {
+            let (array, rank) = (&kernel.shared[index].name, base >> RANK);
+            format!("the shared array `{array}` of block {rank} in a cluster of {blocks}")
+        }
         LOCAL => "a local array".to_owned(),
         _ => "no array".to_owned(),
     }

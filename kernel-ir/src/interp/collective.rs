@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::block::Block;
 use super::finding::FindingKind;
+use super::hall::Hall;
 use super::program::Plain;
 use super::scalar;
 use super::world::{Report, World};
@@ -16,6 +17,7 @@ impl Block {
     pub(super) fn together(
         &mut self,
         world: &mut World<'_>,
+        hall: &mut Hall,
         warp: Range<usize>,
         plain: &Plain,
         loc: Loc,
@@ -23,11 +25,16 @@ impl Block {
         match plain.op {
             Opcode::WarpSync => self.sync_warp(warp),
             Opcode::Mma => self.multiply(world, warp, plain, loc),
-            Opcode::Ldmatrix => self.load_matrices(world, warp, plain, loc),
+            Opcode::Ldmatrix => self.load_matrices(world, hall, warp, plain, loc),
+            Opcode::Stmatrix => self.store_matrices(world, hall, warp, plain, loc),
             Opcode::WarpReduce => self.reduce(warp, plain),
             Opcode::MatchAny => self.match_lanes(warp, plain),
             Opcode::VoteAll | Opcode::VoteAny | Opcode::Ballot => self.vote(warp, plain),
-            _ => self.shuffle(world, warp, plain, loc),
+            Opcode::Elect => self.give(warp, plain, |lane| u64::from(lane == 0)),
+            Opcode::ShuffleIdx | Opcode::ShuffleXor | Opcode::ShuffleUp | Opcode::ShuffleDown => {
+                self.shuffle(world, warp, plain, loc);
+            }
+            op => unreachable!("`{}` is no operation of a warp", op.name()),
         }
     }
 

@@ -3,20 +3,41 @@
 //! PTX ISA, "Data Movement and Conversion Instructions: Asynchronous copy": nothing orders such a
 //! copy with the accesses of any thread, the copying one's included, until that thread waits.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::access::{Access, Home, Spot};
+use super::flight::{Cargo, Flight};
+use super::hall::Hall;
 use super::program::Plain;
-use super::shadow::{Shadow, Sort};
+use super::shadow::{Copying, Landed, Sort};
 use super::thread::Run;
+use super::world::World;
 use crate::loc::Loc;
 
-/// A copy on its way.
-#[derive(Clone, Copy, Debug)]
-struct Copy {
-    to: Spot,
-    from: Spot,
-    arrived: bool,
+/// A copy on its way: its thread may wait for it, and arrivals at barriers may come with it.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    pub copy: Copying,
+    pub to: Spot,
+    pub from: Spot,
+    arrived: Rc<Cell<bool>>,
+    /// Set when it came with an arrival.
+    pub landed: Rc<Cell<Option<Landed>>>,
+}
+
+impl Copy {
+    /// Its bytes arrive.
+    pub(super) fn arrive(&self, world: &mut World<'_>, hall: &mut Hall) {
+        if self.arrived.replace(true) {
+            return;
+        }
+        let Home::Buffer(number, _) = self.from.home else { return };
+        let Home::Shared(rank) = self.to.home else { return };
+        let bytes = world.memory.bytes(number).get(self.from.range());
+        hall.rooms[usize::from(rank)].shared.put(self.to.at, bytes);
+    }
 }
 
 /// The copies of a thread.
@@ -32,13 +53,14 @@ impl Run<'_, '_> {
     pub(super) fn begin_copy(&mut self, plain: &Plain, bytes: usize, loc: Loc) {
         let [to, from] = [plain.operands[0], plain.operands[1]];
         let access = |pointer, sort| Access { pointer, bytes, align: bytes, sort, loc };
-        let Some(from) = self.reach(access(from, Sort::CopyRead)) else { return };
-        let Some(to) = self.reach(access(to, Sort::CopyWrite)) else { return };
-        self.touch(&from, Sort::CopyRead, loc);
-        self.touch(&to, Sort::CopyWrite, loc);
-        let mut copy = Copy { to, from, arrived: false };
+        let copy = self.world.new_copy();
+        let Some(from) = self.reach(access(from, Sort::CopyRead(copy))) else { return };
+        let Some(to) = self.reach(access(to, Sort::CopyWrite(copy))) else { return };
+        self.touch(&from, Sort::CopyRead(copy), loc);
+        self.touch(&to, Sort::CopyWrite(copy), loc);
+        let copy = Copy { copy, to, from, arrived: Rc::default(), landed: Rc::default() };
         if self.world.rng.one_in(3) {
-            self.arrive(&mut copy);
+            copy.arrive(self.world, self.hall);
         }
         self.thread.copies.open.push(copy);
     }
@@ -56,42 +78,36 @@ impl Run<'_, '_> {
             return;
         }
         let which = self.world.rng.below(groups);
-        let mut group = std::mem::take(&mut self.thread.copies.groups[which]);
-        group.iter_mut().for_each(|copy| self.arrive(copy));
-        self.thread.copies.groups[which] = group;
+        for copy in &self.thread.copies.groups[which] {
+            copy.arrive(self.world, self.hall);
+        }
     }
 
     pub(super) fn wait_for_copies(&mut self, left: usize) {
         while self.thread.copies.groups.len() > left {
-            for mut copy in self.thread.copies.groups.pop_front().unwrap_or_default() {
-                self.arrive(&mut copy);
-                self.settle(&copy.to, Sort::CopyWrite);
-                self.settle(&copy.from, Sort::CopyRead);
+            for copy in self.thread.copies.groups.pop_front().unwrap_or_default() {
+                copy.arrive(self.world, self.hall);
+                copy.awaited(self.world, self.hall, &mut self.thread.clock);
             }
         }
+    }
+
+    /// Comes to a barrier when the copies so far have arrived.
+    pub(super) fn arrive_with_copies(&mut self, rank: usize, barrier: usize, loc: Loc) {
+        let all = &self.thread.copies;
+        let copies = all.groups.iter().flatten().chain(&all.open);
+        let copies = copies.filter(|copy| copy.landed.get().is_none()).cloned().collect();
+        let (who, warp) = (self.thread.clock.who, self.thread.clock.warp);
+        let cargo = Cargo::Arrival { copies, rank, barrier };
+        let copy = self.world.new_copy();
+        self.hall.flights.push(Flight { copy, who, warp, loc, cargo });
     }
 
     /// The thread ends: its copies still arrive, but nobody can wait for them any more.
     pub(super) fn abandon_copies(&mut self) {
         let copies = std::mem::take(&mut self.thread.copies);
-        for mut copy in copies.groups.into_iter().flatten().chain(copies.open) {
-            self.arrive(&mut copy);
+        for copy in copies.groups.into_iter().flatten().chain(copies.open) {
+            copy.arrive(self.world, self.hall);
         }
-    }
-
-    fn arrive(&mut self, copy: &mut Copy) {
-        if !std::mem::replace(&mut copy.arrived, true) {
-            let bytes = self.home(copy.from.home).get(copy.from.range()).to_vec();
-            self.home_mut(copy.to.home).put(copy.to.at, &bytes);
-        }
-    }
-
-    fn settle(&mut self, spot: &Spot, sort: Sort) {
-        let shadow: &mut Shadow = match spot.home {
-            Home::Buffer(_, Some(shadow)) => &mut self.world.shadows[shadow],
-            Home::Shared => &mut self.room.shadow,
-            Home::Buffer(_, None) | Home::Local(_) => return,
-        };
-        shadow.settle(spot.range(), spot.grain, &self.thread.clock, sort);
     }
 }

@@ -16,14 +16,28 @@ pub enum FindingKind {
     ReadOnly,
     /// Two accesses of one place, at least one of them a write, that nothing orders.
     Race,
-    /// A race in which one side is an asynchronous copy not waited for.
+    /// A race in which one side is an asynchronous copy, or a `wgmma`, not waited for.
     CopyInFlight,
+    /// A fence is missing between what a thread did and what the asynchronous proxy does.
+    MissingFence,
     /// A barrier that not all threads of the block reach together.
     DivergentBarrier,
     /// A collective operation that not all lanes of the warp reach together.
     DivergentCollective,
-    /// A shuffle that asks a lane that does not exist.
+    /// An operation that asks lanes that do not exist.
     InactiveLane,
+    /// A barrier in shared memory, or the cluster's, that is not used as it must be.
+    BarrierMisuse,
+    /// Threads that wait for each other, or for nobody.
+    Deadlock,
+    /// An access to the shared memory of a block that may have ended.
+    EndedBlock,
+    /// A `wgmma` out of its protocol.
+    WgmmaOrder,
+    /// A use of the result of a `wgmma` that was not waited for.
+    ResultInFlight,
+    /// A launch that the device would refuse.
+    BadLaunch,
     /// An integer division without result that no check caught.
     Division,
     /// A thread that ran longer than it may.
@@ -40,9 +54,16 @@ impl FindingKind {
             FindingKind::ReadOnly => "write to read-only memory",
             FindingKind::Race => "data race",
             FindingKind::CopyInFlight => "race with an asynchronous copy",
+            FindingKind::MissingFence => "missing fence",
             FindingKind::DivergentBarrier => "divergent barrier",
             FindingKind::DivergentCollective => "divergent collective operation",
-            FindingKind::InactiveLane => "shuffle from a lane that is not there",
+            FindingKind::InactiveLane => "lanes that are not there",
+            FindingKind::BarrierMisuse => "misuse of a barrier",
+            FindingKind::Deadlock => "deadlock",
+            FindingKind::EndedBlock => "access to a block that has ended",
+            FindingKind::WgmmaOrder => "`wgmma` out of order",
+            FindingKind::ResultInFlight => "use of a result in flight",
+            FindingKind::BadLaunch => "launch that the device refuses",
             FindingKind::Division => "unchecked division",
             FindingKind::Endless => "endless thread",
         }
@@ -68,7 +89,7 @@ impl fmt::Display for Agent {
     }
 }
 
-/// The other side of a race or of a divergence.
+/// The other side of a race, of a divergence or of a deadlock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Other {
     /// The thread.
@@ -94,6 +115,8 @@ pub struct Finding {
     pub what: String,
     /// The other thread, in a race or divergence.
     pub other: Option<Other>,
+    /// In a deadlock: who else waits, and for what; behind each wait stands the one it depends on.
+    pub waits: Vec<Other>,
     /// The schedule's seed: with it, the launch runs the same again.
     pub seed: u64,
 }
@@ -111,11 +134,14 @@ impl fmt::Display for Shown<'_> {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { kind, kernel, location, agent, what, other, seed } = self;
+        let Finding { kind, kernel, location, agent, what, other, waits, seed } = self;
         let location = Shown(location);
         write!(f, "kernel `{kernel}`{location}: {}: {what} ({agent})", kind.name())?;
         if let Some(Other { agent, location, what }) = other {
             write!(f, "\n  the other{}: {what} ({agent})", Shown(location))?;
+        }
+        for Other { agent, location, what } in waits {
+            write!(f, "\n  and{}: {what} ({agent})", Shown(location))?;
         }
         write!(f, "\n  the same again: KERNELSMITH_SEED={seed}")
     }

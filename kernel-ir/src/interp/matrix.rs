@@ -1,12 +1,11 @@
-//! Matrix multiplication by the lanes of a warp, and loading its factors.
+//! Matrix multiplication by the lanes of a warp, loading its factors and storing its sums.
 
 use std::ops::Range;
 
-use half::{bf16, f16};
-
-use super::access::Access;
+use super::access::{Access, Spot};
 use super::block::Block;
 use super::finding::FindingKind;
+use super::hall::Hall;
 use super::program::{Plain, Reg};
 use super::shadow::Sort;
 use super::thread::Run;
@@ -68,7 +67,13 @@ impl Block {
     }
 
     /// A whole operand, row by row.
-    fn matrix(&self, warp: &Range<usize>, shape: MmaShape, operand: Operand, reg: Reg) -> Vec<f64> {
+    pub(super) fn matrix(
+        &self,
+        warp: &Range<usize>,
+        shape: MmaShape,
+        operand: Operand,
+        reg: Reg,
+    ) -> Vec<f64> {
         let (rows, columns) = shape.extent(operand);
         let mut matrix = vec![0.0; (rows * columns) as usize];
         for (lane, thread) in (0..).zip(&self.threads[warp.clone()]) {
@@ -86,6 +91,7 @@ impl Block {
     pub(super) fn load_matrices(
         &mut self,
         world: &mut World<'_>,
+        hall: &mut Hall,
         warp: Range<usize>,
         plain: &Plain,
         loc: Loc,
@@ -98,9 +104,9 @@ impl Block {
         }
         let mut rows = Vec::new();
         for lane in 0..8 * usize::from(count) {
-            let (room, thread) = (&mut self.room, &mut self.threads[warp.start + lane]);
-            let mut run = Run { world, room, thread };
-            match run.matrix_row(plain.operands[0], loc) {
+            let (rank, thread) = (self.rank, &mut self.threads[warp.start + lane]);
+            let mut run = Run { world, hall, rank, thread };
+            match run.load_row(plain.operands[0], loc) {
                 Some(row) => rows.push(row),
                 // Reported; without a row there is no result to go on with.
                 None => return world.stopped = true,
@@ -116,27 +122,69 @@ impl Block {
             }
         }
     }
+
+    /// The inverse of [`Block::load_matrices`].
+    pub(super) fn store_matrices(
+        &mut self,
+        world: &mut World<'_>,
+        hall: &mut Hall,
+        warp: Range<usize>,
+        plain: &Plain,
+        loc: Loc,
+    ) {
+        let Attr::Ldmatrix { count, trans } = plain.attr else {
+            unreachable!("the kernel is verified: a store of matrices has a count")
+        };
+        if !self.whole(world, &warp, plain, loc) {
+            return;
+        }
+        let mut rows = vec![[0u16; 8]; 8 * usize::from(count)];
+        let from = plain.operands[1];
+        for (lane, thread) in self.threads[warp.clone()].iter().enumerate() {
+            let (row, column) = (lane / 4, lane % 4 * 2);
+            for index in 0..from.len() {
+                let (matrix, column) = (index / 2, column + index % 2);
+                let (row, column) = if trans { (column, row) } else { (row, column) };
+                rows[matrix * 8 + row][column] = thread.regs[from.index() + index] as u16;
+            }
+        }
+        for (lane, row) in rows.into_iter().enumerate() {
+            let (rank, thread) = (self.rank, &mut self.threads[warp.start + lane]);
+            let mut run = Run { world, hall, rank, thread };
+            if run.store_row(plain.operands[0], row, loc).is_none() {
+                return world.stopped = true;
+            }
+        }
+    }
 }
 
 impl Run<'_, '_> {
     /// Reads the row that this lane gives the address of.
-    fn matrix_row(&mut self, pointer: Reg, loc: Loc) -> Option<[u16; 8]> {
+    fn load_row(&mut self, pointer: Reg, loc: Loc) -> Option<[u16; 8]> {
         let access = Access { pointer, bytes: ROW, align: ROW, sort: Sort::Read, loc };
-        let spot = self.reach(access)?;
+        let spot = Spot { grain: ROW, ..self.reach(access)? };
         self.touch(&spot, Sort::Read, loc);
         let bytes = self.home(spot.home).get(spot.range());
         Some(std::array::from_fn(|i| u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])))
     }
+
+    /// Writes the row that this lane gives the address of.
+    fn store_row(&mut self, pointer: Reg, row: [u16; 8], loc: Loc) -> Option<()> {
+        let access = Access { pointer, bytes: ROW, align: ROW, sort: Sort::Write, loc };
+        let spot = Spot { grain: ROW, ..self.reach(access)? };
+        self.touch(&spot, Sort::Write, loc);
+        let bytes: Vec<u8> = row.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.home_mut(spot.home).put(spot.at, &bytes);
+        Some(())
+    }
 }
 
 /// An element of a factor or sum.
-fn number(ty: Scalar, bits: u64) -> f64 {
-    match ty {
-        Scalar::F16 => f16::from_bits(bits as u16).to_f64(),
-        Scalar::BF16 => bf16::from_bits(bits as u16).to_f64(),
+pub(super) fn number(ty: Scalar, bits: u64) -> f64 {
+    let bits = match ty {
         // The tensor core reads the upper 19 bits (PTX ISA, "Alternate floating point data formats").
-        Scalar::TF32 => f32::from_bits(bits as u32 & !0x1FFF).into(),
-        Scalar::F32 => f32::from_bits(bits as u32).into(),
-        ty => Const { ty, bits }.as_int() as f64,
-    }
+        Scalar::TF32 => return f32::from_bits(bits as u32 & !0x1FFF).into(),
+        _ => Const { ty, bits },
+    };
+    bits.as_f64().unwrap_or_else(|| bits.as_int() as f64)
 }

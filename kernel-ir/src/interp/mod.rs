@@ -10,32 +10,51 @@
 //!
 //! The parts, from the bottom up:
 //! * `program` lays a kernel out flat, `memory` holds bytes with bounds and a note of what was
-//!   written, `clock` knows which accesses come before others, `shadow` which accesses there were;
+//!   written, `clock` knows which accesses come before others, `shadow` which accesses there were,
+//!   `fences` what the asynchronous proxy was let to see;
 //! * `thread` steps through what one thread does alone, `scalar` computes, `access` and `atomic`
-//!   touch memory, `copies` are the asynchronous ones;
-//! * `collective` and `matrix` are what the lanes of a warp do together, `block` lets threads meet,
-//!   `named` does so at barriers that count them, and `grid` decides whose turn it is.
+//!   touch memory;
+//! * what goes on by itself: `copies` are those of single threads, `bulk` those of the copy engine
+//!   (`area` says what they move), `flight` is all that is on its way, `pending` what `wgmma` has not
+//!   yet written to registers;
+//! * `collective` and `matrix` are what the lanes of a warp do together, `wgmma` what four warps do;
+//! * where threads wait for others: `block` lets them meet, `named` barriers and `mbarrier`s count
+//!   them, `gather` is a cluster's barrier; `deadlock` tells who waits for whom;
+//! * `hall` is what the blocks of a cluster share, `visit` what they do in each other's memory,
+//!   `cluster` gives them their turns, and `grid` the clusters theirs.
 //!
-//! An operation that starts work which ends later, as TMA copies and `wgmma` do, is one more sort of
-//! access that stays in flight (`shadow`) until a wait settles it, as in `copies`; an object to wait
-//! at, as an mbarrier, is one more reason for a thread to stand still (`block`).
+//! All threads are on their own until they come together, so that a role of one lane, a warp or a
+//! warpgroup is nothing special. What an engine does is an access as any other, which is known to
+//! nobody until a wait has settled it.
 
 mod access;
+mod area;
 mod atomic;
 mod block;
+mod bulk;
 mod clock;
+mod cluster;
 mod collective;
 mod copies;
+mod deadlock;
+mod fences;
 mod finding;
+mod flight;
+mod gather;
 mod grid;
+mod hall;
 mod matrix;
+mod mbarrier;
 mod memory;
 mod named;
+mod pending;
 mod program;
 mod rng;
 mod scalar;
 mod shadow;
 mod thread;
+mod visit;
+mod wgmma;
 mod world;
 
 pub use finding::{Agent, Finding, FindingKind, Other, Place};

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use super::block::{Block, Room};
+use super::block::Block;
 use super::clock::Knowledge;
 use super::finding::FindingKind;
+use super::hall::{Hall, Room};
 use super::program::{Action, Plain};
 use super::thread::{Run, State, Thread};
 use super::world::{Report, World};
@@ -14,7 +15,7 @@ use crate::attr::Attr;
 #[derive(Default)]
 pub(super) struct Named {
     /// Threads that have come this time.
-    came: u32,
+    pub came: u32,
     /// How often it was complete.
     time: u32,
     /// What those that have come this time let know of.
@@ -30,7 +31,7 @@ impl Run<'_, '_> {
             unreachable!("the kernel is verified: a named barrier has a number")
         };
         let known = self.thread.clock.release();
-        let named = &mut self.room.named[usize::from(id)];
+        let named = &mut self.hall.rooms[self.rank].named[usize::from(id)];
         match &mut named.gathers {
             Some(all) => Rc::make_mut(all).join(&known),
             None => named.gathers = Some(Rc::new(known)),
@@ -47,10 +48,10 @@ impl Run<'_, '_> {
 
 impl Block {
     /// Lets those go on whose named barrier is complete.
-    pub(super) fn pass_named(&mut self) {
+    pub(super) fn pass_named(&mut self, hall: &Hall) {
         for thread in &mut self.threads {
             let Some((id, time)) = thread.awaits else { continue };
-            let named = &self.room.named[id];
+            let named = &hall.rooms[self.rank].named[id];
             if named.time == time {
                 continue;
             }

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use super::wgmma::is_of_warpgroup;
 use crate::attr::Attr;
 use crate::kernel::{Inst, Kernel, Label, Region, Value};
 use crate::loc::Loc;
@@ -261,7 +262,9 @@ impl Flat<'_> {
                 let (operands, results) = (self.regs(&inst.operands), self.regs(&inst.results));
                 let (op, attr, effect) = (inst.op, inst.attr.clone(), inst.op.effect());
                 let waits = effect == Effect::Collective
-                    || matches!(op, Opcode::Barrier | Opcode::BarrierSync | Opcode::WarpSync);
+                    || matches!(op, Opcode::Barrier | Opcode::BarrierSync | Opcode::WarpSync)
+                    || op == Opcode::Stmatrix
+                    || is_of_warpgroup(op);
                 self.push(Action::Plain(Plain { op, effect, waits, attr, operands, results }));
             }
         }

@@ -1,11 +1,13 @@
 //! What one thread does alone.
 
 use super::access::Spaces;
-use super::block::Room;
+use super::bulk::Stores;
 use super::clock::{Clock, Knowledge, Who};
 use super::copies::Copies;
 use super::finding::{Agent, FindingKind};
+use super::hall::Hall;
 use super::memory::Bytes;
+use super::pending::Pending;
 use super::program::{Action, Plain, Reg};
 use super::scalar;
 use super::world::{Report, World};
@@ -21,10 +23,21 @@ pub(super) enum State {
     Ready,
     /// Stands at the barrier or collective operation that is its step.
     Waiting,
+    /// Waits for something that comes without its warp ([`Parked`]).
+    Parked,
     /// Returned at its step.
     Ended,
     /// A check failed, or an access that could not be done.
     Failed,
+}
+
+/// What a parked thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Parked {
+    /// The phase of this parity of the barrier at this place of its block's shared memory.
+    Mbarrier { at: usize, parity: u32 },
+    /// The cluster's barrier, at this time of it.
+    Cluster(u32),
 }
 
 /// A thread.
@@ -45,6 +58,13 @@ pub(super) struct Thread {
     pub fuel: u64,
     /// The named barrier it stands at, and which time.
     pub awaits: Option<(usize, u32)>,
+    /// What it waits for where it is parked.
+    pub parked: Option<Parked>,
+    /// The time of the cluster's barrier that it came to, and has not waited for.
+    pub gathered: Option<u32>,
+    /// Its bulk copies to global memory.
+    pub stores: Stores,
+    pub pending: Pending,
     scratch: Vec<u64>,
 }
 
@@ -53,10 +73,11 @@ impl Thread {
         let program = world.program;
         let mut regs = vec![0; program.registers as usize];
         for (i, reg) in program.params.iter().enumerate() {
-            match world.globals[i] {
-                Some(_) => regs[reg.index()] = Spaces::global(i),
-                None => regs[reg.index()] = world.argument(i),
-            }
+            regs[reg.index()] = match (&world.globals[i], reg.ty) {
+                (Some(_), _) => Spaces::global(i),
+                (None, Type::TensorMap(..)) => i as u64,
+                (None, _) => world.argument(i),
+            };
         }
         let locals = program.kernel().locals.iter();
         let locals = locals.map(|l| Bytes::unwritten((l.len * l.elem.size()) as usize));
@@ -73,6 +94,10 @@ impl Thread {
             seen: None,
             fuel: world.launch.fuel,
             awaits: None,
+            parked: None,
+            gathered: None,
+            stores: Stores::default(),
+            pending: Pending::default(),
             scratch: Vec::new(),
         }
     }
@@ -86,7 +111,14 @@ impl Thread {
         self.regs[reg.index()]
     }
 
+    /// Stands still until something comes.
+    pub(super) fn park(&mut self, parked: Parked) {
+        self.state = State::Parked;
+        self.parked = Some(parked);
+    }
+
     fn moves(&mut self, moves: &[(u32, u32)]) {
+        self.pending.moves(moves);
         if let [(from, to)] = moves {
             self.regs[*to as usize] = self.regs[*from as usize];
             return;
@@ -104,7 +136,9 @@ impl Thread {
 /// A thread with what it can touch.
 pub(super) struct Run<'r, 'm> {
     pub world: &'r mut World<'m>,
-    pub room: &'r mut Room,
+    pub hall: &'r mut Hall,
+    /// The number of the thread's block in its cluster.
+    pub rank: usize,
     pub thread: &'r mut Thread,
 }
 
@@ -125,6 +159,9 @@ impl Run<'_, '_> {
             let step = &program.steps[self.thread.pc as usize];
             match &step.action {
                 Action::Plain(plain) => {
+                    if self.thread.pending.any() {
+                        self.check_pending(plain, step.loc);
+                    }
                     if plain.waits {
                         self.thread.state = State::Waiting;
                         if plain.op == Opcode::BarrierSync {
@@ -175,6 +212,7 @@ impl Run<'_, '_> {
                 thread.pc -= 1;
                 thread.state = State::Ended;
                 self.abandon_copies();
+                self.abandon_stores();
             }
             Action::Plain(_) => unreachable!("has control flow"),
         }
@@ -205,6 +243,7 @@ impl Run<'_, '_> {
             _ => unreachable!("the kernel is verified: a slot is read or written"),
         };
         self.thread.regs.copy_within(from..from + len, to);
+        self.thread.pending.copy(from, to, len);
     }
 
     fn check(&mut self, plain: &Plain) {
@@ -268,8 +307,13 @@ impl Run<'_, '_> {
             }
             (Opcode::Bitcast, _) => bitcast(regs, plain.operands[0], result),
             (Opcode::ThreadIdx | Opcode::BlockIdx | Opcode::BlockDim | Opcode::GridDim, _)
-            | (Opcode::LaneId | Opcode::WarpId, _) => {
+            | (Opcode::LaneId | Opcode::WarpId | Opcode::WarpgroupId | Opcode::ClusterRank, _) => {
                 self.thread.regs[at] = self.id(plain).into();
+            }
+            (Opcode::MapShared, _) => {
+                let [from, rank] = [plain.operands[0], plain.operands[1]];
+                regs[at] = Spaces::cluster(regs[from.index()], regs[rank.index()]);
+                regs[at + 1] = regs[from.index() + 1];
             }
             (Opcode::Eq | Opcode::Ne, _) if plain.operands[0].ty.is_ptr() => {
                 let [a, b] = [0, 1].map(|i| self.address_of(plain.operands[i]));
@@ -292,6 +336,8 @@ impl Run<'_, '_> {
             Opcode::BlockDim => self.world.launch.block[axis],
             Opcode::GridDim => self.world.launch.grid[axis],
             Opcode::LaneId => self.thread.clock.lane.into(),
+            Opcode::WarpgroupId => u32::from(self.thread.clock.who.thread) / crate::wgmma::THREADS,
+            Opcode::ClusterRank => self.rank as u32,
             _ => self.thread.clock.warp.into(),
         }
     }

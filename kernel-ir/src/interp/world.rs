@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::access::Home;
 use super::clock::{Knowledge, Who};
 use super::finding::{Agent, Finding, FindingKind, Other};
 use super::memory::Memory;
 use super::program::Program;
 use super::rng::Rng;
-use super::shadow::Shadow;
+use super::shadow::{Conflict, Copying, Deed, Shadow};
 use super::{Launch, Outcome};
 use crate::kernel::ParamKind;
 use crate::loc::Loc;
+use crate::tensor_map::{self, TensorMap};
 use crate::types::Type;
 
 /// Distinct findings after which a launch ends: who has that many wants to mend some first.
@@ -31,6 +33,16 @@ pub(super) struct Global {
     pub writable: bool,
     /// Index into [`World::shadows`]; none for memory that nobody can write.
     pub shadow: Option<usize>,
+}
+
+/// A tensor map among the arguments.
+#[derive(Clone, Debug)]
+pub(super) struct Map {
+    pub param: usize,
+    pub tensor: TensorMap,
+    /// The buffer, and where in it the tensor begins.
+    pub home: Option<Home>,
+    pub start: usize,
 }
 
 /// Where an atomic operation synchronises: a place in memory, seen by a block or by all.
@@ -56,12 +68,15 @@ pub(super) struct World<'m> {
     pub memory: &'m mut Memory,
     /// By parameter; none for those that are no pointers.
     pub globals: Vec<Option<Global>>,
+    /// By parameter; none for those that are no tensor maps.
+    pub maps: Vec<Option<Map>>,
     pub shadows: Vec<Shadow>,
     pub released: HashMap<Meeting, Rc<Knowledge>>,
     pub outcome: Outcome,
     pub rng: Rng,
     /// Nothing that comes after would mean anything.
     pub stopped: bool,
+    copies: u32,
     seen: HashSet<(FindingKind, Line, Option<Line>)>,
 }
 
@@ -88,15 +103,25 @@ impl<'m> World<'m> {
             launch,
             memory,
             globals: Vec::new(),
+            maps: Vec::new(),
             shadows: Vec::new(),
             released: HashMap::new(),
             outcome: Outcome::default(),
             rng: Rng::new(launch.seed),
             stopped: false,
+            copies: 0,
             seen: HashSet::new(),
         };
         world.find_buffers();
+        world.find_tensors();
+        world.make_shadows();
         world
+    }
+
+    /// A number for an asynchronous copy.
+    pub(super) fn new_copy(&mut self) -> Copying {
+        self.copies += 1;
+        Copying(self.copies)
     }
 
     /// The packed argument of a parameter.
@@ -131,14 +156,53 @@ impl<'m> World<'m> {
                 shadow: None,
             }));
         }
-        self.make_shadows();
+    }
+
+    /// Reads the tensor maps; one that is none, or another than the kernel's, ends the launch.
+    fn find_tensors(&mut self) {
+        let kernel = self.program.kernel();
+        let (offsets, _) = kernel.param_layout();
+        for (i, param) in kernel.params.iter().enumerate() {
+            let ParamKind::TensorMap(tile) = param.kind else {
+                self.maps.push(None);
+                continue;
+            };
+            let at = offsets[i] as usize;
+            let bytes = self.launch.args.get(at..at + tensor_map::BYTES);
+            let bytes = bytes.and_then(|bytes| <&[u8; tensor_map::BYTES]>::try_from(bytes).ok());
+            let tensor = bytes.and_then(TensorMap::decode);
+            let elem = kernel.ty(param.value).elem();
+            let Some(tensor) = tensor.filter(|t| t.tile == tile && t.elem == elem) else {
+                let name = &param.name;
+                let what = format!("the argument `{name}` is no tensor map of the kernel's box");
+                self.refuse(what);
+                self.maps.push(None);
+                continue;
+            };
+            let found = self.memory.find(tensor.address, 0).ok();
+            let home = found.map(|(number, _)| Home::Buffer(number, None));
+            let start = found.map_or(0, |(_, start)| start);
+            self.maps.push(Some(Map { param: i, tensor, home, start }));
+        }
+    }
+
+    /// The launch cannot be.
+    pub(super) fn refuse(&mut self, what: String) {
+        let (kind, who) = (FindingKind::BadLaunch, Who { block: 0, thread: 0 });
+        self.report(Report { kind, loc: Loc::NONE, who, what, other: None });
+        self.stopped = true;
     }
 
     /// One shadow for each buffer that some parameter may write.
     fn make_shadows(&mut self) {
         let mut by_buffer = HashMap::new();
-        let writable = self.globals.iter().flatten().filter(|g| g.writable);
-        for number in writable.filter_map(|g| g.allocation) {
+        let pointers = self.globals.iter().flatten().filter(|g| g.writable);
+        let maps = self.maps.iter().flatten().filter(|map| map.tensor.tile.written);
+        let maps = maps.filter_map(|map| map.home).map(|home| match home {
+            Home::Buffer(number, _) => number,
+            _ => unreachable!("tensors are in global memory"),
+        });
+        for number in pointers.filter_map(|g| g.allocation).chain(maps) {
             by_buffer.entry(number).or_insert_with(|| {
                 let bytes = self.memory.bytes(number).len();
                 self.shadows.push(Shadow::new(bytes, self.launch.warp_size));
@@ -148,6 +212,25 @@ impl<'m> World<'m> {
         for global in self.globals.iter_mut().flatten() {
             global.shadow = global.allocation.and_then(|number| by_buffer.get(&number).copied());
         }
+        for map in self.maps.iter_mut().flatten() {
+            if let Some(Home::Buffer(number, shadow)) = &mut map.home {
+                *shadow = by_buffer.get(number).copied();
+            }
+        }
+    }
+
+    /// Reports that an access conflicts with another.
+    pub(super) fn race(&mut self, home: &Home, bytes: usize, deed: Deed<'_>, conflict: Conflict) {
+        let Deed { clock, sort, landed, loc } = deed;
+        let engines = sort.is_copy() || landed.is_some() || conflict.is_engine();
+        let kind = if engines { FindingKind::CopyInFlight } else { FindingKind::Race };
+        let space = match home {
+            Home::Shared(_) => "shared",
+            _ => "global",
+        };
+        let what = format!("{} {bytes} bytes of {space} memory", sort.verb());
+        let other = Some((conflict.who, conflict.loc, conflict.past().to_owned()));
+        self.report(Report { kind, loc, who: clock.who, what, other });
     }
 
     /// The indices of a thread.
@@ -192,23 +275,26 @@ impl<'m> World<'m> {
 
     /// Notes a finding unless the same was found before.
     pub(super) fn report(&mut self, report: Report) {
+        self.report_with(report, Vec::new());
+    }
+
+    /// The same, with what others wait for.
+    pub(super) fn report_with(&mut self, report: Report, waits: Vec<(Who, Loc, String)>) {
         let Report { kind, loc, who, what, other } = report;
         if !self.is_new(kind, loc, other.as_ref().map(|(_, loc, _)| *loc)) {
             return;
         }
         let sources = &self.program.kernel().sources;
         let place = |loc: Loc| sources.get(loc).map(|(f, l, c)| (f.to_owned(), l, c));
+        let side = |(who, loc, what)| Other { agent: self.agent(who), location: place(loc), what };
         let finding = Finding {
             kind,
             kernel: self.program.kernel().name.clone(),
             location: place(loc),
             agent: self.agent(who),
             what,
-            other: other.map(|(who, loc, what)| Other {
-                agent: self.agent(who),
-                location: place(loc),
-                what,
-            }),
+            other: other.map(side),
+            waits: waits.into_iter().map(side).collect(),
             seed: self.launch.seed,
         };
         self.outcome.findings.push(finding);

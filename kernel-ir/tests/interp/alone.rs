@@ -1,4 +1,4 @@
-//! The interpreter on kernels that the language does not let one write, and its schedules.
+//! Kernels that the language does not let one write, and schedules.
 
 use kernelsmith_ir::interp::{FindingKind, Launch, Memory, Outcome, Program, run};
 use kernelsmith_ir::{parse, verify};

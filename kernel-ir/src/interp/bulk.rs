@@ -1,0 +1,259 @@
+//! Bulk copies: those of the copy engine, by boxes of a tensor (TMA) or by runs of bytes.
+//!
+//! PTX ISA, "Data Movement and Conversion Instructions: Bulk copy" and "Tensor copy". A copy to
+//! shared memory is over for those who wait for the phase of the barrier that counts its bytes; one
+//! to global memory for the thread that began it, when it has waited for its group.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::access::{Access, Home, Spot};
+use super::area::{Area, PIECE};
+use super::finding::FindingKind;
+use super::flight::{Cargo, Flight, settle_area};
+use super::program::{Plain, Reg};
+use super::shadow::{Copying, Settled, Sort};
+use super::thread::{Run, State};
+use super::world::Map;
+use crate::attr::{Attr, ReduceOp};
+use crate::loc::Loc;
+use crate::op::Opcode;
+use crate::types::Scalar;
+
+/// A copy to global memory that its thread has not waited for.
+struct Store {
+    copy: Copying,
+    area: Rc<Area>,
+    rank: usize,
+    loc: Loc,
+    /// Whether the thread knows that shared memory was read.
+    read: bool,
+}
+
+/// A thread's copies to global memory.
+#[derive(Default)]
+pub(super) struct Stores {
+    /// Those of no group yet.
+    open: Vec<Store>,
+    /// Committed groups, the oldest first.
+    groups: VecDeque<Vec<Store>>,
+}
+
+impl Run<'_, '_> {
+    pub(super) fn bulk_copy(&mut self, plain: &Plain, loc: Loc) {
+        match plain.op {
+            Opcode::TmaLoad => self.tma_load(plain, loc),
+            Opcode::BulkLoad => self.bulk_load(plain, loc),
+            Opcode::TmaStore => self.tma_store(plain, loc),
+            _ => self.bulk_store(plain, loc),
+        }
+    }
+
+    /// The tensor map in a register, and the coordinates behind.
+    fn tensor(&self, plain: &Plain, map: Reg, first: usize) -> (Map, Vec<i32>) {
+        let map = self.world.maps[self.thread.get(map) as usize].clone();
+        let map = map.expect("the kernel is verified: a tensor map");
+        let axes = first..first + usize::from(map.tensor.tile.rank);
+        let coordinates = axes.map(|i| self.thread.get(plain.operands[i]) as i32).collect();
+        (map, coordinates)
+    }
+
+    /// The blocks that a load goes to.
+    fn destinations(&mut self, plain: &Plain, loc: Loc) -> Option<Vec<usize>> {
+        let Attr::Bulk { multicast: true, .. } = plain.attr else { return Some(vec![self.rank]) };
+        let mask = self.thread.get(plain.operands[plain.operands.len() - 1]) as u32;
+        let count = self.hall.rooms.len();
+        let named: Vec<usize> = (0..32).filter(|rank| mask >> rank & 1 != 0).collect();
+        if named.is_empty() || named.iter().any(|&rank| rank >= count) {
+            let op = plain.op.name();
+            let what = format!("`{op}` for the blocks {named:?} of a cluster of {count}");
+            self.report(FindingKind::OutOfBounds, loc, what);
+            self.thread.state = State::Failed;
+            return None;
+        }
+        Some(named)
+    }
+
+    fn tma_load(&mut self, plain: &Plain, loc: Loc) {
+        let [to, map, barrier] = [0, 1, 2].map(|i| plain.operands[i]);
+        let (map, coordinates) = self.tensor(plain, map, 3);
+        let Some(start) = self.box_in_shared(&map, to, Sort::CopyWrite(Copying(0)), loc) else {
+            return;
+        };
+        let area = Area::of_box(&map, start, &coordinates);
+        if self.inside(&area, &map, loc) {
+            self.begin_load(plain, area, barrier, loc);
+        }
+    }
+
+    fn bulk_load(&mut self, plain: &Plain, loc: Loc) {
+        let [to, from, bytes, barrier] = [0, 1, 2, 3].map(|i| plain.operands[i]);
+        let sorts = [Sort::CopyWrite(Copying(0)), Sort::CopyRead(Copying(0))];
+        let Some([to, from]) = self.run_of_bytes([to, from], bytes, sorts, loc) else { return };
+        self.begin_load(plain, Area::of_run(&from, to.at), barrier, loc);
+    }
+
+    /// Where a box of a tensor begins in shared memory.
+    fn box_in_shared(&mut self, map: &Map, pointer: Reg, sort: Sort, loc: Loc) -> Option<usize> {
+        let tile = map.tensor.tile;
+        let bytes = (tile.elements() * map.tensor.elem.size()) as usize;
+        let align = tile.swizzle.period() as usize;
+        Some(self.reach(Access { pointer, bytes, align, sort, loc })?.at)
+    }
+
+    /// Two runs of bytes.
+    fn run_of_bytes(
+        &mut self,
+        pointers: [Reg; 2],
+        bytes: Reg,
+        sorts: [Sort; 2],
+        loc: Loc,
+    ) -> Option<[Spot; 2]> {
+        let bytes = self.thread.get(bytes) as u32 as usize;
+        if !bytes.is_multiple_of(PIECE) {
+            let what = format!("copies {bytes} bytes, and bulk copies move multiples of {PIECE}");
+            self.report(FindingKind::Misaligned, loc, what);
+            self.thread.state = State::Failed;
+            return None;
+        }
+        let align = PIECE;
+        let access = |i: usize| Access { pointer: pointers[i], bytes, align, sort: sorts[i], loc };
+        Some([self.reach(access(0))?, self.reach(access(1))?])
+    }
+
+    /// Whether what a tensor map says of its tensor lies in a buffer.
+    fn inside(&mut self, area: &Area, map: &Map, loc: Loc) -> bool {
+        let len = match area.global {
+            Some(Home::Buffer(number, _)) => self.world.memory.bytes(number).len(),
+            _ => 0,
+        };
+        let Some(outside) = area.global_ranges().find(|range| range.end > len) else { return true };
+        let bytes = outside.len();
+        let at = outside.start - map.start;
+        let name = &self.world.program.kernel().params[map.param].name;
+        let what = format!(
+            "copies {bytes} bytes at byte {at} of the tensor `{name}`, which are not in its buffer"
+        );
+        self.report(FindingKind::OutOfBounds, loc, what);
+        self.thread.state = State::Failed;
+        false
+    }
+
+    fn begin_load(&mut self, plain: &Plain, area: Area, barrier: Reg, loc: Loc) {
+        let Some(ranks) = self.destinations(plain, loc) else { return };
+        let sort = Sort::Atomic(crate::attr::Scope::Device);
+        let bytes = super::mbarrier::BYTES;
+        let access = Access { pointer: barrier, bytes, align: bytes, sort, loc };
+        let Some(barrier) = self.reach(access).map(|spot| spot.at) else { return };
+        let area = Rc::new(area);
+        for rank in ranks {
+            if !self.usable(rank, barrier, plain.op.name(), loc) {
+                return;
+            }
+            let copy = self.world.new_copy();
+            self.touch_global(&area, Sort::CopyRead(copy), loc);
+            self.touch_shared(&area, rank, Sort::CopyWrite(copy), loc);
+            if self.hall.rooms[rank].alive == 0 {
+                self.visit(rank, Sort::CopyWrite(copy), loc);
+                return;
+            }
+            let (who, warp) = (self.thread.clock.who, self.thread.clock.warp);
+            let cargo = Cargo::Load { area: area.clone(), rank, barrier };
+            self.hall.flights.push(Flight { copy, who, warp, loc, cargo });
+        }
+    }
+
+    fn touch_global(&mut self, area: &Area, sort: Sort, loc: Loc) {
+        let Some(home) = area.global else { return };
+        for range in area.global_ranges() {
+            let spot = Spot { home, at: range.start, len: range.len(), grain: area.grain };
+            self.touch(&spot, sort, loc);
+        }
+    }
+
+    fn touch_shared(&mut self, area: &Area, rank: usize, sort: Sort, loc: Loc) {
+        let home = Home::Shared(rank as u8);
+        for range in area.shared_ranges() {
+            let spot = Spot { home, at: range.start, len: range.len(), grain: PIECE };
+            self.touch(&spot, sort, loc);
+            if sort.reads_only() {
+                let (who, clock) = (self.thread.clock.who, &self.thread.clock);
+                let report = self.hall.unfenced(rank, range, (who, sort, loc), clock);
+                report.into_iter().for_each(|report| self.world.report(report));
+            }
+        }
+    }
+
+    fn tma_store(&mut self, plain: &Plain, loc: Loc) {
+        let [map, from] = [0, 1].map(|i| plain.operands[i]);
+        let (map, coordinates) = self.tensor(plain, map, 2);
+        let Some(start) = self.box_in_shared(&map, from, Sort::CopyRead(Copying(0)), loc) else {
+            return;
+        };
+        let area = Area::of_box(&map, start, &coordinates);
+        if self.inside(&area, &map, loc) {
+            self.begin_store(plain, area, map.tensor.elem, loc);
+        }
+    }
+
+    fn bulk_store(&mut self, plain: &Plain, loc: Loc) {
+        let [to, from, bytes] = [0, 1, 2].map(|i| plain.operands[i]);
+        let sorts = [Sort::CopyWrite(Copying(0)), Sort::CopyRead(Copying(0))];
+        let Some([to, from]) = self.run_of_bytes([to, from], bytes, sorts, loc) else { return };
+        let elem = plain.operands[0].ty.elem();
+        self.begin_store(plain, Area::of_run(&to, from.at), elem, loc);
+    }
+
+    fn begin_store(&mut self, plain: &Plain, area: Area, elem: Scalar, loc: Loc) {
+        let reduce: Option<ReduceOp> = match plain.attr {
+            Attr::Bulk { reduce, .. } => reduce,
+            _ => None,
+        };
+        let (copy, rank, area) = (self.world.new_copy(), self.rank, Rc::new(area));
+        self.touch_shared(&area, rank, Sort::CopyRead(copy), loc);
+        let written = match reduce {
+            Some(_) => Sort::CopyAtomic(copy),
+            None => Sort::CopyWrite(copy),
+        };
+        self.touch_global(&area, written, loc);
+        let (who, warp) = (self.thread.clock.who, self.thread.clock.warp);
+        let combine = reduce.map(|op| (op, elem));
+        let cargo = Cargo::Store { area: area.clone(), rank, combine, taken: None };
+        self.hall.flights.push(Flight { copy, who, warp, loc, cargo });
+        self.thread.stores.open.push(Store { copy, area, rank, loc, read: false });
+    }
+
+    pub(super) fn commit_stores(&mut self) {
+        let group = std::mem::take(&mut self.thread.stores.open);
+        self.thread.stores.groups.push_back(group);
+    }
+
+    /// Waits until groups are over, or at least have read shared memory.
+    pub(super) fn wait_for_stores(&mut self, left: usize, whole: bool) {
+        let mut groups = std::mem::take(&mut self.thread.stores.groups);
+        let done = groups.len().saturating_sub(left);
+        for store in groups.iter_mut().take(done).flatten() {
+            self.hall.push_store(self.world, store.copy, whole);
+            let sides = [!std::mem::replace(&mut store.read, true), whole];
+            let end = Settled::By(&self.thread.clock);
+            settle_area(self.world, self.hall, &store.area, store.rank, store.copy, sides, end);
+        }
+        if whole {
+            groups.drain(..done);
+        }
+        self.thread.stores.groups = groups;
+    }
+
+    /// The thread ends: nobody can wait for its copies any more. Their block's memory may be gone
+    /// before they have read it.
+    pub(super) fn abandon_stores(&mut self) {
+        let stores = std::mem::take(&mut self.thread.stores);
+        let mut all = stores.groups.into_iter().flatten().chain(stores.open);
+        if let Some(store) = all.find(|store| !store.read) {
+            let what = "begins a copy from shared memory, and ends without having waited until it \
+                        was read"
+                .to_owned();
+            self.report(FindingKind::EndedBlock, store.loc, what);
+        }
+    }
+}
