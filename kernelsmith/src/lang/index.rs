@@ -14,7 +14,7 @@ use super::val::{IntoStaged, IntoVal, Val};
 /// What can index: `usize` or `u32` when the kernel runs, `usize` on the host.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot index memory in a kernel",
-    note = "indices are `usize` or `u32`; convert with `as usize`"
+    note = "indices are `usize` or `u32`; convert with `as usize`, and begin counters with `0usize`"
 )]
 pub trait KernelIndex: Copy {
     /// The index, if it is known while staging.

@@ -621,3 +621,22 @@ crate::agreement!(agree:
     question_marks, let_chains, options_everywhere, filtered_iterators,
     slices_as_parameters, mutable_slices, sorts_and_searches,
 );
+
+#[kernel]
+fn sorts(x: &[u32], out: &mut [u32]) {
+    out[0] = sorts_and_searches(x[0], x[1], x[2]);
+}
+
+#[test]
+fn arrays_become_local_memory_on_all_targets() {
+    use kernelsmith::codegen::{Stage, emit};
+    let device = Device::interpreter();
+    let x = Buffer::from_slice(&device, &[7, 3, 5]).unwrap();
+    let mut out = Buffer::<u32>::zeros(&device, 1).unwrap();
+    sorts(&x, &mut out).grid(1).block(1).launch(&device).unwrap();
+    assert_eq!(out.to_vec().unwrap(), [sorts_and_searches::host(7, 3, 5)]);
+    for name in ["sm_90", "gfx942", "gfx1201"] {
+        let target: kernelsmith::Target = name.parse().unwrap();
+        emit(&sorts_ir(&target).unwrap(), None, &target, Stage::Asm).unwrap();
+    }
+}
