@@ -1,0 +1,4 @@
+//! The kernels of Hopper: what the assembler makes of them, and what they compute.
+
+mod assembled;
+mod interpreted;
