@@ -48,6 +48,31 @@ fn blocks_of_known_bytes() {
     }
 }
 
+/// Numbers in hexadecimal, byte by byte.
+fn bytes(text: &str) -> Vec<u8> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+/// Blocks that ggml wrote mean what they mean to ggml, in `f32` as it has them.
+#[test]
+fn blocks_of_ggml() {
+    for line in include_str!("ggml.txt").lines() {
+        let mut words = line.split(' ');
+        let (name, blocks, back) =
+            (words.next().unwrap(), bytes(words.next().unwrap()), bytes(words.next().unwrap()));
+        let format = Format::ALL.into_iter().find(|f| f.to_string() == name).unwrap();
+        let found = format.dequantize(&blocks);
+        assert_eq!(found.len(), 512, "{name}");
+        for (i, (found, expected)) in found.iter().zip(back.chunks(4)).enumerate() {
+            let expected = f64::from(f32::from_le_bytes(expected.try_into().unwrap()));
+            // Products are rounded there: those of Q4_K before the difference.
+            let error = (found - expected).abs();
+            assert!(error <= 1e-6 * (1.0 + expected.abs()), "{name}, {i}: {found}, not {expected}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
     #[test]
