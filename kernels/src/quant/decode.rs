@@ -51,12 +51,12 @@ impl Step {
         }
     }
 
-    /// The min of chunk `c`, if the format has mins.
-    pub(super) fn min(&self, #[comptime] c: usize) -> Option<f32> {
+    /// The min of chunk `c`, 0 if the format has none.
+    pub(super) fn min(&self, #[comptime] c: usize) -> f32 {
         match self.layout.packing {
-            Packing::Q4_0 | Packing::Q8_0 | Packing::Q6K => None,
-            Packing::Int4 => Some(self.half(0) * self.half(1)),
-            Packing::Q4K => Some(self.half(1) * self.code(2 * c + 1)),
+            Packing::Q4_0 | Packing::Q8_0 | Packing::Q6K => 0.0,
+            Packing::Q4K => self.half(1) * self.code(2 * c + 1),
+            Packing::Int4 => self.half(0) * self.half(1),
         }
     }
 

@@ -110,9 +110,9 @@ impl Decoded {
                 }
             }
         }
-        for c in unroll(0..chunks) {
-            if let (Some(mins), Some(min)) = (self.mins, step.min(c)) {
-                mins[(s * chunks + c) * PANEL + lane] = min;
+        if let Some(mins) = self.mins {
+            for c in unroll(0..chunks) {
+                mins[(s * chunks + c) * PANEL + lane] = step.min(c);
             }
         }
     }

@@ -86,11 +86,12 @@ impl Step {
                 sums = self.part(part).add_part::<R>(c0, part, x, sums);
             }
         }
-        for c in unroll(0..group) {
-            if let Some(min) = self.min(c0 + c) {
+        if self.layout.has_mins() {
+            for c in unroll(0..group) {
+                let min = -self.min(c0 + c);
                 for r in unroll(0..R) {
                     let sum = f32::from_bits(x[((c0 + c) * R + r) * RECORD + SUM] as u32);
-                    sums[r] = (-min).mul_add(sum, sums[r]);
+                    sums[r] = min.mul_add(sum, sums[r]);
                 }
             }
         }
