@@ -86,7 +86,6 @@ impl Block {
         let first = waiting.min_by(order).expect("some thread waits");
         let missing = |t: &&Thread| t.state != State::Waiting || order(t, &first).is_ne();
         if let Some(other) = threads.iter().find(missing) {
-            // The warps of a warpgroup come one by one: the others may be on their way.
             let report = diverged(world, first, other, name);
             world.stopped = true;
             return report.into_iter().for_each(|report| world.report(report));

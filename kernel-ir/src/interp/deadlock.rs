@@ -174,7 +174,9 @@ impl Cluster {
         let verb = if wait.threads.len() == 1 { "waits" } else { "wait" };
         let mut text = format!("{threads} of block {block} {verb} ");
         text += &match wait.on {
-            Awaited::Mbarrier { at, parity } => self.tell_phase(world, wait.rank, at, parity),
+            Awaited::Mbarrier { at, parity } => {
+                self.hall.rooms[wait.rank].tell_phase(world, at, parity)
+            }
             Awaited::Cluster => {
                 let missing = self.hall.gathering.missing();
                 format!("at the cluster's barrier, where {missing} threads are missing")
@@ -204,21 +206,6 @@ impl Cluster {
             [] => text + "; nobody is left who could",
             some => text + &format!("; it is for {} to come", some.join(" or ")),
         }
-    }
-
-    fn tell_phase(&self, world: &World<'_>, rank: usize, at: usize, parity: u32) -> String {
-        let room = &self.hall.rooms[rank];
-        let barrier = &room.barriers[&at];
-        let name = room.barrier_name(world, at);
-        let (pending, count) = (barrier.pending, barrier.count);
-        let mut missing = format!("{pending} of {count} arrivals");
-        match barrier.bytes {
-            0 => {}
-            bytes @ 1.. => missing += &format!(" and {bytes} bytes"),
-            bytes => missing += &format!("; {} bytes came that nobody expects yet", -bytes),
-        }
-        let phase = barrier.phase;
-        format!("for parity {parity} at {name}, which is in phase {phase} and misses {missing}")
     }
 }
 

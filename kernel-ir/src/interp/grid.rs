@@ -6,8 +6,8 @@ use super::program::Program;
 use super::world::World;
 use super::{Launch, Outcome};
 
-/// Blocks, or clusters of them, that run at the same time, as long as they end. Few, so that their threads' registers
-/// stay in the processor's cache.
+/// Blocks, or clusters of them, that run at the same time, as long as they end. Few, so that their
+/// threads' registers stay in the processor's cache.
 const FEW: usize = 4;
 
 /// Blocks that run at the same time at most: more than [`FEW`] where they seem to wait for others,

@@ -132,6 +132,19 @@ impl Room {
         }
     }
 
+    /// What a phase that has not ended waits for, in words.
+    pub(super) fn tell_phase(&self, world: &World<'_>, at: usize, parity: u32) -> String {
+        let barrier = &self.barriers[&at];
+        let (name, phase) = (self.barrier_name(world, at), barrier.phase);
+        let mut missing = format!("{} of {} arrivals", barrier.pending, barrier.count);
+        match barrier.bytes {
+            0 => {}
+            bytes @ 1.. => missing += &format!(" and {bytes} bytes"),
+            bytes => missing += &format!("; {} bytes came that nobody expects yet", -bytes),
+        }
+        format!("for parity {parity} at {name}, which is in phase {phase} and misses {missing}")
+    }
+
     /// The barrier among some bytes.
     pub(super) fn barrier_in(&self, at: usize, len: usize) -> Option<(usize, Who, Loc)> {
         let near = self.barriers.range(at.saturating_sub(BYTES - 1)..at + len).next()?;
@@ -254,7 +267,10 @@ impl Run<'_, '_> {
             barrier.passes(&mut self.thread.clock);
         }
         match plain.results.first() {
-            Some(result) => self.thread.regs[result.index()] = passed.into(),
+            Some(result) => {
+                self.thread.regs[result.index()] = passed.into();
+                self.thread.spins = (!passed).then_some((at, parity));
+            }
             None if !passed => self.thread.park(Parked::Mbarrier { at, parity }),
             None => {}
         }

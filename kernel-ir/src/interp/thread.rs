@@ -31,6 +31,9 @@ pub(super) enum State {
     Failed,
 }
 
+/// Steps that a test for a phase which has not ended counts as: an average turn.
+const SPIN: u64 = 1 << 12;
+
 /// What a parked thread waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Parked {
@@ -58,6 +61,8 @@ pub(super) struct Thread {
     pub fuel: u64,
     /// The named barrier it stands at, and which time.
     pub awaits: Option<(usize, u32)>,
+    /// The phase that it has tested for, and that had not ended.
+    pub spins: Option<(usize, u32)>,
     /// What it waits for where it is parked.
     pub parked: Option<Parked>,
     /// The time of the cluster's barrier that it came to, and has not waited for.
@@ -94,6 +99,7 @@ impl Thread {
             seen: None,
             fuel: world.launch.fuel,
             awaits: None,
+            spins: None,
             parked: None,
             gathered: None,
             stores: Stores::default(),
@@ -150,7 +156,11 @@ impl Run<'_, '_> {
             most -= 1;
             if self.thread.fuel == 0 {
                 let steps = self.world.launch.fuel;
-                let what = format!("has not ended after {steps} steps");
+                let mut what = format!("has not ended after {steps} steps");
+                if let Some((at, parity)) = self.thread.spins {
+                    let room = &self.hall.rooms[self.rank];
+                    what += &format!("; it asks {}", room.tell_phase(self.world, at, parity));
+                }
                 self.report(FindingKind::Endless, program.loc(self.thread.pc), what);
                 self.thread.state = State::Failed;
                 return;
@@ -172,6 +182,11 @@ impl Run<'_, '_> {
                     self.plain(plain, step.loc);
                     if self.thread.state == State::Ready {
                         self.thread.pc += 1;
+                    }
+                    if plain.op == Opcode::MbarrierTest && self.thread.spins.is_some() {
+                        // In vain, as nobody else moves: the rest of the turn would be spent so.
+                        self.thread.fuel = self.thread.fuel.saturating_sub(SPIN);
+                        return;
                     }
                 }
                 other => self.control(other),

@@ -76,10 +76,15 @@ fn took(scene: &Scene) {
 #[test]
 fn a_barrier_hands_over() {
     finds_nothing(|| scene(&roles(GIVE, TAKE)), took);
-    let spins = TAKE.replace(
+    finds_nothing(|| scene(&roles(GIVE, &spinning())), took);
+}
+
+/// As [`TAKE`], but by asking again and again.
+fn spinning() -> String {
+    TAKE.replace(
         "mbarrier_wait %bar, %zero //~ wait",
         "loop[$0] {
-      %done: bool = mbarrier_test %bar, %zero
+      %done: bool = mbarrier_test %bar, %zero //~ test
       if %done {
         break[$0]
       } {
@@ -87,8 +92,7 @@ fn a_barrier_hands_over() {
       }
       continue[$0]
     }",
-    );
-    finds_nothing(|| scene(&roles(GIVE, &spins)), took);
+    )
 }
 
 /// A phase of parity 1 counts as over before the first has ended.
@@ -187,6 +191,19 @@ fn bytes_that_never_come() {
         let comes = format!("threads come there at k.rs:{}:1", line(&text, "arrive"));
         assert!(told.contains(&comes), "{told}");
         assert!(told.contains("nobody is left who could"), "{told}");
+    }
+}
+
+/// Who asks for a phase in vain goes on asking.
+#[test]
+fn a_phase_that_is_asked_for_in_vain() {
+    let text = roles("", &spinning());
+    for seed in super::scene::SEEDS {
+        let found = &scene(&text).run(seed).findings[0];
+        assert_eq!(found.kind, Endless);
+        let asks =
+            "it asks for parity 0 at `bar[0]`, which is in phase 0 and misses 1 of 1 arrivals";
+        assert!(found.what.contains(asks), "{found}");
     }
 }
 
