@@ -24,7 +24,7 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     first: u64,
     /// Programs that rustc compiles at once.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 200)]
     batch: usize,
     /// Where to run: cpu, interpreter, cuda, ptx (the emulator, and ptxas), amdgcn (linked only).
     #[arg(long = "at", value_delimiter = ',', default_value = "cpu,interpreter,ptx,amdgcn")]

@@ -74,6 +74,7 @@ pub fn lower(kernel: &Kernel, gfx: Gfx, lines: Lines) -> Result<String, Error> {
         record: "%record".to_owned(),
     };
     lowering.w.number_lines(lines, &kernel.sources);
+    lowering.w.look_for_large_integers(kernel);
     lowering.entry();
     lowering.region(&kernel.body)?;
     Ok(lowering.module())

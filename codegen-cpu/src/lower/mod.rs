@@ -130,6 +130,7 @@ pub(crate) fn lower(
         streams: streams(kernel),
     };
     lowering.w.number_lines(lines, &kernel.sources);
+    lowering.w.look_for_large_integers(kernel);
     lowering.params();
     lowering.block_body()?;
     Ok(lowering.module(symbol))

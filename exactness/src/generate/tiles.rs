@@ -144,7 +144,8 @@ impl Generator {
 
     /// A loop over the values of a tile.
     fn over_tile(&mut self, values: &str, element: Scalar, changes: bool) -> Code {
-        let (item, index) = (self.name("e"), self.name("i"));
+        // Not to be shadowed: the loop's last statement names them.
+        let (item, index) = (self.name("fixed"), self.name("fixed"));
         let how = self.random.below(3);
         let (over, kind) = match (how, changes) {
             (0, true) => (format!("for {item} in {values}.iter_mut()"), Kind::Reference),

@@ -33,6 +33,7 @@ pub mod search;
 pub mod sequence;
 pub mod shared;
 pub mod slicing;
+mod slots;
 pub mod stage;
 pub mod staged;
 pub mod subject;

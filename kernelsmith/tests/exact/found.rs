@@ -133,7 +133,24 @@ fn sums_and_products_of_floats(a: u32, b: u32, c: u32) -> u32 {
         ^ bits(more.to_f32()).rotate_left(13)
 }
 
+/// Integers that are too large for a half float, of few digits: LLVM forgot that they overflow.
+#[device(host)]
+fn half_floats_of_integers(a: u32, b: u32, c: u32) -> u32 {
+    let bits = |v: f32| if v.is_nan() { 1 } else { v.to_bits() };
+    let (x, y) = (f16::from_f32(a as f32), f16::from_f32((a as i32) as f32));
+    let (z, w) = (f16::from_f32((b << 31) as f32), bf16::from_f32((c as u64 * 77) as f32));
+    let few = f16::from_f32((c << 24) as f32) + f16::from_f32(((b as u64) << 60) as f32);
+    let v = bf16::from_f32((b as i64 - c as i64) as f32);
+    bits(x.to_f32())
+        ^ bits(y.to_f32()).rotate_left(3)
+        ^ bits(z.to_f32()).rotate_left(7)
+        ^ bits(w.to_f32()).rotate_left(11)
+        ^ bits(v.to_f32()).rotate_left(15)
+        ^ bits(few.to_f32()).rotate_left(19)
+}
+
 crate::agreement!(agree_wide:
+    half_floats_of_integers,
     arrays_within_tuples_of_an_array, closures_of_unwritten_types_beside_what_is_lent,
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
     let_else_where_both_ways_leave, return_within_a_macro, sums_and_products_of_floats,

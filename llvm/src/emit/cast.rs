@@ -22,7 +22,10 @@ impl Writer {
             (Scalar::BF16, Scalar::F32) => self.widen_bf16(value, lanes),
             (Scalar::F16, Scalar::F32) if self.soft_half => self.widen_half(value, lanes),
             (Scalar::F32, Scalar::F16) if self.soft_half => self.narrow_to_half(value, lanes),
-            (Scalar::F32, Scalar::F16) => self.convert("fptrunc", value, from, to, lanes),
+            (Scalar::F32, Scalar::F16) => {
+                let value = self.bounded_for_half(value, lanes);
+                self.convert("fptrunc", &value, from, to, lanes)
+            }
             // By way of f32, in which every f16 and bf16 is exact.
             (from, to) if small(from) && to != Scalar::F32 => {
                 let wide = self.cast(value, from, Scalar::F32, lanes);

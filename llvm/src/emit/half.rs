@@ -1,10 +1,10 @@
 //! f16 to f32 and back in integers, for processors without instructions for it: LLVM would call a
-//! library there, which nobody loads.
+//! library there, which nobody loads. And what large integers need to become f16.
 
-use kernelsmith_ir::Scalar;
 use kernelsmith_ir::attr::Const;
+use kernelsmith_ir::{Kernel, Opcode, Scalar};
 
-use super::{Writer, llvm_type, splat};
+use super::{Writer, llvm_type, splat, suffix};
 
 /// Vector operations on the bits of floats.
 struct Bits<'w> {
@@ -43,6 +43,34 @@ impl Bits<'_> {
 }
 
 impl Writer {
+    /// Sees whether a kernel makes floats of integers that a half float could not hold.
+    pub fn look_for_large_integers(&mut self, kernel: &Kernel) {
+        kernel.body.walk(&mut |inst| {
+            let ([from], [to], Opcode::Cast) = (&*inst.operands, &*inst.results, inst.op) else {
+                return;
+            };
+            let [from, to] = [from, to].map(|&value| kernel.ty(value).elem());
+            self.large_integers |= !from.is_float() && from.bits() >= 32 && to.is_float();
+        });
+    }
+
+    /// The value, infinite where its f16 is: LLVM takes the f16 of the float of an integer for exact
+    /// if it has bits enough for the integer's digits, whatever its magnitude, and gives `a << 24`
+    /// back where `(a << 24) as f32` became an infinite f16 and then an f32 (InstCombine,
+    /// `isKnownExactCastIntToFP`, which forgets the exponent). It does not see through a select.
+    pub(super) fn bounded_for_half(&mut self, value: &str, lanes: Option<u32>) -> String {
+        if !self.large_integers {
+            return value.to_owned();
+        }
+        let ty = llvm_type(Scalar::F32, lanes);
+        let fabs = format!("llvm.fabs.{}", suffix(Scalar::F32, lanes));
+        let magnitude = self.call(&ty, &fabs, &[(ty.clone(), value.to_owned())]);
+        let c = |x: f32| splat(Const::f32(x), lanes);
+        let large = self.value(format!("fcmp oge {ty} {magnitude}, {}", c(65520.0)));
+        let infinite = self.value(format!("fmul {ty} {value}, {}", c(f32::INFINITY)));
+        self.select(&large, lanes, &ty, [&infinite, value])
+    }
+
     /// Exact: every f16 is an f32.
     pub(super) fn widen_half(&mut self, value: &str, lanes: Option<u32>) -> String {
         let half = self.bits_as(value, Scalar::F16, Scalar::U16, lanes);

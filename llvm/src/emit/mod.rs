@@ -37,6 +37,8 @@ pub struct Writer {
     /// The metadata number of the current line.
     position: Option<usize>,
     soft_half: bool,
+    /// Whether floats may come from integers too large for a half float.
+    large_integers: bool,
     plain_extremes: bool,
 }
 
