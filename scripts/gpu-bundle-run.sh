@@ -25,4 +25,10 @@ tests=$?
 [ "$tests" -eq 3 ] && exit 3
 "$here/bin/gpu-bench" --csv "$results/gpu-bench.csv"
 bench=$?
+# The peers that only PyTorch brings; without it there is nothing to compare with.
+if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    python3 "$here/attention.py" --csv "$results/attention-torch.csv" || bench=1
+else
+    echo "attention has no peer: there is no PyTorch with CUDA"
+fi
 [ "$tests" -eq 0 ] && [ "$bench" -eq 0 ]

@@ -37,6 +37,7 @@ pub(crate) fn build() -> Result<(), Box<dyn Error>> {
     }
     let run = bundle.join("run.sh");
     fs::copy(root.join("scripts/gpu-bundle-run.sh"), &run)?;
+    fs::copy(root.join("scripts/gpu-bundle-attention.py"), bundle.join("attention.py"))?;
     if bytes > MAX_BYTES {
         return Err(format!("the bundle has {bytes} bytes, more than {MAX_BYTES}").into());
     }

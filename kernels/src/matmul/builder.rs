@@ -151,7 +151,10 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
         let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
         let on_cpu = is_cpu(problem.c.device());
         // The CPU's kernel keeps the sums of a deep product in C meanwhile.
-        let direct = problem.c_units()[0] && (in_sums || !on_cpu || k <= cpu::deepest::<T::Sum>());
+        let reads_c = problem.terms.steps.beta && T::has_matrix_units(problem.c.device());
+        let direct = problem.c_units()[0]
+            && !reads_c
+            && (in_sums || !on_cpu || k <= cpu::deepest::<T::Sum>());
         if direct {
             return product(&mut problem, map);
         }
@@ -171,8 +174,8 @@ fn product<T: Factor, O: Float, F>(problem: &mut Problem<'_, T, O>, map: F) -> R
 where
     F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
 {
-    match is_cpu(problem.c.device()) {
-        true => cpu::product(problem, map),
-        false => gpu::product(problem, map),
+    if is_cpu(problem.c.device()) {
+        return cpu::product(problem, map);
     }
+    T::by_matrix_units(problem, map).unwrap_or_else(|| gpu::product(problem, map))
 }

@@ -47,7 +47,8 @@ pub(super) enum B<'p, T: Factor> {
 }
 
 /// `C = A * B` and an epilogue, of a batch of matrices that fit each other.
-pub(super) struct Problem<'p, T: Factor, O: Float> {
+#[doc(hidden)]
+pub struct Problem<'p, T: Factor, O: Float> {
     pub(super) a: ViewArg<'p, T, 3>,
     pub(super) b: B<'p, T>,
     pub(super) c: ViewMutArg<'p, O, 3>,

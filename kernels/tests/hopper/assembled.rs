@@ -5,6 +5,7 @@ use kernelsmith::ir::Kernel;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::hopper::attention_forward_ir;
+use kernelsmith_kernels::matmul::Steps;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::matmul_cooperative_ir;
 
@@ -27,7 +28,7 @@ fn cooperative<T: Float, const BN: usize>(a: Order, b: Order) -> Result<Kernel, 
 where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
 {
-    matmul_cooperative_ir::<T, BN, 4, _>(&hopper(), a, b, |x| x)
+    matmul_cooperative_ir::<T, T, BN, 4, _>(&hopper(), a, b, Steps::default(), |x| x, false, false)
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The kernels of Hopper: what the assembler makes of them, and what they compute.
 
 mod assembled;
+mod checks;
 mod interpreted;

@@ -266,40 +266,64 @@ impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
 }
 
 impl<T: super::element::Stored + Num> Tile<T> {
-    /// Stores columns of sums, converted, as many as the tile has, from column `first` of the sums
-    /// on (PTX ISA, `stmatrix`): `row` of the tile is where the first of the warpgroup's 64 rows goes.
+    /// Stores columns of sums, as many as the tile has, from column `first` of the sums on: `row` of
+    /// the tile is where the first of the warpgroup's 64 rows goes. What is stored of a sum is
+    /// `convert(row, column, sum)`, row and column counted in the sums.
+    ///
+    /// Elements of 16 bits are stored by `stmatrix` (PTX ISA), others one by one.
     #[track_caller]
     pub fn store_sums<S: WgmmaAtom>(
         &self,
         sums: Fragment<S, Accumulator>,
         row: impl KernelIndex,
         first: usize,
-        mut convert: impl FnMut(Val<S::Sum>) -> Val<T>,
+        mut convert: impl FnMut(Val<usize>, Val<usize>, Val<S::Sum>) -> Val<T>,
     ) {
         let end = first + self.columns();
-        if T::TYPE.size() != 2 || end > S::N || !first.is_multiple_of(16) {
+        if end > S::N || !first.is_multiple_of(16) || !self.columns().is_multiple_of(16) {
             fail(format!(
-                "columns {first} to {end} of {} of sums into a tile of {}: they begin at a multiple \
-                 of 16, and the tile's elements have 16 bits",
-                S::N,
-                T::TYPE
+                "columns {first} to {end} of {} of sums: they begin and end at multiples of 16",
+                S::N
             ));
         }
         let row = row.value();
         let (last, rows) = (row + 63, Val::<usize>::from(self.rows()));
         build(|b| b.check_bounds(last.id, rows.id));
-        // Four matrices at once: rows 0 to 7 and 8 to 15 of the warp's 16, of two times 8 columns.
+        let at = |i: usize| {
+            let place = (Fragment::<S, Accumulator>::row(i), Fragment::<S, Accumulator>::column(i));
+            (place, sums.element(i))
+        };
+        for columns in 0..self.columns() / 16 {
+            let from = first / 2 + 8 * columns;
+            let elements: Vec<Val<T>> = (from..from + 8)
+                .map(|i| {
+                    let ((row, column), sum) = at(i);
+                    convert(row, column, sum)
+                })
+                .collect();
+            if T::TYPE.size() == 2 {
+                self.store_matrices(row, 16 * columns, &elements);
+                continue;
+            }
+            for (i, element) in (from..).zip(elements) {
+                let ((own_row, column), _) = at(i);
+                let address = self.address(row + own_row, column - first);
+                build(|b| b.store(address, element.id));
+            }
+        }
+    }
+
+    /// Four matrices at once: rows 0 to 7 and 8 to 15 of the warp's 16, of two times 8 columns.
+    #[track_caller]
+    fn store_matrices(&self, row: Val<usize>, column: usize, elements: &[Val<T>]) {
         let at = |lane: u32| (lane / 32 * 16 + lane % 16, lane % 32 / 16 * 8);
         let own_row = row + super::thread::lane_linear(128, |lane| at(lane).0);
         let own_column = super::thread::lane_linear(128, |lane| at(lane).1);
-        for columns in 0..self.columns() / 16 {
-            let from = first / 2 + 8 * columns;
-            let elements: Vec<Value> = (0..8).map(|i| convert(sums.element(from + i)).id).collect();
-            let ty = Type::Vector(T::TYPE, 8);
-            let matrices = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, ty));
-            let address = self.address(own_row, own_column + 16 * columns);
-            let attr = Attr::Ldmatrix { count: 4, trans: false };
-            build(|b| b.emit(Opcode::Stmatrix, attr, &[address, matrices], &[]));
-        }
+        let elements: Vec<Value> = elements.iter().map(|x| x.id).collect();
+        let ty = Type::Vector(T::TYPE, 8);
+        let matrices = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, ty));
+        let address = self.address(own_row, own_column + column);
+        let attr = Attr::Ldmatrix { count: 4, trans: false };
+        build(|b| b.emit(Opcode::Stmatrix, attr, &[address, matrices], &[]));
     }
 }

@@ -174,6 +174,11 @@ macro_rules! views {
                 (self.shape, self.strides)
             }
 
+            /// The address of the first element on its device.
+            pub fn address(&self) -> u64 {
+                self.data.address()
+            }
+
             /// The device the elements are on.
             pub fn device(&self) -> &Device {
                 self.data.device()

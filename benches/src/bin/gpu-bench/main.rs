@@ -3,6 +3,8 @@
 //!
 //! Bandwidth is compared with a plain copy, matmul with cuBLAS, in turns within one run.
 
+mod attention;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -95,8 +97,9 @@ fn run(device: &Device, csv: &mut Csv) -> Outcome<()> {
         ratios.extend(matmul_case::<f32>(device, csv, "f32", n, cublas.as_ref().ok())?);
         ratios.extend(matmul_case::<bf16>(device, csv, "bf16", n, cublas.as_ref().ok())?);
     }
+    ratios.extend(matmul_case::<bf16>(device, csv, "bf16", 8192, cublas.as_ref().ok())?);
     mean("matmul", &ratios);
-    Ok(())
+    attention::all(device, csv)
 }
 
 fn mean(what: &str, ratios: &[f64]) {
@@ -123,8 +126,7 @@ fn row(
 /// Bytes that no L2 cache holds, through which the inputs rotate.
 const PAST_CACHES: usize = 256 << 20;
 
-/// Against cuBLAS where there is one. The tiled kernel does not use the tensor cores yet, cuBLAS
-/// does for bf16.
+/// Against cuBLAS where there is one.
 fn matmul_case<T: Input>(
     device: &Device,
     csv: &mut Csv,

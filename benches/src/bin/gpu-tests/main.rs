@@ -2,6 +2,7 @@
 //! passed, 1 something failed, 3 there is no GPU.
 
 mod cases;
+mod hopper;
 mod language;
 mod tensor_cores;
 mod together;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         .chain(language::all())
         .chain(together::all())
         .chain(tensor_cores::all())
+        .chain(hopper::all(&device))
     {
         let outcome = (case.run)(&device);
         let (verdict, error, allowed) = match &outcome {

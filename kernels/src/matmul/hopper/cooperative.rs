@@ -3,15 +3,17 @@
 use kernelsmith::prelude::*;
 
 use super::schedule::tile_at;
+use crate::matmul::Steps;
+use crate::matmul::epilogue::Epilogue;
 
 /// Columns of A and B that one stage holds: 128 bytes.
 const BK: usize = 64;
 
 /// Rows of a tile of C: 64 for each of the two warpgroups that multiply.
-const BM: usize = 128;
+pub(super) const BM: usize = 128;
 
-/// Columns of C that leave through shared memory at once.
-const PANEL: usize = 64;
+/// Columns of a box of a factor whose rows are those along k: 128 bytes.
+const WIDE: usize = 64;
 
 /// Which axis of a factor's memory is contiguous.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -29,51 +31,57 @@ impl Order {
     }
 }
 
-/// `C = map(A * B)`, `C: m x n`, sums in f32. How A and B are stored, `a_order` and `b_order` say.
+/// `C = map(alpha * A * B + bias) + residual` of each matrix of a batch, `C: m x n`, sums in f32. How A
+/// and B are stored, `a_order` and `b_order` say.
 ///
 /// Persistent: as many blocks as the device has multiprocessors take tiles of `128 x BN` in turn. A
 /// producer warp fills a ring of `STAGES` stages, each 64 columns of A and B; two warpgroups wait for
 /// a stage, begin its products, and release the stage before once its own are done. The sums leave
 /// through shared memory and the copy engine, while the producer already loads the next tile.
 #[kernel(block = 384)]
-pub fn matmul_cooperative<T: Float, const BN: usize, const STAGES: usize>(
+pub fn matmul_cooperative<T: Float, O: Float, const BN: usize, const STAGES: usize>(
+    alpha: f32,
     #[comptime] a_order: Order,
     #[comptime] b_order: Order,
-    map: impl Fn(f32) -> f32,
-    a: &TensorMap<T, 2>,
-    b: &TensorMap<T, 2>,
-    c: &mut TensorMap<T, 2>,
+    #[comptime] steps: Steps,
+    map: impl Fn(f32) -> f32 + Copy,
+    a: &TensorMap<T, 3>,
+    b: &TensorMap<T, 3>,
+    bias: Option<&View<f32, 3>>,
+    residual: Option<&View<O, 3>>,
+    c: &mut TensorMap<O, 3>,
 ) where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let a_along = a_order.is_along_k();
     let b_along = b_order.is_along_k();
-    let a_box = a.tile(if a_along { [BM, BK] } else { [BK, PANEL] }, Swizzle::B128);
-    let b_box = b.tile(if b_along { [BN, BK] } else { [BK, PANEL] }, Swizzle::B128);
-    let c_box = c.tile([PANEL, PANEL], Swizzle::B128);
-    let a_shape = if a_along { [BM, BK] } else { [BK, BM] };
-    let b_shape = if b_along { [BN, BK] } else { [BK, BN] };
-    let a_tiles = tiles::<T>(STAGES, a_shape, Swizzle::B128);
-    let b_tiles = tiles::<T>(STAGES, b_shape, Swizzle::B128);
-    let c_tiles = tiles::<T>(2, [64, PANEL], Swizzle::B128);
+    // Columns of C that leave through shared memory at once: 128 bytes.
+    let panel = 128 / size_of::<O>();
+    let a_box = a.tile(if a_along { [1, BM, BK] } else { [1, BK, WIDE] }, Swizzle::B128);
+    let b_box = b.tile(if b_along { [1, BN, BK] } else { [1, BK, WIDE] }, Swizzle::B128);
+    let c_box = c.tile([1, 64, panel], Swizzle::B128);
+    let a_tiles = tiles::<T>(STAGES, if a_along { [BM, BK] } else { [BK, BM] }, Swizzle::B128);
+    let b_tiles = tiles::<T>(STAGES, if b_along { [BN, BK] } else { [BK, BN] }, Swizzle::B128);
+    let c_tiles = tiles::<O>(2, [64, panel], Swizzle::B128);
     let pipe = pipeline::<STAGES>(2);
     let mut at = pipe.start();
 
-    let steps = if a_along { a.shape(1) } else { a.shape(0) }.div_ceil(BK);
-    let down = c.shape(0).div_ceil(BM);
-    let across = c.shape(1).div_ceil(BN);
+    let depth = if a_along { a.shape(2) } else { a.shape(1) }.div_ceil(BK);
+    let (m, n) = (c.shape(1), c.shape(2));
+    let (down, across) = (m.div_ceil(BM), n.div_ceil(BN));
+    let all = c.shape(0) * down * across;
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (block_idx_x()..down * across).step_by(grid_dim_x()) {
-                    let (row, column) = tile_at(tile, down, across);
+                for tile in (block_idx_x()..all).step_by(grid_dim_x()) {
+                    let (batch, row, column) = tile_at(tile, down, across);
                     let (row, column) = (row * BM, column * BN);
-                    for step in 0..steps {
+                    for step in 0..depth {
                         let slot = pipe.fill(&mut at, a_tiles.bytes() + b_tiles.bytes());
                         let (stage, k) = (slot.index(), step * BK);
-                        let a_at = if a_along { [row, k] } else { [k, row] };
-                        let b_at = if b_along { [column, k] } else { [k, column] };
+                        let a_at = if a_along { [batch, row, k] } else { [batch, k, row] };
+                        let b_at = if b_along { [batch, column, k] } else { [batch, k, column] };
                         a_tiles.stage(stage).load(a_box, a_at, slot.barrier());
                         b_tiles.stage(stage).load(b_box, b_at, slot.barrier());
                     }
@@ -85,22 +93,20 @@ pub fn matmul_cooperative<T: Float, const BN: usize, const STAGES: usize>(
         let half = warpgroup_id() - 1;
         let leads = thread_idx_x() % 128 == 0;
         let out = c_tiles.stage(half);
-        for tile in (block_idx_x()..down * across).step_by(grid_dim_x()) {
-            let (row, column) = tile_at(tile, down, across);
+        for tile in (block_idx_x()..all).step_by(grid_dim_x()) {
+            let (batch, row, column) = tile_at(tile, down, across);
             let (row, column) = (row * BM + half * 64, column * BN);
             let mut sums = InFlight::<Wgmma<T, BN>>::zero();
             let mut before = at;
-            for step in 0..steps {
+            for step in 0..depth {
                 let stage = pipe.wait(at);
                 let (a, b) = (a_tiles.stage(stage), b_tiles.stage(stage));
+                let rows = half * 64;
                 wgmma_fence();
                 for k in unroll(0..BK / 16) {
-                    let a = if a_along {
-                        a.k_major(half * 64, 16 * k)
-                    } else {
-                        a.mn_major(half * 64, 16 * k)
-                    };
-                    let b = if b_along { b.k_major(0, 16 * k) } else { b.mn_major(0, 16 * k) };
+                    let k = 16 * k;
+                    let a = if a_along { a.k_major(rows, k) } else { a.mn_major(rows, k) };
+                    let b = if b_along { b.k_major(0, k) } else { b.mn_major(0, k) };
                     sums = wgmma(a, b, sums, true);
                 }
                 wgmma_commit();
@@ -112,19 +118,25 @@ pub fn matmul_cooperative<T: Float, const BN: usize, const STAGES: usize>(
                 at.advance();
             }
             let sums = sums.wait();
-            if leads && steps > 0 {
+            if leads && depth > 0 {
                 pipe.release(before);
             }
-            for panel in unroll(0..BN / PANEL) {
+            let bias = bias.map(|x| x.outer(batch));
+            let residual = residual.map(|x| x.outer(batch));
+            let epilogue = Epilogue { steps, alpha, beta: 0.0, bias, residual, map };
+            for first in unroll(0..BN / panel) {
+                let first = first * panel;
                 if leads {
                     bulk_wait_read(0);
                 }
                 barrier_sync(1, 256);
-                out.store_sums(sums, 0, PANEL * panel, |x| map(x).cast::<T>());
+                out.store_sums(sums, 0, first, |i, j, sum| {
+                    finished(epilogue, sum, row + i, column + j, m, n)
+                });
                 async_fence();
                 barrier_sync(1, 256);
                 if leads {
-                    out.store(c_box, [row, column + PANEL * panel]);
+                    out.store(c_box, [batch, row, column + first]);
                     bulk_commit();
                 }
             }
@@ -133,4 +145,22 @@ pub fn matmul_cooperative<T: Float, const BN: usize, const STAGES: usize>(
             bulk_wait(0);
         }
     }
+}
+
+/// An element of C. What lies outside of it is not stored, and has no bias.
+#[device]
+fn finished<O: Float, F: Fn(f32) -> f32 + Copy>(
+    epilogue: Epilogue<f32, O, F>,
+    sum: f32,
+    row: usize,
+    column: usize,
+    m: usize,
+    n: usize,
+) -> O {
+    let x = epilogue.alpha * sum;
+    if epilogue.is_linear() {
+        return x.cast::<O>();
+    }
+    let x = if row < m && column < n { epilogue.end(x, row, column) } else { x };
+    x.cast::<O>()
 }

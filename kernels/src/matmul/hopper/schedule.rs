@@ -7,13 +7,14 @@ use kernelsmith::prelude::*;
 /// raster).
 const GROUP: usize = 8;
 
-/// The row and column of a tile's number, in tiles, of `down` rows and `across` columns.
+/// The matrix, row and column of a tile's number, in tiles, of `down` rows and `across` columns of
+/// each matrix of a batch.
 #[device]
-pub(super) fn tile_at(tile: usize, down: usize, across: usize) -> (usize, usize) {
+pub(super) fn tile_at(tile: usize, down: usize, across: usize) -> (usize, usize, usize) {
+    let (batch, tile) = (tile / (down * across), tile % (down * across));
     let in_group = across * GROUP;
-    let group = tile / in_group;
-    let first = group * GROUP;
+    let first = tile / in_group * GROUP;
     let rows = (down - first).min(GROUP);
     let within = tile % in_group;
-    (first + within % rows, within / rows)
+    (batch, first + within % rows, within / rows)
 }
