@@ -329,8 +329,11 @@ impl<S: MmaAtom, R: MatrixRole> Fragment<S, R> {
         &self,
         mut f: impl FnMut(Val<usize>, Val<usize>, Val<R::Element<S>>) -> Val<R::Element<S>>,
     ) -> Self {
-        let old: Vec<_> =
-            (0..Self::LEN).map(|i| (Self::row(i), Self::column(i), self.element(i))).collect();
+        // No closure, so that operations stand at the caller's line.
+        let mut old = Vec::new();
+        for i in 0..Self::LEN {
+            old.push((Self::row(i), Self::column(i), self.element(i)));
+        }
         let new: Vec<_> = old.into_iter().map(|(row, column, x)| f(row, column, x)).collect();
         Self::from_elements(|i| new[i])
     }
@@ -342,7 +345,10 @@ impl<S: MmaAtom, R: MatrixRole> Fragment<S, R> {
         &self,
         mut f: impl FnMut(usize, Val<R::Element<S>>) -> Val<R::Element<S>>,
     ) -> Self {
-        let new: Vec<_> = (0..Self::LEN).map(|i| f(i, self.element(i))).collect();
+        let mut new = Vec::new();
+        for i in 0..Self::LEN {
+            new.push(f(i, self.element(i)));
+        }
         Self::from_elements(|i| new[i])
     }
 

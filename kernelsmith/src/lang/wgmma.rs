@@ -245,7 +245,11 @@ impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
         sums: Fragment<U, Accumulator>,
         mut convert: impl FnMut(Val<U::Sum>) -> Val<S::Input>,
     ) -> Self {
-        let elements: Vec<Value> = (0..sums.len()).map(|i| convert(sums.element(i)).id).collect();
+        // No closure, so that operations stand at the caller's line.
+        let mut elements = Vec::new();
+        for i in 0..sums.len() {
+            elements.push(convert(sums.element(i)).id);
+        }
         let id = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, Self::TYPE));
         SumsAsFactor { id, kind: PhantomData }
     }
@@ -289,24 +293,22 @@ impl<T: super::element::Stored + Num> Tile<T> {
         let row = row.value();
         let (last, rows) = (row + 63, Val::<usize>::from(self.rows()));
         build(|b| b.check_bounds(last.id, rows.id));
-        let at = |i: usize| {
-            let place = (Fragment::<S, Accumulator>::row(i), Fragment::<S, Accumulator>::column(i));
-            (place, sums.element(i))
-        };
         for columns in 0..self.columns() / 16 {
             let from = first / 2 + 8 * columns;
-            let elements: Vec<Val<T>> = (from..from + 8)
-                .map(|i| {
-                    let ((row, column), sum) = at(i);
-                    convert(row, column, sum)
-                })
-                .collect();
+            // No closures, so that operations stand at the caller's line.
+            let mut elements = Vec::new();
+            for i in from..from + 8 {
+                let row = Fragment::<S, Accumulator>::row(i);
+                let column = Fragment::<S, Accumulator>::column(i);
+                elements.push(convert(row, column, sums.element(i)));
+            }
             if T::TYPE.size() == 2 {
                 self.store_matrices(row, 16 * columns, &elements);
                 continue;
             }
             for (i, element) in (from..).zip(elements) {
-                let ((own_row, column), _) = at(i);
+                let own_row = Fragment::<S, Accumulator>::row(i);
+                let column = Fragment::<S, Accumulator>::column(i);
                 let address = self.address(row + own_row, column - first);
                 build(|b| b.store(address, element.id));
             }

@@ -8,5 +8,6 @@ mod copies;
 mod divergence;
 mod environment;
 mod harness;
+mod hopper;
 mod races;
 mod unwritten;

@@ -1,8 +1,6 @@
 //! Every kernel of the library through the interpreter: right results, and nothing found wrong, with
 //! the tiles of each kind of target.
 
-mod hopper;
-
 use kernelsmith::{Buffer, Device, Target, bf16};
 use kernelsmith_kernels::attention::{Attention, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
