@@ -11,7 +11,7 @@ use super::format::{Layout, PANEL};
 pub(super) const ROWS: usize = 4;
 
 /// Steps from what is read to what is asked for meanwhile.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 
 /// The largest group of chunks.
 const GROUP: usize = 4;
