@@ -26,6 +26,10 @@ use crate::mma::{MmaShape, Operand};
 use crate::op::Opcode;
 use crate::wgmma::{SmemLayout, THREADS, Wgmma};
 
+/// Registers of a multiprocessor, which a block may have all of (CUDA C++ Programming Guide,
+/// "Technical Specifications per Compute Capability").
+const REGISTERS: u32 = 1 << 16;
+
 /// The `wgmma`s of a warpgroup.
 #[derive(Default)]
 pub(super) struct Warpgroup {
@@ -35,6 +39,8 @@ pub(super) struct Warpgroup {
     groups: VecDeque<u32>,
     /// Whether accesses of registers were ordered before what comes.
     fenced: bool,
+    /// Registers of a thread, where it has asked for a share.
+    registers: Option<u32>,
 }
 
 /// Whether the threads of a warpgroup come to an operation together.
@@ -99,9 +105,31 @@ impl Block {
             (Opcode::Wgmma, Attr::Wgmma(wgmma)) => {
                 self.wgmma(world, hall, &Executed { plain, threads, loc }, wgmma);
             }
-            // Registers are not counted: what a thread may use is for the assembler to say.
-            (Opcode::SetMaxRegisters, _) => {}
+            (Opcode::SetMaxRegisters, &Attr::Registers { count, .. }) => {
+                group.registers = Some(count.into());
+                self.share_registers(world, hall, &Executed { plain, threads, loc });
+            }
             (op, _) => unreachable!("`{}` is no operation of a warpgroup", op.name()),
+        }
+    }
+
+    /// Which registers a thread uses is for the assembler to say; but shares that do not fit into the
+    /// block's are waited for without end (PTX ISA, `setmaxnreg`).
+    fn share_registers(&self, world: &mut World<'_>, hall: &Hall, executed: &Executed<'_>) {
+        let groups = &hall.rooms[self.rank].warpgroups;
+        let Some(shares) = groups.iter().map(|g| g.registers).collect::<Option<Vec<u32>>>() else {
+            return;
+        };
+        let all = shares.iter().sum::<u32>() * THREADS;
+        if all > REGISTERS {
+            let (kind, loc) = (FindingKind::Deadlock, executed.loc);
+            let who = self.threads[executed.threads.start].clock.who;
+            let what = format!(
+                "waits for registers that there are not: warpgroups with {shares:?} for each thread \
+                 need {all}, and there are {REGISTERS}"
+            );
+            world.report(Report { kind, loc, who, what, other: None });
+            world.stopped = true;
         }
     }
 

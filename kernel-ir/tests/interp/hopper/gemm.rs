@@ -250,8 +250,13 @@ pub(super) fn matrix(seed: usize, rows: usize, columns: usize) -> Vec<u8> {
 
 /// The launch of so many blocks on so many tiles along the depth.
 pub(super) fn scene(text: &str, blocks: u32, tiles: u32) -> Scene {
+    scene_of(text, 256, blocks, tiles)
+}
+
+/// The same with blocks of so many threads.
+pub(super) fn scene_of(text: &str, threads: u32, blocks: u32, tiles: u32) -> Scene {
     let (depth, columns) = (TILE * tiles as usize, TILE * blocks as usize);
-    Scene::new(text, blocks, 256)
+    Scene::new(text, blocks, threads)
         .tensor(&[depth as u64, TILE as u64], &matrix(1, TILE, depth))
         .tensor(&[depth as u64, columns as u64], &matrix(2, columns, depth))
         .tensor(&[columns as u64, TILE as u64], &[])

@@ -17,6 +17,21 @@ fn a_pipeline_over_a_cluster_is_right() {
     finds_nothing(|| scene(&clustered(), 4, 2), |scene| check(scene, 4, 2));
 }
 
+/// Each consumer says for itself that it is done.
+#[test]
+fn a_slot_that_every_thread_releases() {
+    let text = replaced(&gemm(), "%count: u32 = const[u32 1]", "%count: u32 = const[u32 128]");
+    let release = "      if %is_first {
+        mbarrier_arrive %free_c //~ release
+        yield
+      } {
+        yield
+      }
+";
+    let text = replaced(&text, release, "      mbarrier_arrive %free_c\n");
+    finds_nothing(|| scene(&text, 1, 5), |scene| check(scene, 1, 5));
+}
+
 /// What the passes make of it is right, too.
 #[test]
 fn a_pipeline_is_right_after_the_passes() {
@@ -259,6 +274,18 @@ fn a_warp_that_leaves_products_out() {
       wgmma_commit //~ commit\n",
     );
     finds(|| scene(&text, 1, 3), &[(DivergentCollective, "commit", "gone")]);
+}
+
+#[test]
+fn more_registers_than_there_are() {
+    let text =
+        replaced(&gemm(), "set_max_registers[24 lower]", "set_max_registers[160 lower] //~ shares");
+    let text =
+        replaced(&text, "set_max_registers[240 raise]", "set_max_registers[240 raise] //~ raise");
+    finds_nothing(|| scene(&text, 1, 1), |_| {});
+    let text = replaced(&text, "[160 lower]", "[240 lower]").replace("block(256", "block(384");
+    let three = || super::gemm::scene_of(&text, 384, 1, 1);
+    finds(three, &[(Deadlock, "shares", ""), (Deadlock, "raise", "")]);
 }
 
 #[test]
