@@ -26,6 +26,7 @@ pages! {
     tiled_matmul "../../docs/guide/src/tiled-matmul.md"
     tensor_cores "../../docs/guide/src/tensor-cores.md"
     pipeline "../../docs/guide/src/pipeline.md"
+    hopper "../../docs/guide/src/hopper.md"
     when_something_is_wrong "../../docs/guide/src/when-something-is-wrong.md"
     printing "../../docs/guide/src/printing.md"
     looking_at_the_code "../../docs/guide/src/looking-at-the-code.md"
