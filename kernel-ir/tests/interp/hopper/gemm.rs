@@ -12,104 +12,112 @@ pub(super) const TILE: usize = 64;
 /// `C = A * B` in bf16: A is `rows x depth`, B is stored transposed, `columns x depth`. Threads 0 to
 /// 127 multiply, one of threads 128 to 159 loads, in two stages. Blocks divide the columns.
 pub(super) fn gemm() -> String {
-    format!(
-        r#"
-kernel @k(%a "a": tensor_map<bf16, 2> tile[64, 64 b128], %b "b": tensor_map<bf16, 2> tile[64, 64 b128], %c "c": tensor_map<bf16, 2> tile_mut[64, 64 b128], %tiles "tiles": u32 scalar) block(256, 1, 1) {{
+    let nothings = ["%nothing"; 32].join(", ");
+    let stage_c = STAGE_P
+        .replace("%i,", "%j,")
+        .replace("stage", "stage_c")
+        .replace("round", "round_c")
+        .replace("%parity", "%parity_c")
+        .replace("%free", "%free_c")
+        .replace("%come", "%come_c")
+        .replace("%at:", "%at_c:")
+        .replace("%at\n", "%at_c\n")
+        .replace("%to_", "%from_")
+        .replace("%k:", "%k_c:")
+        .replace("%deep", "%deep_c");
+    let parts = [
+        ("<HEAD>", HEAD),
+        ("<STAGE_P>", STAGE_P),
+        ("<WGMMAS>", WGMMAS),
+        ("<NOTHINGS>", &nothings),
+        ("<STAGE_C>", &stage_c),
+        ("<EPILOGUE>", &epilogue()),
+    ];
+    parts.iter().fold(TEXT.to_owned(), |text, (part, by)| text.replace(part, by))
+}
+
+/// The kernel, without its parts.
+const TEXT: &str = r#"
+kernel @k(%a "a": tensor_map<bf16, 2> tile[64, 64 b128], %b "b": tensor_map<bf16, 2> tile[64, 64 b128], %c "c": tensor_map<bf16, 2> tile_mut[64, 64 b128], %tiles "tiles": u32 scalar) block(256, 1, 1) {
   shared s0 "a_tiles": bf16 x 8192 align 1024
   shared s1 "b_tiles": bf16 x 8192 align 1024
   shared s2 "out": bf16 x 4096 align 1024
   shared s3 "full": u64 x 2 align 8
   shared s4 "empty": u64 x 2 align 8
-{HEAD}
+<HEAD>
   %count: u32 = const[u32 1]
-  if %is_first {{
+  if %is_first {
     mbarrier_init %full, %one //~ init
     mbarrier_init %full1, %one
     mbarrier_init %empty, %count
     mbarrier_init %empty1, %count
     mbarrier_fence
     yield
-  }} {{
+  } {
     yield
-  }}
+  }
   barrier //~ ready
-  if %is_producer {{
+  if %is_producer {
     set_max_registers[24 lower]
     %is_loader: bool = eq %warp, %four
-    if %is_loader {{
+    if %is_loader {
       %elected: bool = elect
-      if %elected {{
-        for[$0] %zero, %tiles {{ |%i: u32|
-{STAGE_P}
+      if %elected {
+        for[$0] %zero, %tiles { |%i: u32|
+<STAGE_P>
           %flipped: u32 = xor %parity, %one
           mbarrier_wait %free, %flipped //~ wait_empty
           mbarrier_arrive_expect %come, %bytes //~ expect
           tma_load[normal] %to_a, %a, %come, %k, %row //~ load_a
           tma_load[normal] %to_b, %b, %come, %k, %column //~ load_b
           continue[$0]
-        }}
+        }
         yield
-      }} {{
+      } {
         yield
-      }}
+      }
       yield
-    }} {{
+    } {
       yield
-    }}
+    }
     yield
-  }} {{
+  } {
     set_max_registers[240 raise]
     %nothing: f32 = const[f32 0x0]
-    %start: <32 x f32> = vec_make {nothings}
-    %sums: <32 x f32> = for[$1] %zero, %tiles, %start {{ |%j: u32, %sum: <32 x f32>|
-{stage_c}
+    %start: <32 x f32> = vec_make <NOTHINGS>
+    %sums: <32 x f32> = for[$1] %zero, %tiles, %start { |%j: u32, %sum: <32 x f32>|
+<STAGE_C>
       mbarrier_wait %come_c, %parity_c //~ wait_full
       wgmma_fence //~ fence
       %goes_on: bool = ne %j, %zero
-{WGMMAS}
+<WGMMAS>
       wgmma_commit //~ commit
       %waited: <32 x f32> = wgmma_wait[0] %sum4 //~ wait
-      if %is_first {{
+      if %is_first {
         mbarrier_arrive %free_c //~ release
         yield
-      }} {{
+      } {
         yield
-      }}
+      }
       continue[$1] %waited
-    }}
+    }
     %small: <32 x bf16> = cast %sums //~ cast
-{epilogue}
+<EPILOGUE>
     async_fence //~ async_fence
     barrier_sync[1 threads 128]
-    if %is_first {{
+    if %is_first {
       tma_store[normal] %c, %out, %column, %row //~ store
       bulk_commit
       bulk_wait[0] //~ bulk_wait
       yield
-    }} {{
+    } {
       yield
-    }}
+    }
     yield
-  }}
+  }
   return //~ end
-}}
-"#,
-        nothings = ["%nothing"; 32].join(", "),
-        stage_c = STAGE_P
-            .replace("%i,", "%j,")
-            .replace("stage", "stage_c")
-            .replace("round", "round_c")
-            .replace("%parity", "%parity_c")
-            .replace("%free", "%free_c")
-            .replace("%come", "%come_c")
-            .replace("%at:", "%at_c:")
-            .replace("%at\n", "%at_c\n")
-            .replace("%to_", "%from_")
-            .replace("%k:", "%k_c:")
-            .replace("%deep", "%deep_c"),
-        epilogue = epilogue(),
-    )
 }
+"#;
 
 const HEAD: &str = "\
   %zero: u32 = const[u32 0]
