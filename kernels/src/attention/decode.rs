@@ -11,10 +11,6 @@ use super::online::OnlineSoftmax2;
 /// Numbers of a part of a query's output besides its `D` sums: the maximum and the sum of its weights.
 const STATE: usize = 2;
 
-fn warp() -> usize {
-    kernelsmith::lang::stage::target().warp_size() as usize
-}
-
 /// The length of a part, see [`attention_parts`].
 pub(super) const fn part_len(dimension: usize) -> usize {
     dimension + STATE
@@ -26,7 +22,7 @@ pub(super) const fn part_len(dimension: usize) -> usize {
 /// A block is one warp and takes one part. The lanes share out a row of K for a score, which then stays with
 /// one lane of as many as there are keys in a tile; weights go back to all lanes for V.
 #[kernel(
-    block = warp(),
+    block = warp_size(),
     requires = (parts.tile(0) == 1, parts.shape(1) == D + 2, parts.tile(1) == D + 2, group >= 1),
 )]
 pub fn attention_parts<T: Float, K: Float, const D: usize>(
@@ -61,23 +57,23 @@ pub fn attention_parts<T: Float, K: Float, const D: usize>(
 
     let scale = if form.capped || form.scored { scale } else { scale * LOG2_E };
     // A lane has every so manieth column.
-    let count = D.div_ceil(warp());
+    let count = D.div_ceil(warp_size());
     let mut queries = [0.0; 4];
     let mut sums = [0.0; 4];
     for i in unroll(0..count) {
-        let e = lane + i * warp();
+        let e = lane + i * warp_size();
         queries[i] = if e < D { q[e].to_f32() * scale } else { 0.0 };
     }
     let mut softmax = OnlineSoftmax2::new();
-    for j0 in (from..end).step_by(warp()) {
-        let keys = (end - j0).min(warp());
+    for j0 in (from..end).step_by(warp_size()) {
+        let keys = (end - j0).min(warp_size());
         let k = &k[j0 * D..(j0 + keys) * D];
         let mut mine = f32::NEG_INFINITY;
         for j in 0..keys {
             let row = &k[j * D..(j + 1) * D];
             let mut dot = 0.0;
             for i in unroll(0..count) {
-                let e = lane + i * warp();
+                let e = lane + i * warp_size();
                 if e < D {
                     dot = queries[i].mul_add(row[e].to_f32(), dot);
                 }
@@ -103,7 +99,7 @@ pub fn attention_parts<T: Float, K: Float, const D: usize>(
             let row = &v[j * D..(j + 1) * D];
             let p = shuffle(weight, j as u32);
             for i in unroll(0..count) {
-                let e = lane + i * warp();
+                let e = lane + i * warp_size();
                 if e < D {
                     sums[i] = row[e].to_f32().mul_add(p, sums[i]);
                 }
@@ -114,7 +110,7 @@ pub fn attention_parts<T: Float, K: Float, const D: usize>(
     let sum = warp_sum(softmax.sum());
     for i in unroll(0..count + 1) {
         if parts.owns([0, i]) {
-            let e = lane + i * warp();
+            let e = lane + i * warp_size();
             let state = if e == D { softmax.max() } else { sum };
             parts[[0, i]] = if i < count && e < D { sums[i.min(3)] } else { state };
         }
@@ -123,7 +119,7 @@ pub fn attention_parts<T: Float, K: Float, const D: usize>(
 
 /// Outputs from their parts.
 #[kernel(
-    block = warp(),
+    block = warp_size(),
     requires = (
         parts.len() >= out.shape(0) * splits * (D + 2),
         out.shape(1) == D,

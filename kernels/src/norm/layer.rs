@@ -1,6 +1,6 @@
 use kernelsmith::prelude::*;
 
-use super::rows::{check_rows, warp};
+use super::rows::check_rows;
 use crate::error::{Error, check_len};
 
 /// Layer norm (Ba et al., 2016) of each row: `y = (x - mean) / sqrt(variance + epsilon) * w + b`.
@@ -9,7 +9,7 @@ use crate::error::{Error, check_len};
 /// (a difference of sums would cancel), and for the quotients, in which the next row is asked for; the
 /// row stays in a cache between.
 #[kernel(
-    block = warp(),
+    block = warp_size(),
     requires = (
         x.len() >= y.shape(0) * y.shape(1),
         weight.len() >= y.shape(1),

@@ -1,6 +1,6 @@
 use kernelsmith::prelude::*;
 
-use super::rows::{check_rows, warp};
+use super::rows::check_rows;
 use crate::error::{Error, check_len};
 
 /// Root-mean-square norm (Zhang and Sennrich, 2019) of each row: `y = x / sqrt(mean(x^2) + epsilon) * w`.
@@ -8,7 +8,7 @@ use crate::error::{Error, check_len};
 /// A block is one warp and takes one row: a sweep for the sum, in f32, and one for the quotients, in
 /// which the next row is asked for; the row stays in a cache between.
 #[kernel(
-    block = warp(),
+    block = warp_size(),
     requires = (
         x.len() >= y.shape(0) * y.shape(1),
         weight.len() >= y.shape(1),

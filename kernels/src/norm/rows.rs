@@ -4,11 +4,6 @@ use kernelsmith::prelude::*;
 
 use crate::error::{Error, check_len};
 
-/// Threads of a warp of the target, while a kernel is staged.
-pub(super) fn warp() -> usize {
-    kernelsmith::lang::stage::target().warp_size() as usize
-}
-
 /// The number of rows of `columns` columns that `x` and `y` both have.
 pub(super) fn check_rows<T: Float>(
     columns: usize,

@@ -1,7 +1,7 @@
 use kernelsmith::Target;
 use kernelsmith::prelude::*;
 
-use super::rows::{check_rows, warp};
+use super::rows::check_rows;
 use crate::error::Error;
 
 /// Softmax of each row of a row-major matrix. A block is one warp and takes whole rows, as many as `y`
@@ -12,7 +12,7 @@ use crate::error::Error;
 /// caches on their way out; with a capacity of 0 they wait in `y`. While the arithmetic is busy with
 /// one row, memory is asked for the next.
 #[kernel(
-    block = warp(),
+    block = warp_size(),
     requires = (x.len() >= y.shape(0) * y.shape(1), y.tile(1) >= y.shape(1)),
 )]
 pub fn softmax_kernel(#[comptime] capacity: usize, x: &[f32], y: &mut Part<f32, 2>) {

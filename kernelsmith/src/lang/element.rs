@@ -5,6 +5,32 @@ use kernelsmith_ir::Scalar;
 use kernelsmith_ir::attr::Const;
 use kernelsmith_runtime::{e4m3, e5m2};
 
+/// Calls a macro with every type that an [`Element`] is.
+macro_rules! for_each_element {
+    ($callback:ident) => {
+        $callback!(
+            bool,
+            i8,
+            i16,
+            i32,
+            i64,
+            isize,
+            u8,
+            u16,
+            u32,
+            u64,
+            usize,
+            kernelsmith_runtime::e4m3,
+            kernelsmith_runtime::e5m2,
+            half::f16,
+            half::bf16,
+            f32,
+            f64
+        );
+    };
+}
+pub(crate) use for_each_element;
+
 /// What a type is in kernels: `f32` is a `Val<f32>`, structs of run-time values are themselves.
 /// Associated types of traits (`A::Output`) go through it.
 pub trait InKernel {

@@ -30,7 +30,7 @@ use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
 use super::place::Place;
 use super::shared::Shared;
 use super::stage::{build, fail};
-use super::staged::{Staged, next};
+use super::staged::one_leaf;
 use super::val::{StoredAs, Val};
 
 pub(crate) mod sealed {
@@ -192,29 +192,7 @@ pub struct Fragment<S: MmaAtom, R: MatrixRole> {
     kind: PhantomData<(S, R)>,
 }
 
-impl<S: MmaAtom, R: MatrixRole> Clone for Fragment<S, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S: MmaAtom, R: MatrixRole> Copy for Fragment<S, R> {}
-
-impl<S: MmaAtom, R: MatrixRole> Staged for Fragment<S, R> {
-    const LEAVES: usize = 1;
-    type Fields = ();
-
-    fn types(out: &mut Vec<Type>) {
-        out.push(Self::TYPE);
-    }
-    fn flatten(&self, out: &mut Vec<Value>) {
-        out.push(self.id);
-    }
-    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
-        Self::of(next(leaves))
-    }
-    fn fields(_: Place<Self>) {}
-}
+one_leaf!([S: MmaAtom, R: MatrixRole] Fragment<S, R>: Self::TYPE);
 
 impl<S: MmaAtom, R: MatrixRole> Fragment<S, R> {
     /// Elements that a lane holds.

@@ -79,6 +79,37 @@ impl<S: Staged + 'static> Staged for &S {
     fn fields(_: Place<Self>) {}
 }
 
+/// A type that is one value of the IR, `id`, besides what only rustc knows of it, `kind`.
+macro_rules! one_leaf {
+    ([$($generics:tt)*] $name:ty: $ty:expr) => {
+        impl<$($generics)*> Clone for $name {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<$($generics)*> Copy for $name {}
+
+        impl<$($generics)*> $crate::lang::staged::Staged for $name {
+            const LEAVES: usize = 1;
+            type Fields = ();
+
+            fn types(out: &mut Vec<::kernelsmith_ir::Type>) {
+                out.push($ty);
+            }
+            fn flatten(&self, out: &mut Vec<::kernelsmith_ir::Value>) {
+                out.push(self.id);
+            }
+            fn unflatten(leaves: &mut impl Iterator<Item = ::kernelsmith_ir::Value>) -> Self {
+                let id = $crate::lang::staged::next(leaves);
+                Self { id, kind: ::std::marker::PhantomData }
+            }
+            fn fields(_: $crate::lang::place::Place<Self>) {}
+        }
+    };
+}
+pub(crate) use one_leaf;
+
 /// The next leaf.
 pub(crate) fn next(leaves: &mut impl Iterator<Item = Value>) -> Value {
     leaves.next().expect("as many leaves as LEAVES says")

@@ -1,7 +1,7 @@
 //! What a `match` looks at: whether it is a variant, whether all values have an arm, its elements.
 
 use super::compare::eq;
-use super::element::{Comparable, Element};
+use super::element::{Comparable, Element, for_each_element};
 use super::option::RunOption;
 use super::stage::fail;
 use super::staged::Staged;
@@ -87,25 +87,7 @@ macro_rules! on_host {
     };
 }
 
-on_host!(
-    bool,
-    i8,
-    i16,
-    i32,
-    i64,
-    isize,
-    u8,
-    u16,
-    u32,
-    u64,
-    usize,
-    kernelsmith_runtime::e4m3,
-    kernelsmith_runtime::e5m2,
-    half::f16,
-    half::bf16,
-    f32,
-    f64
-);
+for_each_element!(on_host);
 
 macro_rules! tuples_on_host {
     ($($($name:ident)*;)*) => {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use kernelsmith_ir::Value;
 
-use super::element::Element;
+use super::element::{Element, for_each_element};
 use super::stage::build;
 
 /// A scalar that is known when the kernel runs. In kernels, `f32` means `Val<f32>`.
@@ -238,22 +238,4 @@ macro_rules! host_initialisers {
     )*};
 }
 
-host_initialisers!(
-    bool,
-    i8,
-    i16,
-    i32,
-    i64,
-    isize,
-    u8,
-    u16,
-    u32,
-    u64,
-    usize,
-    kernelsmith_runtime::e4m3,
-    kernelsmith_runtime::e5m2,
-    half::f16,
-    half::bf16,
-    f32,
-    f64
-);
+for_each_element!(host_initialisers);

@@ -31,9 +31,8 @@ use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
 use super::element::Num;
 use super::index::KernelIndex;
 use super::matrix::{Accumulator, Fragment, MatrixA, MmaAtom};
-use super::place::Place;
 use super::stage::{build, fail};
-use super::staged::{Staged, next};
+use super::staged::one_leaf;
 use super::swizzled::{Factor, Tile};
 use super::val::{IntoVal, Val};
 
@@ -76,29 +75,7 @@ pub struct InFlight<S: WgmmaAtom> {
     kind: PhantomData<S>,
 }
 
-impl<S: WgmmaAtom> Clone for InFlight<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S: WgmmaAtom> Copy for InFlight<S> {}
-
-impl<S: WgmmaAtom> Staged for InFlight<S> {
-    const LEAVES: usize = 1;
-    type Fields = ();
-
-    fn types(out: &mut Vec<Type>) {
-        out.push(S::SHAPE.fragment_type(Operand::C));
-    }
-    fn flatten(&self, out: &mut Vec<Value>) {
-        out.push(self.id);
-    }
-    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
-        InFlight::of(next(leaves))
-    }
-    fn fields(_: Place<Self>) {}
-}
+one_leaf!([S: WgmmaAtom] InFlight<S>: S::SHAPE.fragment_type(Operand::C));
 
 impl<S: WgmmaAtom> From<Fragment<S, Accumulator>> for InFlight<S> {
     fn from(sums: Fragment<S, Accumulator>) -> Self {
@@ -212,29 +189,7 @@ pub struct SumsAsFactor<S: WgmmaAtom, U: WgmmaAtom> {
     kind: PhantomData<(S, U)>,
 }
 
-impl<S: WgmmaAtom, U: WgmmaAtom> Clone for SumsAsFactor<S, U> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S: WgmmaAtom, U: WgmmaAtom> Copy for SumsAsFactor<S, U> {}
-
-impl<S: WgmmaAtom, U: WgmmaAtom> Staged for SumsAsFactor<S, U> {
-    const LEAVES: usize = 1;
-    type Fields = ();
-
-    fn types(out: &mut Vec<Type>) {
-        out.push(Self::TYPE);
-    }
-    fn flatten(&self, out: &mut Vec<Value>) {
-        out.push(self.id);
-    }
-    fn unflatten(leaves: &mut impl Iterator<Item = Value>) -> Self {
-        SumsAsFactor { id: next(leaves), kind: PhantomData }
-    }
-    fn fields(_: Place<Self>) {}
-}
+one_leaf!([S: WgmmaAtom, U: WgmmaAtom] SumsAsFactor<S, U>: Self::TYPE);
 
 impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
     const TYPE: Type = U::SHAPE.fragment_type(Operand::C).with_elem(S::SHAPE.ab);
