@@ -293,6 +293,8 @@ fn attempt(
     failures: &mut Failures,
     done: &mut BTreeSet<usize>,
 ) -> io::Result<BTreeMap<usize, String>> {
+    // Nothing is compiled twice: a cache of kernels would only grow.
+    command.env("KERNELSMITH_CACHE", "off");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
     let output = child.stdout.take().ok_or_else(|| io::Error::other("no output"))?;
     let (send, lines) = mpsc::channel();

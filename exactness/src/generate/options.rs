@@ -60,7 +60,14 @@ impl Generator {
             && self.pure == 0
             && let Some(Name { name, ty: Type::Scalar(ty), .. }) = self.maybe(|_, mutable| mutable)
         {
-            return code(format!("{name} = ")).code(self.checked(ty, 2)).text(";");
+            return match self.random.below(4) {
+                0 => code(format!("{name} = None;")),
+                1 => {
+                    let e = self.scalar(ty, Want::Run, 2).code;
+                    code(format!("{name} = Some(")).code(e).text(");")
+                }
+                _ => code(format!("{name} = ")).code(self.checked(ty, 2)).text(";"),
+            };
         }
         let (ty, mutable) = (self.int(), self.random.chance(50));
         let option = self.checked(ty, 2);
