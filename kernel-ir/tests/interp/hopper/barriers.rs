@@ -101,7 +101,13 @@ fn a_barrier_that_is_passed_too_early() {
     planted(
         GIVE,
         &replaced(TAKE, "%bar, %zero", "%bar, %one"),
-        &[(Race, "take", "give"), (Race, "give", "take"), (Uninitialized, "take", "")],
+        &[
+            (Race, "take", "give"),
+            (Race, "give", "take"),
+            (Uninitialized, "take", ""),
+            // Who is late waits for the second phase to end, which nobody comes to.
+            (Deadlock, "wait", ""),
+        ],
     );
 }
 

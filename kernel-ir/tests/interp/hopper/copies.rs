@@ -89,7 +89,11 @@ fn a_store_that_is_not_ordered() {
     planted(
         "  async_fence //~ fence\n  warp_sync\n",
         "  async_fence //~ fence\n",
-        &[(CopyInFlight, "store", "give"), (CopyInFlight, "give", "store")],
+        &[
+            (CopyInFlight, "store", "give"),
+            (CopyInFlight, "give", "store"),
+            (Race, "give", "store"),
+        ],
     );
 }
 

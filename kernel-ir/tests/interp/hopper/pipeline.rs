@@ -115,16 +115,23 @@ fn the_wrong_parity_of_the_producer() {
 
 #[test]
 fn the_wrong_parity_of_the_consumer() {
+    let products = ["wgmma", "wgmma2", "wgmma3", "wgmma4"];
+    let late =
+        products.map(|line| [(CopyInFlight, "load_a", line), (CopyInFlight, "load_b", line)]);
     planted(
         "mbarrier_wait %come_c, %parity_c",
         "mbarrier_wait %come_c, %one",
         &[
-            (CopyInFlight, "wgmma", "load_a"),
-            (CopyInFlight, "wgmma", "load_b"),
-            (Uninitialized, "wgmma", ""),
-            // Some threads were late, and wait for the phase after.
-            (Deadlock, "wait_full", ""),
-        ],
+            &[
+                (CopyInFlight, "wgmma", "load_a"),
+                (CopyInFlight, "wgmma", "load_b"),
+                (Uninitialized, "wgmma", ""),
+                // Some threads were late, and wait for the phase after.
+                (Deadlock, "wait_full", ""),
+            ],
+            late.as_flattened(),
+        ]
+        .concat(),
     );
 }
 
