@@ -39,6 +39,15 @@ fn counts_on_the_host(x: &[f32], y: &mut [f32]) {
 }
 
 #[kernel]
+fn asks_two_options_at_once(bias: Option<f32>, x: &[f32], y: &mut [f32]) {
+    let first = (x[0] as u32).checked_sub(1);
+    if let (Some(bias), Some(first)) = (bias, first) {
+        // two options at once
+        y[first] = bias;
+    }
+}
+
+#[kernel]
 fn collects_on_the_host(n: usize, y: &mut [f32]) {
     #[comptime]
     let mut seen = Vec::new();
@@ -234,6 +243,9 @@ fn host_variables_are_not_changed_under_run_time_control_flow() {
     let declared = format!("staging_errors.rs:{}:", line_of("declared"));
     let rule = "changed under control flow that is decided when the kernel runs";
     let says = [rule, "leaving out `#[comptime]`", &declared];
+    asks_two_options_at_once_ir(&cpu, true).unwrap();
+    let together = ["`None` here", "an `if let` of its own"];
+    expect(asks_two_options_at_once_ir(&cpu, false), "two options at once", &together);
     expect(counts_on_the_host_ir(&cpu), "host variable in a run-time branch", &says);
     expect(collects_on_the_host_ir(&cpu), "host vector in a run-time loop", &[rule]);
     expect(assigns_after_return_ir(&cpu), "host assignment in a run-time while", &[rule]);

@@ -8,6 +8,7 @@ use super::compare::Compare;
 use super::control::{Condition, HostIf, HostMerge, RunIf, RunMerge, While};
 use super::element::Element;
 use super::place::Place;
+use super::stage::fail;
 use super::staged::{Staged, next, zeros};
 use super::val::{IntoStaged, StoredAs, Val};
 
@@ -188,6 +189,12 @@ impl<S: Staged> OptionParts for RunOption<S> {
     }
 }
 
+/// A pattern over several options is one condition, which only the running kernel knows if one of
+/// them is its own: then both ways are staged.
+const ABSENT: &str = "an option of the host that is `None` here is matched together with one that \
+                      only the running kernel knows: ask for the host's first, in an `if let` of its \
+                      own around the other";
+
 impl<T: Clone> OptionParts for Option<T> {
     type Item = T;
     type Flag = bool;
@@ -196,7 +203,10 @@ impl<T: Clone> OptionParts for Option<T> {
     }
     #[track_caller]
     fn inside(&self) -> T {
-        self.clone().expect("asked after `is_some`")
+        match self {
+            Some(value) => value.clone(),
+            None => fail(ABSENT),
+        }
     }
 }
 
@@ -208,7 +218,10 @@ impl<'a, T> OptionParts for &'a Option<T> {
     }
     #[track_caller]
     fn inside(&self) -> &'a T {
-        self.as_ref().expect("asked after `is_some`")
+        match self {
+            Some(value) => value,
+            None => fail(ABSENT),
+        }
     }
 }
 
