@@ -41,8 +41,8 @@ fn counts_on_the_host(x: &[f32], y: &mut [f32]) {
 #[kernel]
 fn asks_two_options_at_once(bias: Option<f32>, x: &[f32], y: &mut [f32]) {
     let first = (x[0] as u32).checked_sub(1);
+    // two options at once
     if let (Some(bias), Some(first)) = (bias, first) {
-        // two options at once
         y[first] = bias;
     }
 }
