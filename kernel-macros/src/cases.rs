@@ -13,7 +13,7 @@ use quote::{quote, quote_spanned};
 use syn::{Block, Expr, ExprIf, ExprLet, ExprMatch, Ident, Pat, Stmt};
 
 use crate::block::{diverges, expr_diverges};
-use crate::join::{Spelling, put};
+use crate::join::{Spelling, put, splits};
 use crate::library;
 use crate::literal::Wants;
 use crate::pattern::{
@@ -53,6 +53,16 @@ impl Body<'_> {
                 matches!(stmts.last(), Some(Stmt::Expr(e, _)) if expr_diverges(e))
             }
             Body::Nothing => false,
+        }
+    }
+
+    /// Whether a part of it stands within a case.
+    pub(crate) fn splits(self) -> bool {
+        match self {
+            Body::Expr(Expr::Block(e)) => e.block.stmts.iter().any(splits),
+            Body::Block(block) => block.stmts.iter().any(splits),
+            Body::Rest(stmts) => stmts.iter().any(splits),
+            _ => false,
         }
     }
 

@@ -98,7 +98,6 @@ impl Rewriter {
     /// How the value of a block is written.
     pub(crate) fn block_spelling(&self, stmts: &[Stmt]) -> Spelling {
         // The value of what follows a `let else` comes out of a join.
-        let splits = |s: &Stmt| matches!(s, Stmt::Local(l) if l.init.as_ref().is_some_and(|i| i.diverge.is_some()));
         match stmts.last() {
             _ if stmts.iter().any(splits) => Spelling::Open,
             Some(Stmt::Expr(expr, None)) => self.spelling(expr),
@@ -108,7 +107,9 @@ impl Rewriter {
 
     /// A branch, put where it joins the others.
     pub(crate) fn branch(&mut self, merge: &Ident, body: Body<'_>, wants: Wants) -> TokenStream {
-        if body.is_block() && !body.diverges() {
+        // What follows a `let else` stands within its case, where a branch that is decided while
+        // staging cannot leave a value.
+        if body.is_block() && !body.diverges() && !body.splits() {
             return self.case_body(body, Tail::Body(merge, wants));
         }
         if let Body::Expr(expr) = body
@@ -228,4 +229,10 @@ pub(crate) fn put(
         Spelling::Typed => quote_spanned!(span=> (&#merge).put_typed(#value);),
         Spelling::Option => quote_spanned!(span=> (&#merge).put_option(#value);),
     }
+}
+
+/// Whether what follows a statement stands within a case: it is a `let else`.
+pub(crate) fn splits(statement: &Stmt) -> bool {
+    let Stmt::Local(local) = statement else { return false };
+    local.init.as_ref().is_some_and(|init| init.diverge.is_some())
 }

@@ -133,6 +133,21 @@ fn sums_and_products_of_floats(a: u32, b: u32, c: u32) -> u32 {
         ^ bits(more.to_f32()).rotate_left(13)
 }
 
+/// The value after a `let else` in a branch that is decided while staging.
+#[device(host)]
+fn let_else_in_a_branch_of_the_host(a: u32, b: u32, c: u32) -> u32 {
+    let mut x = c;
+    for i in 0..a % 4 {
+        x ^= if false {
+            a
+        } else {
+            let Some(y) = b.checked_sub(x % 64 + i) else { continue };
+            y.rotate_left(3) ^ i
+        };
+    }
+    x
+}
+
 /// Integers that are too large for a half float, of few digits: LLVM forgot that they overflow.
 #[device(host)]
 fn half_floats_of_integers(a: u32, b: u32, c: u32) -> u32 {
@@ -150,7 +165,7 @@ fn half_floats_of_integers(a: u32, b: u32, c: u32) -> u32 {
 }
 
 crate::agreement!(agree_wide:
-    half_floats_of_integers,
+    half_floats_of_integers, let_else_in_a_branch_of_the_host,
     arrays_within_tuples_of_an_array, closures_of_unwritten_types_beside_what_is_lent,
     clamp_keeps_nan, references_to_elements_of_variables, empty_statements, half_floats_of_floats,
     let_else_where_both_ways_leave, return_within_a_macro, sums_and_products_of_floats,
