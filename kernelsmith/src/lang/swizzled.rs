@@ -192,9 +192,8 @@ impl<T: Stored> Tile<T> {
 
     /// The element of a row and column; checked.
     #[track_caller]
-    pub fn at(&self, row: impl KernelIndex, column: impl KernelIndex) -> Slot<T> {
+    pub fn at(&self, row: Val<usize>, column: Val<usize>) -> Slot<T> {
         let Shape { rows, columns, .. } = self.shape;
-        let (row, column) = (row.value(), column.value());
         let (row_end, column_end) = (Val::<usize>::from(rows), Val::<usize>::from(columns));
         build(|b| {
             b.check_bounds(row.id, row_end.id);
