@@ -15,3 +15,4 @@ mod team;
 pub use compile::{CpuObject, Isa, compile};
 pub use error::Error;
 pub use run::CpuKernel;
+pub use team::threads;

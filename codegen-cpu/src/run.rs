@@ -1,6 +1,7 @@
 //! Running a compiled kernel: blocks over a thread pool.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use kernelsmith_ir::check::ErrorRecord;
 use kernelsmith_llvm::Jit;
 
 use crate::compile::SYMBOL;
-use crate::team::share;
+use crate::team::{Caller, share};
 use crate::{CpuObject, Error, library};
 
 /// Runs one block: packed arguments, shared memory, error record, block index, grid.
@@ -70,19 +71,18 @@ impl CpuKernel {
         let blocks = u64::from(gx) * u64::from(gy) * u64::from(gz);
         let shared = self.shared_bytes as usize + dynamic_shared as usize + SHARED_ALIGN;
         let call = Call { kernel: self, grid, args, record, shared };
-        if blocks <= 1 || rayon::current_num_threads() == 1 {
-            return call.measured(0, blocks);
-        }
         let expected = self.block_ns.load(Ordering::Relaxed).saturating_mul(blocks);
         let small = expected != 0 && u128::from(expected) < ALONE.as_nanos();
+        if blocks <= 1 && small {
+            return call.measured(0..blocks);
+        }
+        let caller = Caller::enter();
+        if blocks <= 1 || rayon::current_num_threads() == 1 {
+            return call.measured(0..blocks);
+        }
         let first = if small { call.alone(blocks) } else { 0 };
-        let blocks = blocks - first;
-        // Neighbouring blocks share rows and columns of matrices, so runs of them stay on one
-        // thread; several runs for each thread even out their lengths.
-        let pieces = (rayon::current_num_threads() as u64 * 8).min(blocks) as usize;
-        share(pieces, &|piece| {
-            let at = |piece: usize| first + blocks * piece as u64 / pieces as u64;
-            call.measured(at(piece), at(piece + 1));
+        share(&caller, blocks - first, &|run| {
+            call.measured(first + run.start..first + run.end);
         });
     }
 }
@@ -106,18 +106,18 @@ impl Call<'_> {
         let start = Instant::now();
         let mut done = 0;
         while done < blocks && (done == 0 || start.elapsed() < ALONE) {
-            self.range(done, done + 1);
+            self.range(done..done + 1);
             done += 1;
         }
         self.measure(start, done);
         done
     }
 
-    /// Runs blocks `from..to` and notes how long one took.
-    fn measured(&self, from: u64, to: u64) {
-        let start = Instant::now();
-        self.range(from, to);
-        self.measure(start, to - from);
+    /// Runs blocks and notes how long one took.
+    fn measured(&self, blocks: Range<u64>) {
+        let (start, len) = (Instant::now(), blocks.end - blocks.start);
+        self.range(blocks);
+        self.measure(start, len);
     }
 
     fn measure(&self, start: Instant, blocks: u64) {
@@ -125,8 +125,8 @@ impl Call<'_> {
         self.kernel.block_ns.store(nanoseconds.max(1), Ordering::Relaxed);
     }
 
-    /// Runs blocks `from..to`, numbered x fastest.
-    fn range(&self, from: u64, to: u64) {
+    /// Runs blocks, numbered x fastest.
+    fn range(&self, blocks: Range<u64>) {
         SHARED.with(|shared| {
             // A kernel that launches another kernel does not exist, so it is not borrowed.
             let mut shared = shared.borrow_mut();
@@ -138,7 +138,7 @@ impl Call<'_> {
             let offset = memory.align_offset(SHARED_ALIGN);
             let memory = memory.wrapping_add(offset);
             let [gx, gy, gz] = self.grid;
-            for block in from..to {
+            for block in blocks {
                 let x = (block % u64::from(gx)) as u32;
                 let row = block / u64::from(gx);
                 let (y, z) = ((row % u64::from(gy)) as u32, (row / u64::from(gy)) as u32);
