@@ -268,6 +268,7 @@ fn tiled_attention(device: &Device) -> Outcome {
             &q,
             &k,
             &v,
+            None,
             &mut out,
         )
         .grid((n.div_ceil(32), 1))

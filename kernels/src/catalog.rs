@@ -52,7 +52,7 @@ pub const KERNELS: &[Entry] = &[
     Entry {
         name: "combine_parts",
         about: "the outputs of attention from those of parts of the keys, dimension 64",
-        ir: combine_parts_ir::<64>,
+        ir: |target| combine_parts_ir::<64>(target, true),
     },
     Entry {
         name: "quantize_rows",
@@ -116,7 +116,7 @@ fn attention(target: &Target) -> Result<Kernel, StagingError> {
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let same = |score, _, _, _| score;
     match target {
-        Target::Cpu => attention_rows_ir::<f32, f32, 64, _>(target, form, same),
-        _ => attention_tiled_ir::<f32, 64, 32, 32, 8, 8, _>(target, form, same),
+        Target::Cpu => attention_rows_ir::<f32, f32, 64, _>(target, form, same, true),
+        _ => attention_tiled_ir::<f32, 64, 32, 32, 8, 8, _>(target, form, same, true),
     }
 }

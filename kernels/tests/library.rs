@@ -1,10 +1,6 @@
 //! The library's kernels on the CPU against their f64 references, on random shapes and values.
 
-use kernelsmith::lang::Val;
 use kernelsmith::{Buffer, Device, bf16, f16};
-use kernelsmith_kernels::attention::{
-    Attention, HEAD_DIMENSIONS, flash_attention, flash_attention_scored,
-};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
 use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
@@ -106,60 +102,6 @@ proptest! {
         check!(bf16);
         check!(f16);
     }
-
-    #[test]
-    fn attention_of_many_heads_matches(
-        (m, n) in prop_oneof![(1usize..70, 1usize..230), (1usize..5, 1usize..1500)],
-        (batch, kv_heads, group) in (1usize..3, 1usize..3, 1usize..4),
-        window in 1usize..120,
-        cap in 0.5f32..20.0,
-        options in 0usize..8,
-        seed in any::<u64>(),
-    ) {
-        let (d, heads) = (32, kv_heads * group);
-        let mut a = Attention::new(m, n, d).batch(batch).heads(heads).kv_heads(kv_heads).scale(0.3);
-        if options & 1 != 0 {
-            a = a.causal().window(window);
-        }
-        if options & 2 != 0 {
-            a = a.soft_cap(cap);
-        }
-        let qs = values(batch * heads * m * d, 1.0, seed);
-        let [ks, vs] = [1, 2].map(|i| values(batch * kv_heads * n * d, 1.0, seed ^ i));
-        let [q, k, v] = [&qs, &ks, &vs].map(|x| Buffer::from_slice(&device(), x).unwrap());
-        let [qs, ks, vs] = [wide(&qs), wide(&ks), wide(&vs)];
-        let mut out = poisoned(qs.len());
-        let expected = if options & 4 != 0 {
-            flash_attention_scored(a, by_distance, &q, &k, &v, &mut out).unwrap();
-            let by_distance = |s, h, i, j| s - (h + 1) as f64 * (i as f64 - j as f64).abs() / 16.0;
-            reference::attention_scored(&a, by_distance, &qs, &ks, &vs)
-        } else {
-            flash_attention(a, &q, &k, &v, &mut out).unwrap();
-            reference::attention(&a, &qs, &ks, &vs)
-        };
-        // A score of that size is known to so much, and with it the weights.
-        let score = 100.0 + (heads * n) as f64 / 16.0;
-        assert_close(&out.to_vec().unwrap(), &expected, 3e-7 * score)?;
-    }
-
-    #[test]
-    fn attention_matches(m in 0usize..150, n in 0usize..150, d in 0usize..3, causal: bool, seed in any::<u64>()) {
-        let d = HEAD_DIMENSIONS[d];
-        let (qs, ks, vs) = (values(m * d, 1.0, seed), values(n * d, 1.0, seed ^ 1), values(n * d, 1.0, seed ^ 2));
-        let [q, k, v] = [&qs, &ks, &vs].map(|x| Buffer::from_slice(&device(), x).unwrap());
-        let mut out = poisoned(m * d);
-        let attention = Attention::new(m, n, d);
-        let attention = if causal { attention.causal() } else { attention };
-        flash_attention(attention, &q, &k, &v, &mut out).unwrap();
-        let expected = reference::attention(&attention, &wide(&qs), &wide(&ks), &wide(&vs));
-        assert_close(&out.to_vec().unwrap(), &expected, 1e-5)?;
-    }
-}
-
-/// A bias by head and distance, much as ALiBi's.
-fn by_distance(score: Val<f32>, head: Val<usize>, query: Val<usize>, key: Val<usize>) -> Val<f32> {
-    let distance = (query.cast::<f32>() - key.cast::<f32>()).abs();
-    score - (head + 1).cast::<f32>() * distance / 16.0
 }
 
 /// Values in `[-scale, scale]`.
@@ -211,24 +153,6 @@ fn wrong_shapes_name_argument_value_and_rule() {
     assert!(matches!(error, Error::Shape { argument: "b", .. }), "{error}");
     let error = softmax(3, &c.try_clone().unwrap(), &mut c).unwrap_err();
     assert!(matches!(error, Error::Shape { argument: "y", .. }), "{error}");
-    let x = Buffer::<f32>::zeros(&device(), 48).unwrap();
-    let mut out = Buffer::<f32>::zeros(&device(), 48).unwrap();
-    let error = flash_attention(Attention::new(1, 1, 48), &x, &x, &x, &mut out).unwrap_err();
-    assert!(error.to_string().contains("[32, 64, 128]"), "{error}");
-    let a = Attention::new(1, 1, 32);
-    for (attention, told) in [
-        (a.heads(4).kv_heads(3), "`kv_heads` has the value 3, but it must divide heads = 4"),
-        (a.window(3), "`window` has the value 3, but only causal attention has a window"),
-        (a.causal().window(0), "`window` has the value 0"),
-        (a.soft_cap(-1.0), "`soft_cap` has the value -1, but it must be positive and finite"),
-        (
-            a.batch(2),
-            "`q` has 48 elements, but it must have batch * heads * queries * dimension = 64",
-        ),
-    ] {
-        let error = flash_attention(attention, &x, &x, &x, &mut out).unwrap_err().to_string();
-        assert!(error.starts_with(told), "{error}");
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::f32::consts::LOG2_E;
 use kernelsmith::prelude::*;
 
 use super::form::{Form, Score, end_seen, first_seen};
-use super::online::OnlineSoftmax2;
+use super::online::{OnlineSoftmax2, log_sum_of};
 
 /// Numbers of a part of a query's output besides its `D` sums: the maximum and the sum of its weights.
 const STATE: usize = 2;
@@ -117,7 +117,7 @@ pub fn attention_parts<T: Float, K: Float, const D: usize>(
     }
 }
 
-/// Outputs from their parts.
+/// Outputs from their parts and, where wanted, the logarithms of the sums of exponentials, one a row.
 #[kernel(
     block = warp_size(),
     requires = (
@@ -127,7 +127,12 @@ pub fn attention_parts<T: Float, K: Float, const D: usize>(
         out.tile(1) == D,
     ),
 )]
-pub fn combine_parts<const D: usize>(splits: usize, parts: &[f32], out: &mut Part<f32, 2>) {
+pub fn combine_parts<const D: usize>(
+    splits: usize,
+    parts: &[f32],
+    lse: Option<&mut Part<f32, 1>>,
+    out: &mut Part<f32, 2>,
+) {
     if out.count(0) == 0 {
         return;
     }
@@ -141,6 +146,11 @@ pub fn combine_parts<const D: usize>(splits: usize, parts: &[f32], out: &mut Par
     for s in 0..splits {
         let at = (row * splits + s) * (D + 2);
         sum += (parts[at + D] - base).exp2_fast() * parts[at + D + 1];
+    }
+    if let Some(lse) = lse {
+        if lse.owns([0]) {
+            lse[0] = log_sum_of(max, sum);
+        }
     }
     let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
     for j in 0..out.count(1) {

@@ -55,3 +55,55 @@ impl Score {
         if form.scored { f(score, self.head, self.query, self.key) } else { score }
     }
 }
+
+/// What scores go through at last: a function `score(score, head, query, key)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no function of a score",
+    note = "as in `|score: Val<f32>, head: Val<usize>, query: Val<usize>, key: Val<usize>| score`"
+)]
+pub trait ScoreMap: Copy + 'static {
+    /// Whether it does anything.
+    const SOME: bool;
+    /// What it makes of a score.
+    fn apply(
+        &self,
+        score: Val<f32>,
+        head: Val<usize>,
+        query: Val<usize>,
+        key: Val<usize>,
+    ) -> Val<f32>;
+}
+
+/// Leaves scores as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Unchanged;
+
+impl ScoreMap for Unchanged {
+    const SOME: bool = false;
+    fn apply(
+        &self,
+        score: Val<f32>,
+        _head: Val<usize>,
+        _query: Val<usize>,
+        _key: Val<usize>,
+    ) -> Val<f32> {
+        score
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<F> ScoreMap for F
+where
+    F: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+{
+    const SOME: bool = true;
+    fn apply(
+        &self,
+        score: Val<f32>,
+        head: Val<usize>,
+        query: Val<usize>,
+        key: Val<usize>,
+    ) -> Val<f32> {
+        self(score, head, query, key)
+    }
+}

@@ -10,8 +10,8 @@ mod shape;
 mod tiled;
 
 pub use decode::{attention_parts, attention_parts_ir, combine_parts, combine_parts_ir};
-pub use flash::{flash_attention, flash_attention_scored};
-pub use form::Form;
+pub use flash::{FlashAttention, flash_attention, flash_attention_scored};
+pub use form::{Form, ScoreMap, Unchanged};
 pub use online::{OnlineSoftmax, OnlineSoftmax2};
 pub use rows::{attention_rows, attention_rows_ir};
 pub use shape::{Attention, HEAD_DIMENSIONS};

@@ -1,3 +1,5 @@
+use std::f32::consts::LN_2;
+
 use kernelsmith::prelude::*;
 
 /// The running maximum and sum of a softmax whose scores arrive in pieces (Milakov and
@@ -37,6 +39,11 @@ impl OnlineSoftmax {
     /// What outputs are multiplied by in the end; 0 where no key was seen.
     pub fn scale(&self) -> f32 {
         if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
+    }
+
+    /// The natural logarithm of the sum of the scores' exponentials; `-inf` of no scores.
+    pub fn log_sum(&self) -> f32 {
+        if self.sum == 0.0 { f32::NEG_INFINITY } else { self.max + self.sum.ln() }
     }
 }
 
@@ -88,4 +95,14 @@ impl OnlineSoftmax2 {
     pub fn scale(&self) -> f32 {
         if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
     }
+    /// As [`OnlineSoftmax::log_sum`]: of exponentials, not of powers of 2.
+    pub fn log_sum(&self) -> f32 {
+        log_sum_of(self.max, self.sum)
+    }
+}
+
+/// The natural logarithm of `2^max * sum`; `-inf` of no scores.
+#[device]
+pub(super) fn log_sum_of(max: f32, sum: f32) -> f32 {
+    if sum == 0.0 { f32::NEG_INFINITY } else { max * LN_2 + sum.ln() }
 }

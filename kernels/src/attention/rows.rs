@@ -22,7 +22,8 @@ pub(super) const KEYS: usize = 96;
 /// K and V are best f32: each element is converted by each block.
 ///
 /// Tiles that no query of the block sees are skipped, and only tiles that some query sees in part are
-/// masked. Causal blocks with the most to see run first.
+/// masked. Causal blocks with the most to see run first. `lse: m` of each head, where wanted, are the
+/// logarithms of the sums of exponentials.
 #[kernel(
     block = QUERIES,
     requires = (q.len() >= m * D, k.len() >= n * D, v.len() >= n * D, out.len() >= m * D, group >= 1),
@@ -39,6 +40,7 @@ pub fn attention_rows<T: Float, K: Float, const D: usize>(
     q: &[T],
     k: &[K],
     v: &[K],
+    lse: Option<&mut [f32]>,
     out: &mut [f32],
 ) {
     let lane = thread_idx_x();
@@ -102,6 +104,9 @@ pub fn attention_rows<T: Float, K: Float, const D: usize>(
         let scale = softmax.scale();
         for e in range(0, D) {
             out[row * D + e] = o_tile[e * QUERIES + lane] * scale;
+        }
+        if let Some(lse) = lse {
+            lse[head * m + row] = softmax.log_sum();
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::tile::stage;
 /// and no score crosses threads. `TJ` keys (of `BN`) and `TE` output columns (of `D`) are in
 /// registers at a time.
 ///
-/// Tiles that no query of the block sees are skipped.
+/// Tiles that no query of the block sees are skipped. `lse: m` of each head, where wanted, are the
+/// logarithms of the sums of exponentials.
 ///
 /// Of K and V no slices are taken: the checks that are left in loading them keep ptxas from loading both
 /// tiles at once, for which there are not enough registers (52 bytes of spills on sm_75).
@@ -39,6 +40,7 @@ pub fn attention_tiled<
     q: &[T],
     k: &[T],
     v: &[T],
+    lse: Option<&mut [f32]>,
     out: &mut [f32],
 ) {
     let tx = thread_idx_x();
@@ -115,6 +117,9 @@ pub fn attention_tiled<
         let scale = softmax.scale();
         for e in range(0, D) {
             out[row * D + e] = o_tile[e * BM + tx] * scale;
+        }
+        if let Some(lse) = lse {
+            lse[head * m + row] = softmax.log_sum();
         }
     }
 }

@@ -15,8 +15,20 @@ pub fn attention_scored(
     k: &[f64],
     v: &[f64],
 ) -> Vec<f64> {
+    attention_and_lse(a, score, q, k, v).0
+}
+
+/// [`attention_scored`], and `ln(sum(exp(score)))` of each query: `-inf` for one that sees no key.
+pub fn attention_and_lse(
+    a: &Attention,
+    score: impl Fn(f64, usize, usize, usize) -> f64,
+    q: &[f64],
+    k: &[f64],
+    v: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
     let &Attention { queries: m, keys: n, dimension: d, .. } = a;
     let mut out = vec![0.0; q.len()];
+    let mut lse = Vec::new();
     for head in 0..a.batch * a.heads {
         let kv_head = head / (a.heads / a.kv_heads);
         let (q, out) = (&q[head * m * d..][..m * d], &mut out[head * m * d..][..m * d]);
@@ -32,6 +44,9 @@ pub fn attention_scored(
                     score(cap.map_or(s, |cap| cap * (s / cap).tanh()), head, i, j)
                 })
                 .collect();
+            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let base = if max == f64::NEG_INFINITY { 0.0 } else { max };
+            lse.push(base + scores.iter().map(|s| (s - base).exp()).sum::<f64>().ln());
             for (j, p) in seen.zip(softmax(scores.len(), &scores)) {
                 for e in 0..d {
                     out[i * d + e] += p * v[j * d + e];
@@ -39,5 +54,5 @@ pub fn attention_scored(
             }
         }
     }
-    out
+    (out, lse)
 }

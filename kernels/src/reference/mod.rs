@@ -5,7 +5,7 @@ mod matmul;
 mod norm;
 mod softmax;
 
-pub use attention::{attention, attention_scored};
+pub use attention::{attention, attention_and_lse, attention_scored};
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
 pub use softmax::softmax;

@@ -1,0 +1,104 @@
+//! Dense tensors: shapes, heads, masks, caps, functions of scores.
+
+use kernelsmith_kernels::attention::{
+    Attention, FlashAttention, HEAD_DIMENSIONS, flash_attention, flash_attention_scored,
+};
+use kernelsmith_kernels::reference;
+use proptest::prelude::*;
+
+use crate::helpers::*;
+
+proptest! {
+    #[test]
+    fn many_heads_match(
+        (m, n) in prop_oneof![(1usize..70, 1usize..230), (1usize..5, 1usize..1500)],
+        (batch, kv_heads, group) in (1usize..3, 1usize..3, 1usize..4),
+        window in 1usize..120,
+        cap in 0.5f32..20.0,
+        options in 0usize..8,
+        seed in any::<u64>(),
+    ) {
+        let (d, heads) = (32, kv_heads * group);
+        let mut a = Attention::new(m, n, d).batch(batch).heads(heads).kv_heads(kv_heads).scale(0.3);
+        if options & 1 != 0 {
+            a = a.causal().window(window);
+        }
+        if options & 2 != 0 {
+            a = a.soft_cap(cap);
+        }
+        let qs = values(batch * heads * m * d, 1.0, seed);
+        let [ks, vs] = [1, 2].map(|i| values(batch * kv_heads * n * d, 1.0, seed ^ i));
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+        let [qs, ks, vs] = [wide(&qs), wide(&ks), wide(&vs)];
+        let (mut out, mut lse) = (poisoned(qs.len()), poisoned(batch * heads * m));
+        let (expected, expected_lse) = if options & 4 != 0 {
+            FlashAttention::new(a).score(by_distance).lse(&mut lse).run(&q, &k, &v, &mut out).unwrap();
+            reference::attention_and_lse(&a, by_distance_f64, &qs, &ks, &vs)
+        } else {
+            FlashAttention::new(a).lse(&mut lse).run(&q, &k, &v, &mut out).unwrap();
+            reference::attention_and_lse(&a, |score, _, _, _| score, &qs, &ks, &vs)
+        };
+        // A score of that size is known to so much, and with it the weights.
+        let allowed = 3e-7 * (100.0 + (heads * n) as f64 / 16.0);
+        assert_close(&out.to_vec().unwrap(), &expected, allowed)?;
+        assert_close(&lse.to_vec().unwrap(), &expected_lse, allowed)?;
+        // Asking for less changes nothing.
+        let mut alone = poisoned(qs.len());
+        match options & 4 != 0 {
+            true => flash_attention_scored(a, by_distance, &q, &k, &v, &mut alone).unwrap(),
+            false => flash_attention(a, &q, &k, &v, &mut alone).unwrap(),
+        }
+        prop_assert_eq!(out.to_vec().unwrap(), alone.to_vec().unwrap());
+    }
+
+    #[test]
+    fn every_dimension_matches(m in 0usize..150, n in 0usize..150, d in 0usize..3, causal: bool, seed in any::<u64>()) {
+        let d = HEAD_DIMENSIONS[d];
+        let qs = values(m * d, 1.0, seed);
+        let [ks, vs] = [1, 2].map(|i| values(n * d, 1.0, seed ^ i));
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+        let (mut out, mut lse) = (poisoned(m * d), poisoned(m));
+        let a = Attention::new(m, n, d);
+        let a = if causal { a.causal() } else { a };
+        FlashAttention::new(a).lse(&mut lse).run(&q, &k, &v, &mut out).unwrap();
+        let [qs, ks, vs] = [wide(&qs), wide(&ks), wide(&vs)];
+        let (expected, expected_lse) =
+            reference::attention_and_lse(&a, |score, _, _, _| score, &qs, &ks, &vs);
+        assert_close(&out.to_vec().unwrap(), &expected, 1e-5)?;
+        assert_close(&lse.to_vec().unwrap(), &expected_lse, 1e-5)?;
+    }
+}
+
+#[test]
+fn a_query_without_keys_gives_zeros_and_minus_infinity() {
+    // More queries than keys: the first see nothing. Few of them, and many.
+    for (m, n) in [(3, 1), (40, 8), (5, 0), (2, 0)] {
+        let a = Attention::new(m, n, 32).causal();
+        let q = buffer(&values(m * 32, 1.0, 1));
+        let k = buffer(&values(n * 32, 1.0, 2));
+        let (mut out, mut lse) = (poisoned(m * 32), poisoned(m));
+        FlashAttention::new(a).lse(&mut lse).run(&q, &k, &k, &mut out).unwrap();
+        let (out, lse) = (out.to_vec().unwrap(), lse.to_vec().unwrap());
+        assert_eq!(out[..(m - n) * 32], vec![0.0; (m - n) * 32]);
+        assert!(lse[..m - n].iter().all(|&x| x == f32::NEG_INFINITY), "{lse:?}");
+        assert!(lse[m - n..].iter().all(|x| x.is_finite()), "{lse:?}");
+    }
+}
+
+#[test]
+fn nan_reaches_the_rows_that_see_it() {
+    for m in [2, 40] {
+        let (n, d) = (50, 32);
+        let mut keys = values(n * d, 1.0, 3);
+        keys[(n - 1) * d + 5] = f32::NAN;
+        let (q, k) = (buffer(&values(m * d, 1.0, 4)), buffer(&keys));
+        let v = buffer(&values(n * d, 1.0, 5));
+        let (mut out, mut lse) = (poisoned(m * d), poisoned(m));
+        let a = Attention::new(m, n, d).causal();
+        FlashAttention::new(a).lse(&mut lse).run(&q, &k, &v, &mut out).unwrap();
+        let (out, lse) = (out.to_vec().unwrap(), lse.to_vec().unwrap());
+        // Only the last query sees the last key.
+        assert!(out[..(m - 1) * d].iter().chain(&lse[..m - 1]).all(|x| x.is_finite()));
+        assert!(out[(m - 1) * d..].iter().chain(&lse[m - 1..]).all(|x| x.is_nan()), "{lse:?}");
+    }
+}
