@@ -5,11 +5,15 @@ use kernelsmith::lang::Val;
 use kernelsmith::{StagingError, Target, bf16};
 
 use crate::attention::{
-    Form, attention_parts_ir, attention_rows_ir, attention_tiled_ir, combine_parts_ir,
+    Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir, attention_rows_ir,
+    attention_tiled_ir, combine_parts_ir,
 };
-use crate::elementwise::saxpy_kernel_ir;
+use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir};
 use crate::matmul::{self, Factor, Layout, Steps, config, matmul_panels_ir, matmul_tiled_ir};
-use crate::norm::{layer_norm_kernel_ir, rms_norm_kernel_ir, softmax_capacity, softmax_kernel_ir};
+use crate::norm::{
+    layer_norm_backward_kernel_ir, layer_norm_kernel_ir, rms_norm_backward_kernel_ir,
+    rms_norm_kernel_ir, softmax_backward_kernel_ir, softmax_capacity, softmax_kernel_ir,
+};
 use crate::quant::{Format, quantize_rows_ir, quantized_gemm_ir, quantized_gemv_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
@@ -37,6 +41,21 @@ pub const KERNELS: &[Entry] = &[
         about: "layer norm of each row, bf16",
         ir: layer_norm_kernel_ir::<bf16>,
     },
+    Entry {
+        name: "rms_norm_backward",
+        about: "the gradients of a root-mean-square norm, f32",
+        ir: rms_norm_backward_kernel_ir::<f32>,
+    },
+    Entry {
+        name: "layer_norm_backward",
+        about: "the gradients of a layer norm, bf16",
+        ir: layer_norm_backward_kernel_ir::<bf16>,
+    },
+    Entry {
+        name: "softmax_backward",
+        about: "the gradient of softmax of each row, f32",
+        ir: softmax_backward_kernel_ir,
+    },
     Entry { name: "matmul_f32", about: "C = A * B, f32", ir: matmul::<f32> },
     Entry { name: "matmul_bf16", about: "C = A * B, bf16 with f32 sums", ir: matmul::<bf16> },
     Entry {
@@ -54,6 +73,17 @@ pub const KERNELS: &[Entry] = &[
         about: "the outputs of attention from those of parts of the keys, dimension 64",
         ir: |target| combine_parts_ir::<64>(target, true),
     },
+    Entry {
+        name: "attention_backward",
+        about: "the gradients of causal attention by Q, K and V, dimension 64, f32",
+        ir: attention_backward,
+    },
+    Entry {
+        name: "attention_delta",
+        about: "what a softmax takes off the gradients of its weights, f32",
+        ir: attention_delta_ir::<f32>,
+    },
+    Entry { name: "sum_parts", about: "the sum of parts as bf16", ir: sum_parts_kernel_ir::<bf16> },
     Entry {
         name: "quantize_rows",
         about: "activations as bytes with a scale for each 32, f32",
@@ -119,4 +149,10 @@ fn attention(target: &Target) -> Result<Kernel, StagingError> {
         Target::Cpu => attention_rows_ir::<f32, f32, 64, _>(target, form, same, true),
         _ => attention_tiled_ir::<f32, 64, 32, 32, 8, 8, _>(target, form, same, true),
     }
+}
+
+fn attention_backward(target: &Target) -> Result<Kernel, StagingError> {
+    let form = Form { causal: true, windowed: false, capped: false, scored: false };
+    let (_, tiling) = Tiling::new(target, 64);
+    attention_backward_ir::<f32, 32, _>(target, tiling, form, |score, _, _, _| score)
 }

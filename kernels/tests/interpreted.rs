@@ -2,10 +2,14 @@
 //! the tiles of each kind of target.
 
 use kernelsmith::{Buffer, Device, Target, bf16};
-use kernelsmith_kernels::attention::{Attention, flash_attention};
+use kernelsmith_kernels::attention::{
+    Attention, Forward, Gradients, flash_attention, flash_attention_backward,
+};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
-use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
+use kernelsmith_kernels::norm::{
+    layer_norm, layer_norm_backward, rms_norm, rms_norm_backward, softmax, softmax_backward,
+};
 use kernelsmith_kernels::quant::{Format, QuantizedMatrix, quantized_matmul};
 use kernelsmith_kernels::{catalog, reference};
 
@@ -77,6 +81,27 @@ fn run_layer_norm(device: &Device) {
     close("layer_norm", &y, &reference::layer_norm(columns, 1e-5, &x, &weight, &bias), 1e-5);
 }
 
+fn run_norms_backward(device: &Device) {
+    let (rows, columns) = (5, 37);
+    let [x, dy] = [17, 18].map(|seed| numbers(rows * columns, seed));
+    let weight = numbers(columns, 19);
+    let y = reference::softmax(columns, &x);
+    let [bx, bw, bdy, by] = [&x, &weight, &dy, &y].map(|x| floats(device, x));
+    let [mut dx, mut dw, mut db] = [x.len(), columns, columns].map(|len| output(device, len));
+    rms_norm_backward(columns, 1e-5, &bx, &bw, &bdy, &mut dx, &mut dw).unwrap();
+    let expected = reference::rms_norm_backward(columns, 1e-5, &x, &weight, &dy);
+    close("rms_norm_backward", &dx, &expected[0], 1e-5);
+    close("rms_norm_backward", &dw, &expected[1], 1e-5);
+    layer_norm_backward(columns, 1e-5, &bx, &bw, &bdy, &mut dx, &mut dw, &mut db).unwrap();
+    let expected = reference::layer_norm_backward(columns, 1e-5, &x, &weight, &dy);
+    for (found, expected) in [&dx, &dw, &db].into_iter().zip(&expected) {
+        close("layer_norm_backward", found, expected, 1e-5);
+    }
+    softmax_backward(columns, &by, &bdy, &mut dx).unwrap();
+    let expected = reference::softmax_backward(columns, &x, &dy);
+    close("softmax_backward", &dx, &expected, 1e-5);
+}
+
 fn run_matmul_f32(device: &Device) {
     let (a, b, expected) = factors();
     let mut c = output(device, expected.len());
@@ -115,6 +140,23 @@ fn flash_attention_of(device: &Device, m: usize, n: usize, d: usize) {
     }
 }
 
+fn run_attention_backward(device: &Device) {
+    let (m, n, d) = (14, 100, 64);
+    let [q, k, v, d_out] =
+        [(m, 6), (n, 7), (n, 8), (m, 9)].map(|(rows, seed)| numbers(rows * d, seed));
+    let attention = Attention::new(m, n, d).causal();
+    let (out, lse) = reference::attention_and_lse(&attention, |s, _, _, _| s, &q, &k, &v);
+    let expected = reference::attention_backward(&attention, |_, _, _| 0.0, &q, &k, &v, &d_out);
+    let [q, k, v, out, lse, d_out] = [&q, &k, &v, &out, &lse, &d_out].map(|x| floats(device, x));
+    let [mut dq, mut dk, mut dv] = [m, n, n].map(|rows| output(device, rows * d));
+    let forward = Forward { q: &q, k: &k, v: &v, out: &out, lse: &lse };
+    let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
+    flash_attention_backward(attention, forward, &d_out, gradients).unwrap();
+    for (found, expected) in [dq, dk, dv].iter().zip(&expected) {
+        close("attention_backward", found, expected, 1e-5);
+    }
+}
+
 fn run_quantized(device: &Device) {
     let (n, k) = (40, 256);
     for format in Format::ALL {
@@ -142,11 +184,17 @@ const RUNS: &[(&str, Run)] = &[
     ("softmax", run_softmax),
     ("rms_norm", run_rms_norm),
     ("layer_norm", run_layer_norm),
+    ("rms_norm_backward", run_norms_backward),
+    ("layer_norm_backward", run_norms_backward),
+    ("softmax_backward", run_norms_backward),
     ("matmul_f32", run_matmul_f32),
     ("matmul_bf16", run_matmul_bf16),
     ("flash_attention", run_flash_attention),
     ("attention_parts", run_flash_attention),
     ("combine_parts", run_flash_attention),
+    ("attention_backward", run_attention_backward),
+    ("attention_delta", run_attention_backward),
+    ("sum_parts", run_attention_backward),
     ("quantize_rows", run_quantized),
     ("gemv_q8_0", run_quantized),
     ("gemv_q4_k", run_quantized),

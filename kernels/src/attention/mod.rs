@@ -1,5 +1,6 @@
 //! Attention.
 
+mod backward;
 mod decode;
 mod flash;
 mod form;
@@ -9,6 +10,7 @@ mod rows;
 mod shape;
 mod tiled;
 
+pub use backward::*;
 pub use decode::{attention_parts, attention_parts_ir, combine_parts, combine_parts_ir};
 pub use flash::{FlashAttention, flash_attention, flash_attention_scored};
 pub use form::{Form, ScoreMap, Unchanged};

@@ -1,13 +1,17 @@
 //! The library's functions in f64, written for clarity alone.
 
 mod attention;
+mod attention_backward;
 mod matmul;
 mod norm;
+mod norm_backward;
 mod softmax;
 
 pub use attention::{attention, attention_and_lse, attention_scored};
+pub use attention_backward::attention_backward;
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
+pub use norm_backward::{layer_norm_backward, rms_norm_backward, softmax_backward};
 pub use softmax::softmax;
 
 /// `a * x + y`, element by element.

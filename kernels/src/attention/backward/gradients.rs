@@ -1,0 +1,132 @@
+//! The backward pass as users call it.
+
+use kernelsmith::lang::Val;
+use kernelsmith::prelude::*;
+
+use super::bias::{Bias, NoBias};
+use super::launch::{self, Call};
+use crate::attention::form::Form;
+use crate::attention::shape::Attention;
+use crate::error::{Error, check_len};
+
+/// What the forward pass read and wrote.
+#[derive(Debug)]
+pub struct Forward<'a, T: Float, O: Float> {
+    /// Queries: `batch x heads x queries x dimension`.
+    pub q: &'a Buffer<T>,
+    /// Keys: `batch x kv_heads x keys x dimension`.
+    pub k: &'a Buffer<T>,
+    /// Values, as many.
+    pub v: &'a Buffer<T>,
+    /// The output, of the queries' shape.
+    pub out: &'a Buffer<O>,
+    /// `ln(sum(exp(score)))` of each query over the keys that it sees, `-inf` if it sees none:
+    /// `batch x heads x queries`.
+    pub lse: &'a Buffer<f32>,
+}
+
+/// Where the gradients of a loss go. What was there is written over.
+#[derive(Debug)]
+pub struct Gradients<'a, T: Float> {
+    /// By the queries, of their shape.
+    pub dq: &'a mut Buffer<T>,
+    /// By the keys, of their shape; summed over the heads that share them.
+    pub dk: &'a mut Buffer<T>,
+    /// By the values, as by the keys.
+    pub dv: &'a mut Buffer<T>,
+}
+
+/// The gradients of a loss by Q, K and V of an attention, from its gradient `d_out` by the output; see
+/// [`Attention`] for shapes. With a bias of scores: [`FlashAttentionBackward::bias`].
+///
+/// Sums are f32 and rounded to `T` once. Results are the same bits from run to run on one machine. A key
+/// that no query sees and a query that sees no key have gradients of zero. A NaN in a row reaches whatever
+/// depends on that row, and may reach rows near those by masked weights, as `0 * NaN` is NaN.
+///
+/// # Errors
+/// If the numbers of `attention` do not go together, a buffer has another length than they say, or the
+/// buffers live on different devices.
+pub fn flash_attention_backward<T: Float, O: Float>(
+    attention: Attention,
+    forward: Forward<'_, T, O>,
+    d_out: &Buffer<O>,
+    gradients: Gradients<'_, T>,
+) -> Result<(), Error> {
+    FlashAttentionBackward::new(attention).run(forward, d_out, gradients)
+}
+
+/// The backward pass of attention, with all that the forward pass may have had.
+///
+/// Functions of scores as such ([`flash_attention_scored`](crate::attention::flash_attention_scored)) have no
+/// derivative that is known here; those that add a bias by position, as ALiBi (Press et al., 2022), have
+/// derivative 1: [`bias`](Self::bias).
+#[derive(Clone, Copy, Debug)]
+#[must_use = "gradients are computed when `run` is called"]
+pub struct FlashAttentionBackward<B = NoBias> {
+    attention: Attention,
+    bias: B,
+}
+
+impl FlashAttentionBackward {
+    /// Of this shape.
+    pub fn new(attention: Attention) -> Self {
+        FlashAttentionBackward { attention, bias: NoBias }
+    }
+}
+
+impl<B: Bias> FlashAttentionBackward<B> {
+    /// To finished scores, scaled and capped, the forward pass added `bias(head, query, key)`, where `head`
+    /// counts through the batch: `sequence * heads + head`. It captures nothing.
+    pub fn bias<F: Bias>(self, bias: F) -> FlashAttentionBackward<F> {
+        FlashAttentionBackward { attention: self.attention, bias }
+    }
+
+    /// Launches the backward pass; see [`flash_attention_backward`].
+    ///
+    /// # Errors
+    /// As [`flash_attention_backward`], and if the bias captures values.
+    pub fn run<T: Float, O: Float>(
+        self,
+        forward: Forward<'_, T, O>,
+        d_out: &Buffer<O>,
+        gradients: Gradients<'_, T>,
+    ) -> Result<(), Error> {
+        let FlashAttentionBackward { attention: a, bias } = self;
+        check(&a, &forward, d_out, &gradients)?;
+        if gradients.dq.is_empty() && gradients.dk.is_empty() {
+            return Ok(());
+        }
+        let form = Form {
+            causal: a.causal,
+            windowed: a.window.is_some(),
+            capped: a.soft_cap.is_some(),
+            scored: B::SOME,
+        };
+        let score = move |s: Val<f32>, head: Val<usize>, query: Val<usize>, key: Val<usize>| {
+            if B::SOME { s + bias.at(head, query, key) } else { s }
+        };
+        launch::run(Call { a, form, score }, forward, d_out, gradients)
+    }
+}
+
+fn check<T: Float, O: Float>(
+    a: &Attention,
+    forward: &Forward<'_, T, O>,
+    d_out: &Buffer<O>,
+    gradients: &Gradients<'_, T>,
+) -> Result<(), Error> {
+    a.check()?;
+    let (queries, keys) = (a.query_elements(), a.key_elements());
+    let (of_queries, of_keys) =
+        ("batch * heads * queries * dimension", "batch * kv_heads * keys * dimension");
+    check_len("q", forward.q.len(), of_queries, queries)?;
+    check_len("k", forward.k.len(), of_keys, keys)?;
+    check_len("v", forward.v.len(), of_keys, keys)?;
+    check_len("out", forward.out.len(), of_queries, queries)?;
+    let rows = queries.map(|elements| elements / a.dimension);
+    check_len("lse", forward.lse.len(), "batch * heads * queries", rows)?;
+    check_len("d_out", d_out.len(), of_queries, queries)?;
+    check_len("dq", gradients.dq.len(), of_queries, queries)?;
+    check_len("dk", gradients.dk.len(), of_keys, keys)?;
+    check_len("dv", gradients.dv.len(), of_keys, keys)
+}
