@@ -199,6 +199,9 @@ fn cuda_child() {
     let limits = device.limits();
     assert_eq!(limits.max_shared_bytes, 232_448);
     assert_eq!((limits.max_cluster, limits.compute_units, limits.warp_size), (16, 132, 32));
+    let machine = device.machine();
+    assert_eq!((machine.cores, machine.l1, machine.l2), (132, 233_472, 50 << 20));
+    assert_eq!((machine.vector, machine.l3, device.threads()), (128, 0, 132));
     let message = Device::cuda(3).unwrap_err().to_string();
     assert!(message.contains("the driver shows 1 device(s), numbered from 0"), "{message}");
     exercise(&device);

@@ -37,6 +37,12 @@ pub(super) fn decode(key: &Key, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The payload, if the file is whole, whatever its key.
+pub(super) fn decode_any(bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let key = Key::of_bytes(bytes.get(4..36)?.try_into().ok()?);
+    decode(&key, bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::KeyBuilder;

@@ -9,6 +9,11 @@ use sha2::{Digest, Sha256};
 pub struct Key([u8; 32]);
 
 impl Key {
+    /// The key of a hash.
+    pub(super) fn of_bytes(hash: [u8; 32]) -> Key {
+        Key(hash)
+    }
+
     /// The hash.
     pub(super) fn bytes(&self) -> &[u8; 32] {
         &self.0

@@ -124,6 +124,41 @@ impl Cache {
         Ok(payload)
     }
 
+    /// A cache of its own size in a folder below this one, for entries of another kind; off if this one is.
+    #[must_use]
+    pub fn folder(&self, name: &str, capacity: u64) -> Cache {
+        Cache { dir: self.dir.as_ref().map(|dir| dir.join(name)), capacity }
+    }
+
+    /// Everything that is stored and whole, in no order.
+    pub fn payloads(&self) -> Vec<Vec<u8>> {
+        let read = |path: PathBuf| entry::decode_any(fs::read(path).ok()?);
+        self.files().into_iter().filter_map(read).collect()
+    }
+
+    /// Deletes every entry; how many there were, damaged ones too.
+    ///
+    /// # Errors
+    /// If a file is there and cannot be deleted.
+    pub fn clear(&self) -> io::Result<usize> {
+        let mut gone = 0;
+        for path in self.files() {
+            match fs::remove_file(path) {
+                Ok(()) => gone += 1,
+                // Somebody else was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let listing = self.dir.as_ref().and_then(|dir| fs::read_dir(dir).ok());
+        let paths = listing.into_iter().flatten().flatten().map(|file| file.path());
+        paths.filter(|path| path.extension().is_some_and(|e| e == EXTENSION)).collect()
+    }
+
     fn path(&self, key: &Key) -> Option<PathBuf> {
         Some(self.dir.as_ref()?.join(format!("{key}.{EXTENSION}")))
     }
@@ -198,6 +233,27 @@ mod tests {
         let key = KeyBuilder::new().field("ir", b"x").finish();
         cache.put(&key, b"payload");
         assert_eq!(cache.get(&key), None);
+    }
+
+    #[test]
+    fn a_folder_is_listed_and_cleared_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::in_dir(dir.path(), DEFAULT_CAPACITY);
+        let folder = cache.folder("records", 1 << 20);
+        let key = |name: &str| KeyBuilder::new().field("name", name).finish();
+        assert_eq!((folder.payloads(), folder.clear().unwrap()), (Vec::new(), 0));
+        cache.put(&key("a"), b"code");
+        folder.put(&key("a"), b"1");
+        folder.put(&key("b"), b"2");
+        fs::write(dir.path().join("records/damaged.ksc"), b"KSC").unwrap();
+        fs::write(dir.path().join("records/README"), b"not ours").unwrap();
+        let mut payloads = folder.payloads();
+        payloads.sort();
+        assert_eq!(payloads, [b"1", b"2"]);
+        assert_eq!(folder.clear().unwrap(), 3);
+        assert_eq!(folder.payloads(), [b""; 0]);
+        assert!(cache.get(&key("a")).is_some() && dir.path().join("records/README").exists());
+        assert_eq!(Cache::off().folder("records", 1).dir(), None);
     }
 
     #[test]

@@ -49,10 +49,7 @@ struct Code(cpu::CpuKernel);
 fn load_cpu(kernel: &Kernel) -> Result<Code> {
     let (block, target) = (cpu_block(kernel), Target::Cpu);
     let isa = cpu::Isa::from_env().map_err(failed(kernel, &target))?;
-    // What `native` means differs between machines that share a home directory.
-    let host = kernelsmith_llvm::Host::detect().map_err(failed(kernel, &target))?;
-    let llvm = llvm_version().map_err(failed(kernel, &target))?;
-    let compiler = format!("{llvm} {isa:?} {} {} {}", host.triple, host.cpu, host.features);
+    let compiler = host().map_err(failed(kernel, &target))?;
     let bytes = Cache::from_env().get_or_try_insert(&key(kernel, &target, &compiler), || {
         cpu::compile(kernel, block, isa).map(|object| object.bytes).map_err(failed(kernel, &target))
     })?;
@@ -72,6 +69,27 @@ impl CpuCode for Code {
         unsafe { self.0.run(config.grid, args, config.shared_bytes, record) };
         Ok(())
     }
+}
+
+/// LLVM, and what it makes code for on this machine.
+fn host() -> std::result::Result<String, String> {
+    let isa = cpu::Isa::from_env().map_err(|error| error.to_string())?;
+    // What `native` means differs between machines that share a home directory.
+    let host = kernelsmith_llvm::Host::detect().map_err(|error| error.to_string())?;
+    let llvm = llvm_version().map_err(|error| error.to_string())?;
+    Ok(format!("{llvm} {isa:?} {} {} {}", host.triple, host.cpu, host.features))
+}
+
+/// Who compiles for a target: what the same kernel's code may change with.
+pub(crate) fn compiler(target: &Target) -> String {
+    let ours = concat!(env!("CARGO_PKG_VERSION"), " ", env!("KERNELSMITH_COMPILER_SOURCES"));
+    let theirs = match target {
+        Target::Cpu => host(),
+        Target::Amdgcn(_) => llvm_version().map_err(|error| error.to_string()),
+        Target::Ptx(_) => Ok(String::new()),
+    };
+    // Without LLVM nothing is compiled, and this is compared with nothing.
+    format!("{ours} {}", theirs.unwrap_or_else(|error| error))
 }
 
 fn llvm_version() -> std::result::Result<String, kernelsmith_llvm::Error> {

@@ -16,7 +16,7 @@ use kernelsmith_ir::{Kernel, Target, legal, verify};
 
 use crate::error::{Error, Result};
 
-pub(crate) use load::load;
+pub(crate) use load::{compiler, load};
 pub use tools::{linker, llvm, ptxas};
 
 /// A stop on the way from a kernel to machine code.

@@ -15,6 +15,7 @@ use kernelsmith_ir::Target;
 
 use crate::device::{Device, DeviceInfo, DeviceKind};
 use crate::limits::DeviceLimits;
+use crate::machine::Machine;
 
 use crate::driver::Handle;
 pub(crate) use driver::CpuDriver;
@@ -27,7 +28,9 @@ pub(crate) fn open() -> Device {
         memory_bytes: memory_bytes().unwrap_or(0),
         ..DeviceLimits::of(&target)
     };
-    let info = DeviceInfo { kind: DeviceKind::Cpu, index: 0, name: name(), target, limits };
+    let machine = Machine::of_host();
+    let info =
+        DeviceInfo { kind: DeviceKind::Cpu, index: 0, name: name(), target, limits, machine };
     // A stream of the CPU is nothing, so none can fail to be made.
     Device::from_parts(Arc::new(CpuDriver::default()), info, Handle::NULL)
 }

@@ -19,6 +19,7 @@ use kernelsmith_ir::Target;
 use crate::device::{Device, DeviceInfo, DeviceKind};
 use crate::error::{Error, Result};
 use crate::limits::DeviceLimits;
+use crate::machine::Machine;
 use driver::CudaDriver;
 use error::check;
 
@@ -55,7 +56,8 @@ pub(crate) fn open(index: u32) -> Result<Device> {
     let name = name(device)?;
     let limits = limits(device, &target)?;
     let driver = CudaDriver::new(device, index)?;
-    let info = DeviceInfo { kind: DeviceKind::Cuda, index, name, target, limits };
+    let machine = machine(device)?;
+    let info = DeviceInfo { kind: DeviceKind::Cuda, index, name, target, limits, machine };
     Device::from_driver(Arc::new(driver), info)
 }
 
@@ -121,6 +123,15 @@ fn limits(device: sys::CUdevice, target: &Target) -> Result<DeviceLimits> {
         memory_bytes: memory_bytes as u64,
         ..DeviceLimits::of(target)
     })
+}
+
+fn machine(device: sys::CUdevice) -> Result<Machine> {
+    use CUdevice_attribute::*;
+    let get = |which| attribute(device, which).map(|n| n as usize);
+    let units = get(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+    let l1 = get(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?;
+    let l2 = get(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
+    Ok(Machine::of_gpu(units, l1, l2, get(CU_DEVICE_ATTRIBUTE_WARP_SIZE)?))
 }
 
 #[cfg(test)]

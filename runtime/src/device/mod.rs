@@ -12,10 +12,11 @@ pub use available::{Availability, Present, Unavailable};
 
 use crate::driver::{Driver, Handle, Staging};
 use crate::error::{Error, Result};
-use crate::interpreter;
 use crate::limits::DeviceLimits;
+use crate::machine::Machine;
 use crate::stream::{Stream, StreamCore};
 use crate::sync::lock;
+use crate::{codegen, cuda, hip, interpreter};
 
 /// How a device is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -58,6 +59,7 @@ pub(crate) struct DeviceInfo {
     pub name: String,
     pub target: Target,
     pub limits: DeviceLimits,
+    pub machine: Machine,
 }
 
 struct DeviceInner {
@@ -147,6 +149,37 @@ impl Device {
     /// What a launch must keep to.
     pub fn limits(&self) -> &DeviceLimits {
         &self.0.info.limits
+    }
+
+    /// What block shapes are chosen by: caches, cores, vectors.
+    pub fn machine(&self) -> &Machine {
+        &self.0.info.machine
+    }
+
+    /// How many threads take part in a launch of this thread: on the CPU those of rayon's current pool
+    /// (`RAYON_NUM_THREADS`, `ThreadPool::install`), on a GPU its multiprocessors.
+    pub fn threads(&self) -> usize {
+        match self.kind() {
+            DeviceKind::Cpu => kernelsmith_codegen_cpu::threads(),
+            _ => self.machine().cores,
+        }
+    }
+
+    /// What measurements here depend on beside the kernel, by name: the device, its caches, threads and
+    /// driver, and the compiler. Where one of these differs, a time measured before means nothing.
+    pub fn identity(&self) -> Vec<(&'static str, String)> {
+        let driver = match self.kind() {
+            DeviceKind::Cuda => cuda::driver_description(),
+            DeviceKind::Hip => hip::driver_description(),
+            DeviceKind::Cpu | DeviceKind::Interpreter => "this process".to_owned(),
+        };
+        vec![
+            ("device", self.to_string()),
+            ("machine", self.machine().to_string()),
+            ("threads", self.threads().to_string()),
+            ("driver", driver),
+            ("compiler", codegen::compiler(self.target())),
+        ]
     }
 
     /// The stream everything uses that is not given another.

@@ -18,6 +18,7 @@ use kernelsmith_ir::target::Gfx;
 use crate::device::{Device, DeviceInfo, DeviceKind};
 use crate::error::{Error, Result};
 use crate::limits::DeviceLimits;
+use crate::machine::Machine;
 use driver::HipDriver;
 use error::check;
 
@@ -41,8 +42,8 @@ pub(crate) fn open(index: u32) -> Result<Device> {
     let target =
         target(&gcn).map_err(|reason| Error::NoDevice { kind: DeviceKind::Hip, index, reason })?;
     let limits = limits(&properties, &target);
-    let info =
-        DeviceInfo { kind: DeviceKind::Hip, index, name: text(&properties.name), target, limits };
+    let (kind, name) = (DeviceKind::Hip, text(&properties.name));
+    let info = DeviceInfo { kind, index, name, target, limits, machine: machine(&properties) };
     Device::from_driver(Arc::new(HipDriver::new(index)?), info)
 }
 
@@ -89,6 +90,16 @@ fn limits(properties: &hipDeviceProp_tR0600, target: &Target) -> DeviceLimits {
         memory_bytes: properties.totalGlobalMem as u64,
         ..DeviceLimits::of(target)
     }
+}
+
+fn machine(properties: &hipDeviceProp_tR0600) -> Machine {
+    let number = |value: i32| usize::try_from(value).unwrap_or(0);
+    Machine::of_gpu(
+        number(properties.multiProcessorCount),
+        properties.maxSharedMemoryPerMultiProcessor,
+        number(properties.l2CacheSize),
+        number(properties.warpSize),
+    )
 }
 
 #[cfg(test)]

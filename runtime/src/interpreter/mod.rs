@@ -13,6 +13,7 @@ use kernelsmith_ir::Target;
 use crate::device::{Device, DeviceInfo, DeviceKind};
 use crate::driver::Handle;
 use crate::limits::DeviceLimits;
+use crate::machine::Machine;
 use driver::InterpreterDriver;
 
 /// Makes [`Device::cpu`] and [`Device::best`] the interpreter, unless it is empty or `0`. A
@@ -36,6 +37,8 @@ pub(crate) fn asked_for() -> Option<Target> {
 pub(crate) fn open(target: Target, index: u32) -> Device {
     let limits = DeviceLimits::of(&target);
     let name = format!("kernels for {target}");
-    let info = DeviceInfo { kind: DeviceKind::Interpreter, index, name, target, limits };
+    let machine = Machine::default();
+    let kind = DeviceKind::Interpreter;
+    let info = DeviceInfo { kind, index, name, target, limits, machine };
     Device::from_parts(Arc::new(InterpreterDriver::default()), info, Handle::NULL)
 }

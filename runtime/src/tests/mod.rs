@@ -25,7 +25,8 @@ fn late() -> (Device, Arc<LateDriver>) {
     let target = Target::sm(90, true);
     let limits = DeviceLimits::of(&target);
     let (kind, name) = (DeviceKind::Cuda, "late".to_owned());
-    let info = DeviceInfo { kind, index: 0, name, target, limits };
+    let machine = crate::Machine::default();
+    let info = DeviceInfo { kind, index: 0, name, target, limits, machine };
     (Device::from_driver(driver.clone(), info).unwrap(), driver)
 }
 

@@ -63,8 +63,10 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     case 6: case 7: *value = 65535; break;            /* grid y, z */
     case 10: *value = 32; break;                      /* warp size */
     case 16: *value = 132; break;                     /* multiprocessors */
+    case 38: *value = 52428800; break;                /* second-level cache */
     case 75: *value = 9; break;                       /* compute capability, major */
     case 76: *value = 0; break;                       /* compute capability, minor */
+    case 81: *value = 233472; break;                  /* shared memory of a multiprocessor */
     case 97: *value = 232448; break;                  /* shared memory with opt-in */
     case 115: *value = from_env("FAKE_POOLS", 1); break;
     case 120: *value = 1; break;                      /* clusters */
