@@ -30,6 +30,7 @@ extern crate self as kernelsmith;
 pub mod lang;
 pub mod launch;
 pub mod prelude;
+pub mod tune;
 
 #[doc(hidden)]
 pub mod __macro;
@@ -43,7 +44,7 @@ pub use kernelsmith_macros::{KernelValue, device, kernel};
 pub use kernelsmith_runtime::Error as RuntimeError;
 pub use kernelsmith_runtime::{
     Agent, Availability, Buffer, BufferView, BufferViewMut, CheckFailed, ContractBroken, Device,
-    DeviceKind, DeviceLimits, Event, Finding, FindingKind, Other, Stream, cache,
+    DeviceKind, DeviceLimits, Event, Finding, FindingKind, Machine, Other, Stream, cache,
 };
 pub use lang::StagingError;
 pub use launch::{Error, Launch};
