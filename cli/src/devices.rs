@@ -19,6 +19,7 @@ pub(crate) fn run() -> Outcome {
         );
         println!("  shared memory   {} bytes a block", limits.max_shared_bytes);
         println!("  compute units   {}", limits.compute_units);
+        println!("  machine         {}", device.machine());
         if limits.memory_bytes > 0 {
             println!(
                 "  memory          {:.1} GiB",

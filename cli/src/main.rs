@@ -4,6 +4,7 @@ mod annotate;
 mod devices;
 mod doctor;
 mod emit;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ enum Command {
     Emit(emit::Arguments),
     /// Checks everything Kernelsmith uses on this machine.
     Doctor,
+    /// Searches for the best block shapes on this machine, and keeps them.
+    Tune(tune::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Devices => devices::run(),
         Command::Emit(arguments) => emit::run(&arguments),
         Command::Doctor => doctor::run(),
+        Command::Tune(arguments) => tune::run(&arguments),
     };
     match result {
         Ok(code) => code,

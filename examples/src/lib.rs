@@ -30,4 +30,5 @@ pages! {
     when_something_is_wrong "../../docs/guide/src/when-something-is-wrong.md"
     printing "../../docs/guide/src/printing.md"
     looking_at_the_code "../../docs/guide/src/looking-at-the-code.md"
+    tuning "../../docs/guide/src/tuning.md"
 }

@@ -2,14 +2,16 @@
 
 use kernelsmith::ir::Kernel;
 use kernelsmith::lang::Val;
-use kernelsmith::{StagingError, Target, bf16};
+use kernelsmith::{Machine, StagingError, Target, bf16};
 
 use crate::attention::{
     Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir, attention_rows_ir,
     attention_tiled_ir, combine_parts_ir,
 };
 use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir};
-use crate::matmul::{self, Factor, Layout, Steps, config, matmul_panels_ir, matmul_tiled_ir};
+use crate::matmul::{
+    self, Factor, Layout, Steps, TileSize, config, matmul_panels_ir, matmul_tiled_ir,
+};
 use crate::norm::{
     layer_norm_backward_kernel_ir, layer_norm_kernel_ir, rms_norm_backward_kernel_ir,
     rms_norm_kernel_ir, softmax_backward_kernel_ir, softmax_capacity, softmax_kernel_ir,
@@ -116,8 +118,10 @@ fn matmul<T: Factor>(target: &Target) -> Result<Kernel, StagingError> {
     let (steps, map) = (Steps::default(), |x: Val<T::Sum>| x);
     match target {
         Target::Cpu => {
-            let form = matmul::Form { a_rows: true, a_columns: false, b: Layout::Panels, steps };
-            matmul_panels_ir::<T, T::Sum, T::Sum, T::Sum, 1024, _>(target, form, map, false, false)
+            let tile = TileSize { rows: 64, depth: 1024 };
+            let form =
+                matmul::Form { a_rows: true, a_columns: false, b: Layout::Panels, steps, tile };
+            matmul_panels_ir::<T, T::Sum, T::Sum, T::Sum, _>(target, form, map, false, false)
         }
         _ => matmul_tiled_ir::<
             T,
@@ -134,7 +138,7 @@ fn matmul<T: Factor>(target: &Target) -> Result<Kernel, StagingError> {
 }
 
 fn softmax(target: &Target) -> Result<Kernel, StagingError> {
-    softmax_kernel_ir(target, softmax_capacity(target, 4096))
+    softmax_kernel_ir(target, softmax_capacity(target, &Machine::default(), 4096))
 }
 
 fn attention_of_few(target: &Target) -> Result<Kernel, StagingError> {

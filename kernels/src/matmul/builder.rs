@@ -10,7 +10,7 @@ use super::element::{Factor, Output};
 use super::operand::{Matrix, MatrixMut, Right};
 use super::packed::is_cpu;
 use super::problem::{B, Problem, Terms};
-use super::{cpu, finish, gpu};
+use super::{cpu, cpu_config, finish, gpu};
 use crate::error::Error;
 
 /// `C = map(alpha * A * B + beta * C + bias) + residual`.
@@ -50,6 +50,7 @@ pub struct Matmul<'a, T: Factor, O: Float, F = Identity> {
     bias: Option<BufferView<'a, T::Sum>>,
     residual: Option<Matrix<'a, O>>,
     map: F,
+    tuned: bool,
 }
 
 /// What an epilogue does to each element.
@@ -88,7 +89,7 @@ impl<'a, T: Factor, O: Output<T::Sum>> Matmul<'a, T, O> {
     pub fn new(a: impl Into<Matrix<'a, T>>, b: impl Into<Right<'a, T>>) -> Self {
         let Terms { alpha, beta, .. } = Terms::<T::Sum, O>::default();
         let (a, b) = (a.into(), b.into());
-        Matmul { a, b, alpha, beta, bias: None, residual: None, map: Identity }
+        Matmul { a, b, alpha, beta, bias: None, residual: None, map: Identity, tuned: false }
     }
 }
 
@@ -117,8 +118,16 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
     /// Applies a function to each element; in kernels, so it captures nothing. See
     /// [`activation`](crate::activation).
     pub fn map<G: Map<T::Sum>>(self, map: G) -> Matmul<'a, T, O, G> {
-        let Matmul { a, b, alpha, beta, bias, residual, map: _ } = self;
-        Matmul { a, b, alpha, beta, bias, residual, map }
+        let Matmul { a, b, alpha, beta, bias, residual, map: _, tuned } = self;
+        Matmul { a, b, alpha, beta, bias, residual, map, tuned }
+    }
+
+    /// Searches, on the CPU, for the best way to compute products of about this size, unless that has been
+    /// done before on this machine: the first launch then takes up to 3 seconds more. What it finds is
+    /// kept, and also used where nobody asks. `KERNELSMITH_TUNE=off` turns it off; see
+    /// [`kernelsmith::tune`].
+    pub fn tuned(self) -> Self {
+        Self { tuned: true, ..self }
     }
 
     /// Launches the product on the device of C.
@@ -130,8 +139,9 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
     where
         'a: 'c,
     {
-        let Matmul { a, b, alpha, beta, bias, residual, map } = self;
+        let Matmul { a, b, alpha, beta, bias, residual, map, tuned } = self;
         let mut problem = Problem::new(a, b, bias, residual, c.into())?;
+        problem.tuned = tuned;
         problem.terms.alpha = alpha;
         problem.terms.beta = beta;
         problem.terms.steps.beta = beta != T::Sum::lit(0.0);
@@ -154,17 +164,17 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
         let reads_c = problem.terms.steps.beta && T::has_matrix_units(problem.c.device());
         let direct = problem.c_units()[0]
             && !reads_c
-            && (in_sums || !on_cpu || k <= cpu::deepest::<T::Sum>());
+            && (in_sums || !on_cpu || k <= cpu_config::deepest::<T::Sum>());
         if direct {
             return product(&mut problem, map);
         }
-        let Problem { a, b, c, terms } = problem;
+        let Problem { a, b, c, terms, tuned } = problem;
         let shape = c.shape();
         let len = shape.iter().product();
         // SAFETY: the product writes every element before the epilogue reads it.
         let mut sums = unsafe { Buffer::<T::Sum>::uninit(c.device(), len) }?;
         let to = View::of_mut(&mut sums, shape);
-        product(&mut Problem { a, b, c: to, terms: Terms::default() }, |x| x)?;
+        product(&mut Problem { a, b, c: to, terms: Terms::default(), tuned }, |x| x)?;
         finish::finish(terms, map, Some(View::of(&sums, shape)), c)
     }
 }

@@ -51,7 +51,7 @@ fn launch<
 where
     F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
 {
-    let Problem { a, b, c, terms } = problem;
+    let Problem { a, b, c, terms, .. } = problem;
     let (a, B::Matrix(b) | B::Packed(_, b)) = (*a, *b);
     let down = |x: &ViewArg<'_, T, 3>| is_unit(x, 1) && !is_unit(x, 2);
     let (device, a_down, b_down) = (c.device().clone(), down(&a), down(&b));

@@ -3,6 +3,7 @@
 mod builder;
 pub mod config;
 mod cpu;
+mod cpu_config;
 mod element;
 mod epilogue;
 mod finish;
@@ -14,16 +15,19 @@ mod packed;
 mod panels;
 mod problem;
 mod tiled;
+mod tuning;
 
 pub use builder::{Identity, Map, Matmul};
+pub use cpu_config::CpuConfig;
 pub use element::{Factor, Output};
 pub use epilogue::Steps;
 pub use finish::{finish_product, finish_product_ir};
 pub use operand::{Matrix, MatrixMut, Right};
 pub use pack::{pack_panels, pack_panels_ir};
 pub use packed::Packed;
-pub use panels::{Form, Layout, matmul_panels, matmul_panels_ir};
+pub use panels::{Form, Layout, TileSize, matmul_panels, matmul_panels_ir};
 pub use tiled::{matmul_tiled, matmul_tiled_ir};
+pub use tuning::tune_matmul;
 
 use kernelsmith::prelude::*;
 

@@ -5,11 +5,12 @@ use kernelsmith::prelude::*;
 use super::epilogue::{Epilogue, Steps};
 use super::pack::PANEL;
 
-/// Rows of a block's tile of A at most.
-pub(super) const ROWS: usize = 64;
+/// Rows of a tile in memory beyond its own: the last sums may reach there.
+const BEYOND: usize = 8;
 
-/// Rows of the tile in memory: the last sums may reach beyond it.
-const TALL: usize = ROWS + 8;
+/// Elements by which rows of a tile are further apart than they are long: a power of two apart they would
+/// share a few sets of the cache.
+const APART: usize = 16;
 
 /// What of a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +23,24 @@ pub struct Form {
     pub b: Layout,
     /// What the epilogue does.
     pub steps: Steps,
+    /// What a block copies of A.
+    pub tile: TileSize,
+}
+
+/// The piece of A that a block copies to its own memory at a time; at most.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct TileSize {
+    /// Its rows, a multiple of four.
+    pub rows: usize,
+    /// Its columns.
+    pub depth: usize,
+}
+
+impl TileSize {
+    /// Elements in memory.
+    pub const fn elements(&self) -> usize {
+        (self.rows + BEYOND) * (self.depth + APART)
+    }
 }
 
 /// How B lies in memory.
@@ -34,8 +53,8 @@ pub enum Layout {
 }
 
 /// `C = map(alpha * A * B + beta * C + bias) + residual` of each matrix of a batch, `A: m x k` and
-/// `C: m x n`. A block is one warp and computes `rows` (at most 64) by `panels` panels of C. Of A it
-/// copies `BK` columns at a time to its own memory; C, if there are more, holds the sums meanwhile.
+/// `C: m x n`. A block is one warp and computes `rows` (at most a tile's) by `panels` panels of C. Of A it
+/// copies a tile's columns at a time to its own memory; C, if there are more, holds the sums meanwhile.
 ///
 /// A thread sums up to 12 rows of one column: a warp's 12 x 32 sums are 24 registers of AVX-512, with
 /// 2 for B and one for an element of A, of which each is used for 2 vectors. Of f64 it is half the rows.
@@ -49,7 +68,7 @@ pub enum Layout {
         form.a_columns * a.stride(1) == form.a_columns,
     ),
 )]
-pub fn matmul_panels<T: Float, B: Float, S: Float, O: Float, const BK: usize>(
+pub fn matmul_panels<T: Float, B: Float, S: Float, O: Float>(
     rows: usize,
     panels: usize,
     alpha: S,
@@ -70,9 +89,9 @@ pub fn matmul_panels<T: Float, B: Float, S: Float, O: Float, const BK: usize>(
     let (m, n, k) = (c.shape(0), c.shape(1), a.shape(1));
     let (row0, panel0) = (block_idx_y() * rows, block_idx_x() * panels);
     let rows = rows.min(m - row0);
-    let tile = Tile::<S>::new::<BK>(form.a_columns && !form.a_rows);
-    for k0 in (0..k).step_by(BK) {
-        let depth = (k - k0).min(BK);
+    let tile = Tile::<S>::new(form.tile, form.a_columns && !form.a_rows);
+    for k0 in (0..k).step_by(form.tile.depth) {
+        let depth = (k - k0).min(form.tile.depth);
         tile.fill(a, (row0, k0), rows, depth);
         barrier();
         let out = Out { c, first: k0 == 0, last: k0 + depth == k, row0, epilogue };
@@ -101,17 +120,19 @@ pub fn matmul_panels<T: Float, B: Float, S: Float, O: Float, const BK: usize>(
 struct Tile<S: Float> {
     data: Shared<S>,
     columns: bool,
+    /// Rows in memory.
+    tall: usize,
     stride: usize,
     len: usize,
 }
 
 impl<S: Float> Tile<S> {
     #[track_caller]
-    fn new<const BK: usize>(columns: bool) -> Tile<S> {
-        // Rows a power of two apart would share a few sets of the cache.
-        let stride = if columns { TALL } else { BK + 16 };
-        let len = if columns { stride * BK } else { stride * TALL };
-        Tile { data: shared::<S>(len), columns, stride, len }
+    fn new(size: TileSize, columns: bool) -> Tile<S> {
+        let tall = size.rows + BEYOND;
+        let stride = if columns { tall } else { size.depth + APART };
+        let len = if columns { stride * size.depth } else { stride * tall };
+        Tile { data: shared::<S>(len), columns, tall, stride, len }
     }
 }
 
@@ -204,7 +225,7 @@ fn sums<S: Float, const TM: usize>(
     let stride = tile.stride;
     // The one check of the rows.
     let a = if tile.columns {
-        tile.data.slice(i, tile.len - TALL + TM)
+        tile.data.slice(i, tile.len - tile.tall + TM)
     } else {
         tile.data.slice(i * stride, TM * stride)
     };

@@ -53,6 +53,8 @@ pub struct Problem<'p, T: Factor, O: Float> {
     pub(super) b: B<'p, T>,
     pub(super) c: ViewMutArg<'p, O, 3>,
     pub(super) terms: Terms<'p, T::Sum, O>,
+    /// Whether to search for the best way if nobody has.
+    pub(super) tuned: bool,
 }
 
 impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
@@ -114,7 +116,8 @@ impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
         };
         let (shape, strides) = c.layout();
         let c = c.strides(normal_strides(shape, strides));
-        Ok(Problem { a: normal(a), b, c, terms: Terms { bias, residual, ..Terms::default() } })
+        let terms = Terms { bias, residual, ..Terms::default() };
+        Ok(Problem { a: normal(a), b, c, terms, tuned: false })
     }
 
     /// Rows, columns and depth.
@@ -132,7 +135,7 @@ impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
     /// The same product seen as that of the transposes, in the other order. Of a packed factor there is
     /// none.
     pub(super) fn transposed(self) -> Problem<'p, T, O> {
-        let Problem { a, b: B::Matrix(b), c, terms } = self else { return self };
+        let Problem { a, b: B::Matrix(b), c, terms, tuned } = self else { return self };
         let bias = terms.bias.map(ViewArg::transposed);
         let residual = terms.residual.map(ViewArg::transposed);
         Problem {
@@ -140,6 +143,7 @@ impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
             b: B::Matrix(a.transposed()),
             c: c.transposed(),
             terms: Terms { bias, residual, ..terms },
+            tuned,
         }
     }
 }

@@ -1,5 +1,5 @@
-use kernelsmith::Target;
 use kernelsmith::prelude::*;
+use kernelsmith::{Machine, Target};
 
 use super::rows::check_rows;
 use crate::error::Error;
@@ -67,17 +67,19 @@ pub fn softmax(columns: usize, x: &Buffer<f32>, y: &mut Buffer<f32>) -> Result<(
     }
     let device = y.device().clone();
     let y = View::of_mut(y, [rows, columns]).partition([1, columns]);
-    softmax_kernel(capacity(device.target(), columns), x, y).launch(&device)?;
+    let capacity = capacity(device.target(), device.machine(), columns);
+    softmax_kernel(capacity, x, y).launch(&device)?;
     Ok(())
 }
 
 /// The block's memory for a row: on a GPU none, as it holds more rows in its L1 cache than blocks of one
 /// warp leave room for in shared memory. On a CPU it is the processor's cache as well, but stays out of
 /// the way of `y`, which need not be read before it is written; few sizes, as each is a kernel. Rows
-/// that leave nothing of a second-level cache are better off in `y`.
-pub(crate) fn capacity(target: &Target, columns: usize) -> usize {
+/// that take more than half of a core's second-level cache are better off in `y`.
+pub(crate) fn capacity(target: &Target, machine: &Machine, columns: usize) -> usize {
+    let most = machine.l2_per_core() / 2 / size_of::<f32>();
     match target {
-        Target::Cpu if columns <= 1 << 17 => columns.next_power_of_two().max(1 << 12),
+        Target::Cpu if columns <= most => columns.next_power_of_two().max(1 << 12),
         _ => 0,
     }
 }

@@ -1,0 +1,185 @@
+//! Which configuration a product takes: what a search found for products of its size, else the model's
+//! first.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use kernelsmith::prelude::*;
+use kernelsmith::tune::{Mode, Tuned, Tuner, version_of};
+
+use super::cpu;
+use super::cpu_config::{self, CpuConfig, Right, Shape};
+use super::element::{Factor, Output};
+use super::operand::{self, Matrix, MatrixMut, is_unit};
+use super::packed::is_cpu;
+use super::problem::{Problem, Terms};
+use crate::error::Error;
+
+/// What the kernels' speed depends on: records of other sources are refused.
+const VERSION: u64 = version_of(&[
+    include_bytes!("panels.rs"),
+    include_bytes!("pack.rs"),
+    include_bytes!("epilogue.rs"),
+    include_bytes!("cpu.rs"),
+    include_bytes!("cpu_config.rs"),
+]);
+
+/// Multiply-adds below which nobody looks for records unasked: there is little to choose, and a launch
+/// takes microseconds.
+const SMALL: usize = 1 << 21;
+
+/// What a choice depends on: shape, elements of the factors, how A lies, threads, whether a search is
+/// asked for.
+type Key = (Shape, TypeId, [bool; 2], usize, bool);
+
+/// Choices that are remembered at most: a program of more shapes than that chooses anew.
+const MOST: usize = 4096;
+
+/// The choices of this process.
+fn chosen() -> &'static RwLock<HashMap<Key, CpuConfig>> {
+    static CHOSEN: OnceLock<RwLock<HashMap<Key, CpuConfig>>> = OnceLock::new();
+    CHOSEN.get_or_init(RwLock::default)
+}
+
+/// The configuration of a product.
+pub(super) fn choose<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> Result<CpuConfig, Error> {
+    let (shape, device) = (cpu::shape(problem), problem.c.device());
+    let (units, threads) = (a_units(problem), device.threads());
+    let key = (shape, TypeId::of::<T>(), units, threads, problem.tuned);
+    let known = chosen().read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+    if let Some(config) = known {
+        return Ok(config);
+    }
+    let work = [shape.m, shape.n, shape.k].into_iter().fold(shape.batch, usize::saturating_mul);
+    let found = match work < SMALL && !problem.tuned {
+        true => None,
+        false => found(problem)?,
+    };
+    let config = found.unwrap_or_else(|| cpu_config::default(&shape, device.machine(), threads));
+    let mut chosen = chosen().write().unwrap_or_else(PoisonError::into_inner);
+    if chosen.len() >= MOST {
+        chosen.clear();
+    }
+    chosen.insert(key, config);
+    // What a search found holds for whoever does not ask for one, too.
+    chosen.insert((shape, TypeId::of::<T>(), units, threads, false), config);
+    Ok(config)
+}
+
+/// What a search found, or finds now if that is asked for.
+fn found<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> Result<Option<CpuConfig>, Error> {
+    let mode = match (Mode::from_env()?, problem.tuned) {
+        (Mode::Off, _) => return Ok(None),
+        (_, true) => Mode::Search,
+        (mode, false) => mode,
+    };
+    let tuner = Tuner::new(problem.c.device()).mode(mode);
+    match mode {
+        Mode::Search => Ok(Some(search(problem, tuner)?.config)),
+        _ => Ok(prepared(problem, tuner).recorded()?),
+    }
+}
+
+/// Whether elements of a row of A are next to each other; and of a column.
+fn a_units<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> [bool; 2] {
+    [2, 1].map(|axis| is_unit(&problem.a, axis))
+}
+
+/// The products that share a record: sizes rounded up to powers of two.
+fn bucket(shape: Shape) -> Shape {
+    let Shape { batch, m, n, k, .. } = shape;
+    let up = |x: usize| x.checked_next_power_of_two().unwrap_or(x);
+    Shape { batch: up(batch), m: up(m), n: up(n), k: up(k), ..shape }
+}
+
+/// The tuner of a product.
+fn prepared<'t, T: Factor, O: Float>(
+    problem: &Problem<'_, T, O>,
+    tuner: Tuner<'t>,
+) -> Tuner<'t, CpuConfig> {
+    let (shape, device) = (bucket(cpu::shape(problem)), problem.c.device());
+    let a = match a_units(problem) {
+        [true, _] => "rows",
+        [false, true] => "columns",
+        [false, false] => "neither",
+    };
+    let b = match shape.b {
+        Right::Packed => "packed",
+        Right::Rows => "rows",
+        Right::Columns => "columns",
+    };
+    let name = format!("matmul {} to {}, A {a}, B {b}", T::TYPE, O::TYPE);
+    tuner
+        .key(name, &[shape.batch, shape.m, shape.n, shape.k])
+        .version(format_args!("{VERSION:016x}"))
+        .candidates(cpu_config::ranked(&shape, device.machine(), device.threads()))
+}
+
+/// Measures the product of the problem's factors, without its epilogue, into memory of its own: the
+/// caller's C may be part of its product.
+fn search<T: Factor, O: Float>(
+    problem: &Problem<'_, T, O>,
+    tuner: Tuner<'_>,
+) -> Result<Tuned<CpuConfig>, Error> {
+    let shape = problem.c.shape();
+    // SAFETY: each product writes every element before it reads any.
+    let mut c = unsafe { Buffer::<O>::uninit(problem.c.device(), shape.iter().product()) }?;
+    prepared(problem, tuner).run(|&config| {
+        let (a, b, c) = (problem.a, problem.b, View::of_mut(&mut c, shape));
+        let mut once = Problem { a, b, c, terms: Terms::default(), tuned: false };
+        cpu::product_by(config, &mut once, |x| x)
+    })
+}
+
+/// Searches for the best configuration of `C = A * B`, all of them row-major, `A: m x k` and `B: k x n`, on
+/// the CPU. `tuner` says where, for how long and who listens; what it finds is kept, and used by all products
+/// of about this size and with matrices that lie like these.
+///
+/// # Errors
+/// An extent is 0; the device is no CPU; memory is short; what [`Tuner::run`] says.
+pub fn tune_matmul<T: Factor, O: Output<T::Sum>>(
+    device: &Device,
+    extents: (usize, usize, usize),
+    tuner: Tuner<'_>,
+) -> Result<Tuned<CpuConfig>, Error> {
+    let (m, n, k) = extents;
+    let wrong =
+        |argument, found, rule: &str| Err(Error::Shape { argument, found, rule: rule.to_owned() });
+    if !is_cpu(device) {
+        return wrong(
+            "device",
+            format!("the kind {}", device.kind()),
+            "only products on the CPU have a choice",
+        );
+    }
+    if m.saturating_mul(n).saturating_mul(k) == 0 {
+        return wrong("extents", format!("{m}, {n}, {k}"), "an empty product has no choice");
+    }
+    let numbers = |len: usize| -> Result<Buffer<T>, Error> {
+        // Any normal numbers: zeros might be quicker somewhere.
+        let values: Vec<T> = (0..len).map(|i| T::lit((i % 17) as f64 / 8.0 - 1.0)).collect();
+        Ok(Buffer::from_slice(device, &values)?)
+    };
+    let (a, b) = (numbers(m * k)?, numbers(k * n)?);
+    let (a, b) = (View::of(&a, [m, k]), View::of(&b, [k, n]));
+    // As `Matmul` does: deep products are summed elsewhere before they are stored as something else.
+    match k <= cpu_config::deepest::<T::Sum>() {
+        true => tune_into::<T, O>(a.into(), b.into(), tuner),
+        false => tune_into::<T, T::Sum>(a.into(), b.into(), tuner),
+    }
+}
+
+fn tune_into<'a, T: Factor, O: Float>(
+    a: Matrix<'a, T>,
+    b: Matrix<'a, T>,
+    tuner: Tuner<'_>,
+) -> Result<Tuned<CpuConfig>, Error> {
+    let (device, (m, _), (_, n)) = (a.view.device(), a.extents(), b.extents());
+    let mut c = Buffer::<O>::zeros(device, m * n)?;
+    let c = MatrixMut::from(View::of_mut(&mut c, [m, n]));
+    search(&Problem::new(a, operand::Right::Matrix(b), None, None, c)?, tuner)
+}
+
+#[cfg(test)]
+mod tests;
