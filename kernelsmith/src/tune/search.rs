@@ -86,9 +86,15 @@ pub(super) fn search<B: Bench>(
         for &i in &running {
             // One candidate at least, or there would be nothing to say.
             let some = states.iter().any(|state| state.time().is_some());
-            if some && bench.now().saturating_sub(begun) >= bounds.time {
+            let spent = bench.now().saturating_sub(begun);
+            if some && spent >= bounds.time {
                 cut_short = true;
                 break 'search;
+            }
+            // New ones take half of the time at most: one measurement of each decides nothing.
+            if some && round == 0 && spent >= bounds.time / 2 {
+                cut_short = true;
+                break;
             }
             let warm = if round == 0 { bench.warm_up(i) } else { Ok(()) };
             match warm.and_then(|()| bench.measure(i)) {

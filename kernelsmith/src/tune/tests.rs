@@ -93,12 +93,15 @@ fn time_and_number_are_bounded() {
         fake.measured[..8].iter().all(|&n| n > 0) && fake.measured[8..].iter().all(|&n| n == 0)
     );
     assert!(!found.cut_short);
-    // Ten candidates' first turn, and what has begun.
+    // Half of the time is for ten candidates' first turn, the rest for more of them.
     let mut fake = Fake::of(&[100; 50]);
-    let found = fake.search(11_000, 50);
+    let found = fake.search(22_000, 50);
     assert!(found.cut_short && found.best == Some(0));
     assert_eq!(fake.measured.iter().filter(|&&n| n > 0).count(), 10);
-    assert!(found.took <= Duration::from_micros(11_000 + 1100));
+    assert_eq!(fake.measured[..10], [6; 10]);
+    let mut fake = Fake::of(&[100; 50]);
+    let found = fake.search(11_500, 50);
+    assert!(found.cut_short && found.took <= Duration::from_micros(11_500 + 1100));
     // Even with no time one candidate is measured.
     let found = Fake::of(&[100, 50]).search(0, 50);
     assert_eq!((found.best, found.states[1].time()), (Some(0), None));
