@@ -126,6 +126,9 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
     /// done before on this machine: the first launch then takes up to 3 seconds more. What it finds is
     /// kept, and also used where nobody asks. `KERNELSMITH_TUNE=off` turns it off; see
     /// [`kernelsmith::tune`].
+    ///
+    /// Another tile adds up deep products in another order: the last bits of C may differ from those before
+    /// the search, and are the same from then on.
     pub fn tuned(self) -> Self {
         Self { tuned: true, ..self }
     }
