@@ -3,7 +3,9 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernelsmith::{Buffer, Device};
-use kernelsmith_kernels::attention::{Attention, flash_attention};
+use kernelsmith_kernels::attention::{
+    Attention, FlashAttention, Forward, Gradients, flash_attention, flash_attention_backward,
+};
 
 mod peers;
 
@@ -61,5 +63,33 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, benchmark, decode);
+/// Gradients of causal attention, five products over the half of the scores that is seen.
+fn backward(c: &mut Criterion) {
+    let device = Device::cpu();
+    let mut group = c.benchmark_group("causal attention backward f32");
+    for (heads, n, d) in [(1usize, 512usize, 64usize), (1, 2048, 64), (8, 1024, 64), (1, 2048, 128)]
+    {
+        let len = heads * n * d;
+        let xs: Vec<f32> = (0..len).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
+        let q = Buffer::from_slice(&device, &xs).expect("memory");
+        let zeros = |len| Buffer::<f32>::zeros(&device, len).expect("memory");
+        let (mut out, mut lse) = (zeros(len), zeros(heads * n));
+        let [mut dq, mut dk, mut dv] = [zeros(len), zeros(len), zeros(len)];
+        let attention = Attention::new(n, n, d).heads(heads).causal();
+        let forward = FlashAttention::new(attention).lse(&mut lse);
+        forward.run(&q, &q, &q, &mut out).expect("a launch");
+        group.throughput(Throughput::Elements((5 * d * heads * n * (n + 1)) as u64));
+        group.bench_function(format!("{heads}x{n}x{d}"), |bench| {
+            bench.iter(|| {
+                let forward = Forward { q: &q, k: &q, v: &q, out: &out, lse: &lse };
+                let to = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
+                flash_attention_backward(attention, forward, &q, to).expect("a launch");
+                device.synchronize().expect("no failed check");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark, decode, backward);
 criterion_main!(benches);

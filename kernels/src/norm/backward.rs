@@ -124,7 +124,7 @@ pub fn layer_norm_backward_kernel<T: Float>(
     }
 }
 
-/// The gradients of [`softmax`](super::softmax), from what it gave: `dx = y (dy - sum(y dy))`. A block is one warp
+/// The gradients of [`softmax`](fn@super::softmax), from what it gave: `dx = y (dy - sum(y dy))`. A block is one warp
 /// and takes whole rows.
 #[kernel(
     block = warp_size(),
@@ -255,7 +255,7 @@ pub fn layer_norm_backward<T: Float>(
     sum_parts(&biases, dbias)
 }
 
-/// The gradient of a loss by the input of [`softmax`](super::softmax), from its output `y` and the loss' gradient
+/// The gradient of a loss by the input of [`softmax`](fn@super::softmax), from its output `y` and the loss' gradient
 /// `dy` by that. Rows have `columns` columns.
 ///
 /// # Errors

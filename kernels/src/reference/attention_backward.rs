@@ -1,7 +1,7 @@
 use super::softmax;
 use crate::attention::Attention;
 
-/// The gradients `[dQ, dK, dV]` of a loss by the inputs of [`attention`](super::attention), from its gradient
+/// The gradients `[dQ, dK, dV]` of a loss by the inputs of [`attention`](fn@super::attention), from its gradient
 /// `d_out` by the output. To finished scores (scaled and capped) `bias(head, query, key)` is added.
 pub fn attention_backward(
     a: &Attention,

@@ -42,7 +42,7 @@ pub fn layer_norm_backward(
     [dx, dweight, dbias]
 }
 
-/// The gradient of a loss by the input of [`softmax`], from its gradient `dy` by the output.
+/// The gradient of a loss by the input of [`softmax`](fn@super::softmax), from its gradient `dy` by the output.
 pub fn softmax_backward(columns: usize, x: &[f64], dy: &[f64]) -> Vec<f64> {
     let y = softmax(columns, x);
     let rows = y.chunks(columns.max(1)).zip(dy.chunks(columns.max(1)));

@@ -156,8 +156,9 @@ pub(crate) fn check<T: Number, O: Number>(
         for (i, ((found, &expected), size)) in all.enumerate() {
             let allowed = relative * size + rounding::<T>(expected);
             let found = found.wide();
-            // Not `>`: that would let NaN pass.
-            if !((found - expected).abs() <= allowed) {
+            // Of NaN it is none.
+            let close = (found - expected).abs() <= allowed;
+            if !close {
                 return Err(format!("{name}[{i}]: {found}, not {expected} by {allowed}"));
             }
         }

@@ -42,7 +42,8 @@ fn close<T: Number>(
     let found = wide(&found.to_vec().map_err(|error| error.to_string())?);
     assert_eq!(found.len(), expected.len());
     for (i, (found, &expected)) in found.iter().zip(expected).enumerate() {
-        if !((found - expected).abs() <= allowed + rounding::<T>(expected)) {
+        let close = (found - expected).abs() <= allowed + rounding::<T>(expected);
+        if !close {
             return Err(format!("{name}[{i}]: {found}, not {expected} by {allowed}"));
         }
     }

@@ -90,10 +90,10 @@ where
         16 => blocks::<T, S, 16>,
         _ => blocks::<T, S, 8>,
     };
-    if division.splits == 1 {
-        if let Some(dq) = (dq as &mut dyn Any).downcast_mut::<Buffer<f32>>() {
-            return launch(call, tiling, division, &inputs, dq, dk, dv);
-        }
+    if division.splits == 1
+        && let Some(dq) = (dq as &mut dyn Any).downcast_mut::<Buffer<f32>>()
+    {
+        return launch(call, tiling, division, &inputs, dq, dk, dv);
     }
     // SAFETY: the blocks write every element before `sum_parts` reads it.
     let parts = unsafe { Buffer::uninit(&device, dq.len().saturating_mul(division.splits)) };
