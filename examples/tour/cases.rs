@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use kernelsmith::prelude::View;
 use kernelsmith::{Buffer, Device, Target, bf16};
+use kernelsmith_kernels::attention::config::Tile;
 use kernelsmith_kernels::attention::{Attention, Form, attention_tiled, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::{Steps, config, matmul, matmul_tiled};
@@ -254,24 +255,32 @@ fn tiled_attention(device: &Device) -> Outcome {
     let v = Buffer::from_slice(device, &vs)?;
     let mut out = Buffer::<f32>::zeros(device, n * d)?;
     let attention = Attention::new(n, n, d).causal();
+    let tile = Tile::of(d);
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let time = time(device, || {
-        attention_tiled::<f32, 64, 32, 32, 8, 8, _>(
+        let view = |x| View::of(x, [1, 1, n, d]);
+        attention_tiled::<f32, f32, f32, _>(
             n,
             n,
             1,
             n,
             attention.scale,
             0.0,
+            d,
+            tile,
             form,
             |score, _, _, _| score,
-            &q,
-            &k,
-            &v,
+            view(&q),
+            view(&k),
+            view(&v),
             None,
-            &mut out,
+            None,
+            None,
+            None,
+            None,
+            View::of_mut(&mut out, [1, 1, n, d]),
         )
-        .grid((n.div_ceil(32), 1))
+        .grid((n.div_ceil(tile.queries), 1))
         .launch(device)?;
         Ok(())
     })?;

@@ -4,6 +4,7 @@ use kernelsmith::ir::Kernel;
 use kernelsmith::lang::Val;
 use kernelsmith::{Machine, StagingError, Target, bf16};
 
+use crate::attention::config::Tile;
 use crate::attention::{
     Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir, attention_rows_ir,
     attention_tiled_ir, combine_parts_ir,
@@ -73,7 +74,7 @@ pub const KERNELS: &[Entry] = &[
     Entry {
         name: "combine_parts",
         about: "the outputs of attention from those of parts of the keys, dimension 64",
-        ir: |target| combine_parts_ir::<64>(target, true),
+        ir: |target| combine_parts_ir::<f32>(target, 64, false, true, true),
     },
     Entry {
         name: "attention_backward",
@@ -143,15 +144,32 @@ fn softmax(target: &Target) -> Result<Kernel, StagingError> {
 
 fn attention_of_few(target: &Target) -> Result<Kernel, StagingError> {
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
-    attention_parts_ir::<bf16, bf16, 64, _>(target, form, |score, _, _, _| score)
+    let same = |score, _, _, _| score;
+    attention_parts_ir::<bf16, bf16, _>(target, 64, form, same, false, false, false, false)
 }
 
 fn attention(target: &Target) -> Result<Kernel, StagingError> {
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let same = |score, _, _, _| score;
     match target {
-        Target::Cpu => attention_rows_ir::<f32, f32, 64, _>(target, form, same, true),
-        _ => attention_tiled_ir::<f32, 64, 32, 32, 8, 8, _>(target, form, same, true),
+        Target::Cpu => {
+            let none = false;
+            attention_rows_ir::<f32, f32, f32, f32, _>(
+                target, 64, form, same, none, none, none, none, true,
+            )
+        }
+        _ => attention_tiled_ir::<f32, f32, f32, _>(
+            target,
+            64,
+            Tile::of(64),
+            form,
+            same,
+            false,
+            false,
+            false,
+            false,
+            true,
+        ),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Every kernel of the library through the interpreter: right results, and nothing found wrong, with
 //! the tiles of each kind of target.
 
+use kernelsmith::prelude::View;
 use kernelsmith::{Buffer, Device, Target, bf16};
 use kernelsmith_kernels::attention::{
-    Attention, Forward, Gradients, flash_attention, flash_attention_backward,
+    Attention, FlashAttention, Forward, Gradients, flash_attention, flash_attention_backward,
 };
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
@@ -157,6 +158,51 @@ fn run_attention_backward(device: &Device) {
     }
 }
 
+/// Keys in pages, few and many queries, sinks, and bf16.
+fn run_paged_attention(device: &Device) {
+    let (n, d, page) = (40, 40, 16);
+    for m in [2, 9] {
+        let [q, k, v] = [(2 * m, 6), (48, 7), (48, 8)].map(|(rows, seed)| numbers(rows * d, seed));
+        let narrow = |x: &[f64]| {
+            let x: Vec<bf16> = x.iter().map(|&x| bf16::from_f64(x)).collect();
+            Buffer::from_slice(device, &x).unwrap()
+        };
+        let table = Buffer::from_slice(device, &[2u32, 0, 1]).unwrap();
+        let lengths = Buffer::from_slice(device, &[n as u32]).unwrap();
+        let sinks = floats(device, &[0.5, -1.0]);
+        let a = Attention::new(m, n, d).heads(2).kv_heads(1).causal();
+        let [kb, vb] = [&k, &v].map(|x| narrow(x));
+        let [kv, vv] = [&kb, &vb].map(|x| View::of(x, [3, page, 1, d]));
+        let (mut out, mut lse) = (output(device, 2 * m * d), output(device, 2 * m));
+        let attention = FlashAttention::new(a).paged(&table, &lengths).sinks(&sinks).lse(&mut lse);
+        attention.run(&narrow(&q), kv, vv, &mut out).unwrap();
+        let order = |x: &[f64]| {
+            let rows = (0..n).map(|j| [2, 0, 1][j / page] * page + j % page);
+            rows.flat_map(|row| x[row * d..(row + 1) * d].to_vec()).collect::<Vec<f64>>()
+        };
+        let sinks = Some(&[0.5, -1.0][..]);
+        let same = |score, _, _, _| score;
+        let (expected, sums) =
+            reference::attention_with_sinks(&a, same, sinks, &q, &order(&k), &order(&v));
+        close("attention in pages", &out, &expected, 1e-5);
+        close("its sums", &lse, &sums, 1e-5);
+    }
+}
+
+/// Two sequences, one after another.
+fn run_packed_attention(device: &Device) {
+    let (d, ends) = (32, [0usize, 7, 20]);
+    let [q, k, v] = [6, 7, 8].map(|seed| numbers(20 * d, seed));
+    let a = Attention::new(13, 13, d).batch(2).causal();
+    let cumulative = Buffer::from_slice(device, &ends.map(|x| x as u32)).unwrap();
+    let mut out = output(device, 20 * d);
+    let [x, y, z] = [&q, &k, &v].map(|x| floats(device, x));
+    FlashAttention::new(a).packed(&cumulative, &cumulative).run(&x, &y, &z, &mut out).unwrap();
+    let same = |score, _, _, _| score;
+    let (expected, _) = reference::attention_packed(&a, same, None, (&ends, &ends), &q, &k, &v);
+    close("packed attention", &out, &expected, 1e-5);
+}
+
 fn run_quantized(device: &Device) {
     let (n, k) = (40, 256);
     for format in Format::ALL {
@@ -176,6 +222,12 @@ fn run_quantized(device: &Device) {
     }
 }
 
+/// Few queries, of sequences of one length and of others.
+fn run_few_queries(device: &Device) {
+    run_paged_attention(device);
+    run_packed_attention(device);
+}
+
 type Run = fn(&Device);
 
 /// How each kernel of the catalog is run. A new one has no entry, and the test says so.
@@ -190,11 +242,11 @@ const RUNS: &[(&str, Run)] = &[
     ("matmul_f32", run_matmul_f32),
     ("matmul_bf16", run_matmul_bf16),
     ("flash_attention", run_flash_attention),
-    ("attention_parts", run_flash_attention),
-    ("combine_parts", run_flash_attention),
     ("attention_backward", run_attention_backward),
     ("attention_delta", run_attention_backward),
     ("sum_parts", run_attention_backward),
+    ("attention_parts", run_few_queries),
+    ("combine_parts", run_paged_attention),
     ("quantize_rows", run_quantized),
     ("gemv_q8_0", run_quantized),
     ("gemv_q4_k", run_quantized),

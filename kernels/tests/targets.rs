@@ -28,6 +28,7 @@ fn every_kernel_compiles_for_every_target() {
 
 #[test]
 fn checks_left_in_the_kernels_do_not_grow() {
+    let mut grown = Vec::new();
     for (name, most) in [
         ("saxpy", 0),
         ("softmax", 0),
@@ -35,10 +36,11 @@ fn checks_left_in_the_kernels_do_not_grow() {
         ("layer_norm", 0),
         ("matmul_f32", 0),
         ("matmul_bf16", 0),
-        // One in loading each of K and V, one a slice at the start, and one of the log-sum-exp.
-        ("flash_attention", 5),
-        ("attention_parts", 8),
-        ("combine_parts", 1),
+        // One a row in loading each of K and V and in reading and writing the query's, and those of the
+        // heads that rows are of.
+        ("flash_attention", 11),
+        ("attention_parts", 7),
+        ("combine_parts", 7),
         // Slices at the start, two for each group of rows, and what is in memory the block shares.
         ("attention_backward", 99),
         ("attention_delta", 1),
@@ -53,8 +55,11 @@ fn checks_left_in_the_kernels_do_not_grow() {
         let entry = kernelsmith_kernels::catalog::find(name).unwrap();
         let kernel = (entry.ir)(&target).unwrap();
         let checks = resources(&kernel, None, &target).unwrap().checks;
-        assert!(checks <= most, "{name}: {checks} checks");
+        if checks > most {
+            grown.push(format!("{name}: {checks} checks"));
+        }
     }
+    assert!(grown.is_empty(), "{grown:?}");
 }
 
 #[test]

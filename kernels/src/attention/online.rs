@@ -36,6 +36,13 @@ impl OnlineSoftmax {
         weight
     }
 
+    /// Takes in a score that has no output, as a sink's; returns what outputs must be multiplied by.
+    pub fn join(&mut self, score: f32) -> f32 {
+        let factor = self.rescale(score);
+        let _ = self.weight(score);
+        factor
+    }
+
     /// What outputs are multiplied by in the end; 0 where no key was seen.
     pub fn scale(&self) -> f32 {
         if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
@@ -79,6 +86,13 @@ impl OnlineSoftmax2 {
         let weight = (score - self.base).exp2_fast();
         self.sum += weight;
         weight
+    }
+
+    /// As [`OnlineSoftmax::join`].
+    pub fn join(&mut self, score: f32) -> f32 {
+        let factor = self.rescale(score);
+        let _ = self.weight(score);
+        factor
     }
 
     /// The greatest score so far.

@@ -5,7 +5,9 @@ use std::f32::consts::LOG2_E;
 use kernelsmith::prelude::*;
 
 use super::form::{Form, Score, end_seen, first_seen};
+use super::lengths::span;
 use super::online::OnlineSoftmax2;
+use super::words::Words;
 
 /// Queries of a block: the lanes of a warp.
 pub(super) const QUERIES: usize = 32;
@@ -15,51 +17,87 @@ pub(super) const KEYS: usize = 96;
 
 /// Flash attention (Dao et al., 2022) for a block of one warp, one thread a query.
 ///
-/// `Q, O: m x D`, `K, V: n x D`, row-major, of each head; `group` heads, which are blocks along y, have
-/// one head of keys. Sums stay in registers: of the scores of 12 keys, then of 8
+/// `q, out: batch x heads x rows x d`, of any strides, `k, v: batch x kv_heads x k_rows x d`, row-major, of
+/// sequences with `m` queries and `n` keys; `group` heads have one head of keys. Blocks along y are heads,
+/// along z sequences. With `q_ends` or `k_ends` the sequences follow each other along the rows of a single
+/// one of a batch, and sequence `i` has rows `ends[i]..ends[i + 1]`; with `lengths` each has that many keys,
+/// in the first of its rows. Then `m` and `n` are the most that a sequence has.
+///
+/// Sums stay in registers: of the scores of 12 keys, then of 8
 /// columns of the output; each element of K and V is broadcast to a warp's queries. The columns of the
 /// transposed query, score and output tiles belong to one thread each, so no score crosses threads.
-/// K and V are best f32: each element is converted by each block.
+/// What is multiplied are words, single f32 or two bf16, and K and V consist of such, or of what converts
+/// to them. Words of two are of K along columns, `k_rows x d / 2` words of a head, and of V along
+/// rows, `k_rows / 2 x d`; then each sequence has its own `k_rows`, also with `k_ends`, which end at `tokens`.
 ///
 /// Tiles that no query of the block sees are skipped, and only tiles that some query sees in part are
-/// masked. Causal blocks with the most to see run first. `lse: m` of each head, where wanted, are the
-/// logarithms of the sums of exponentials.
+/// masked. Causal blocks with the most to see run first. `sinks`, one a head, are scores whose weights join
+/// the sums that weights are divided by. `lse: batch x heads x rows`, where wanted, are the logarithms of
+/// these sums.
 #[kernel(
     block = QUERIES,
-    requires = (q.len() >= m * D, k.len() >= n * D, v.len() >= n * D, out.len() >= m * D, group >= 1),
+    requires = (
+        q.shape(3) == d, group >= 1, out.shape(0) == q.shape(0), out.shape(1) == q.shape(1),
+        out.shape(2) == q.shape(2), out.shape(3) == d,
+    ),
 )]
-pub fn attention_rows<T: Float, K: Float, const D: usize>(
+pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     m: usize,
     n: usize,
+    k_rows: usize,
+    tokens: usize,
     group: usize,
     window: usize,
     scale: f32,
     cap: f32,
+    #[comptime] d: usize,
     #[comptime] form: Form,
     score: impl Fn(f32, usize, usize, usize) -> f32 + Copy,
-    q: &[T],
+    q: &View<T, 4>,
     k: &[K],
     v: &[K],
-    lse: Option<&mut [f32]>,
-    out: &mut [f32],
+    q_ends: Option<&[u32]>,
+    k_ends: Option<&[u32]>,
+    lengths: Option<&[u32]>,
+    sinks: Option<&[f32]>,
+    lse: Option<&mut View<f32, 3>>,
+    out: &mut View<O, 4>,
 ) {
     let lane = thread_idx_x();
     let block = if form.causal { grid_dim_x() - 1 - block_idx_x() } else { block_idx_x() };
-    let row0 = block * QUERIES;
+    let (row0, head, sequence) = (block * QUERIES, block_idx_y(), block_idx_z());
+    let own = span(q_ends, None, sequence, grid_dim_z(), m, q.shape(2));
+    let keys = span(k_ends, lengths, sequence, grid_dim_z(), n, tokens);
+    let (m, n) = (own.len, keys.len);
+    if row0 >= m {
+        return;
+    }
     let row = row0 + lane;
-    let head = block_idx_y();
-    let kv_head = head / group;
-    let q = &q[head * m * D..(head + 1) * m * D];
-    let k = &k[kv_head * n * D..(kv_head + 1) * n * D];
-    let v = &v[kv_head * n * D..(kv_head + 1) * n * D];
-    let q_tile = shared::<f32>(D * QUERIES); // [column][query]
-    let o_tile = shared::<f32>(D * QUERIES); // [column][query]
+    let keys = if W::LEN == 1 { keys } else { keys.alone(sequence) };
+    let base = (keys.outer * (grid_dim_y() / group) + head / group) * k_rows + keys.first;
+    let width = d / W::LEN;
+    let k = &k[base * width..(base + n) * width];
+    let v = &v[base / W::LEN * d..(base / W::LEN + n.div_ceil(W::LEN)) * d];
+    let q_tile = shared::<W>(width * QUERIES); // [column][query]
+    let o_tile = shared::<f32>(d * QUERIES); // [column][query]
     let s_tile = shared::<f32>(KEYS * QUERIES); // [key][query]
 
     // Scores are to be exponents of 2. Where they are worked on, that comes last.
     let scale = if form.capped || form.scored { scale } else { scale * LOG2_E };
-    for e in range(0, D) {
-        q_tile[e * QUERIES + lane] = if row < m { q[row * D + e].to_f32() * scale } else { 0.0 };
+    // Queries are scaled where that costs no precision, else scores.
+    let q_scale = if W::LEN == 1 { scale } else { 1.0 };
+    let q = q.outer(own.outer).outer(head);
+    if row < m {
+        let q = q.outer(own.first + row);
+        for e in range(0, width) {
+            q_tile[e * QUERIES + lane] = W::join(|i| q[[e * W::LEN + i]].to_f32() * q_scale);
+        }
+    } else {
+        for e in range(0, width) {
+            q_tile[e * QUERIES + lane] = W::join(|_i| 0.0);
+        }
+    }
+    for e in range(0, d) {
         o_tile[e * QUERIES + lane] = 0.0;
     }
     // Keys that this thread's query sees, and that all queries of the block do.
@@ -69,11 +107,15 @@ pub fn attention_rows<T: Float, K: Float, const D: usize>(
     // And that some query of the block sees.
     let (begin, last) = (first_seen(form, row0, m, n, window), end_seen(form, row1, m, n));
 
+    // Whole words of values.
+    let begin = begin / W::LEN * W::LEN;
+    let p_tile = s_tile.cast::<W>(); // [word of keys][query]
     let mut softmax = OnlineSoftmax2::new();
     for j0 in (begin..last).step_by(KEYS) {
         let count = (last - j0).min(KEYS);
-        scores::<K, D>(q_tile, s_tile, count, &k[j0 * D..(j0 + count) * D]);
+        scores(q_tile, s_tile, count, width, scale, &k[j0 * width..(j0 + count) * width]);
         if form.capped || form.scored {
+            let head = sequence * grid_dim_y() + head;
             for j in 0..count {
                 let at = Score { head, query: row, key: j0 + j };
                 let s = s_tile[j * QUERIES + lane];
@@ -93,83 +135,110 @@ pub fn attention_rows<T: Float, K: Float, const D: usize>(
             max = max.max(s_tile[j * QUERIES + lane]);
         }
         let factor = softmax.rescale(max);
-        for j in 0..count {
-            s_tile[j * QUERIES + lane] = softmax.weight(s_tile[j * QUERIES + lane]);
+        let words = count.div_ceil(W::LEN);
+        if W::LEN > 1 {
+            if count % W::LEN != 0 {
+                s_tile[count * QUERIES + lane] = f32::NEG_INFINITY;
+            }
         }
-        outputs::<K, D>(s_tile, o_tile, factor, count, &v[j0 * D..(j0 + count) * D]);
+        for j in 0..words {
+            let mut weights = [0.0; 2];
+            for i in unroll(0..W::LEN) {
+                weights[i] = softmax.weight(s_tile[(j * W::LEN + i) * QUERIES + lane]);
+            }
+            let weights = weights;
+            p_tile[j * QUERIES + lane] = W::join(|i| weights[i]);
+        }
+        let v0 = j0 / W::LEN;
+        outputs(p_tile, o_tile, factor, words, d, &v[v0 * d..(v0 + words) * d]);
     }
 
-    let out = &mut out[head * m * D..(head + 1) * m * D];
     if row < m {
-        let scale = softmax.scale();
-        for e in range(0, D) {
-            out[row * D + e] = o_tile[e * QUERIES + lane] * scale;
+        let mut factor = 1.0;
+        if let Some(sinks) = sinks {
+            factor = softmax.join(sinks[head] * LOG2_E);
+        }
+        let scale = factor * softmax.scale();
+        let out = out.outer(own.outer).outer(head).outer(own.first + row);
+        for e in range(0, d) {
+            out[[e]] = (o_tile[e * QUERIES + lane] * scale).cast::<O>();
         }
         if let Some(lse) = lse {
-            lse[head * m + row] = softmax.log_sum();
+            let lse = lse.outer(own.outer).outer(head);
+            lse[[own.first + row]] = softmax.log_sum();
         }
     }
 }
 
-/// The scores of `count` keys.
+/// The scores of `count` keys, of rows of as many words.
 #[device]
-fn scores<K: Float, const D: usize>(
-    q_tile: Shared<f32>,
+fn scores<K: Num, W: Words>(
+    q_tile: Shared<W>,
     s_tile: Shared<f32>,
     count: usize,
+    #[comptime] width: usize,
+    scale: f32,
     k: &[K],
 ) {
     let mut j = 0;
     while j + 12 <= count {
-        scores_of::<K, 12, D>(q_tile, s_tile, j, &k[j * D..(j + 12) * D]);
+        let k = &k[j * width..(j + 12) * width];
+        scores_of::<K, W, 12>(q_tile, s_tile, j, width, scale, k);
         j += 12;
     }
     while j + 4 <= count {
-        scores_of::<K, 4, D>(q_tile, s_tile, j, &k[j * D..(j + 4) * D]);
+        let k = &k[j * width..(j + 4) * width];
+        scores_of::<K, W, 4>(q_tile, s_tile, j, width, scale, k);
         j += 4;
     }
     while j < count {
-        scores_of::<K, 1, D>(q_tile, s_tile, j, &k[j * D..(j + 1) * D]);
+        let k = &k[j * width..(j + 1) * width];
+        scores_of::<K, W, 1>(q_tile, s_tile, j, width, scale, k);
         j += 1;
     }
 }
 
 #[device]
-fn scores_of<K: Float, const TJ: usize, const D: usize>(
-    q_tile: Shared<f32>,
+fn scores_of<K: Num, W: Words, const TJ: usize>(
+    q_tile: Shared<W>,
     s_tile: Shared<f32>,
     j0: usize,
+    #[comptime] width: usize,
+    scale: f32,
     k: &[K],
 ) {
     let lane = thread_idx_x();
     let mut s = [0.0; TJ];
-    for e in range(0, D) {
+    for e in range(0, width) {
         let q = q_tile[e * QUERIES + lane];
         for j in unroll(0..TJ) {
-            s[j] = k[j * D + e].to_f32().mul_add(q, s[j]);
+            s[j] = W::multiply_add(k[j * width + e].cast::<W>(), q, s[j]);
         }
     }
     for j in unroll(0..TJ) {
-        s_tile[(j0 + j) * QUERIES + lane] = s[j];
+        let score = if W::LEN == 1 { s[j] } else { s[j] * scale };
+        s_tile[(j0 + j) * QUERIES + lane] = score;
     }
 }
 
-/// Adds the values of `count` keys by their weights to the outputs, after multiplying those by `factor`.
+/// Adds the values of keys, `words` of them, by their weights to the outputs, after multiplying those by
+/// `factor`.
 #[device]
-fn outputs<K: Float, const D: usize>(
-    s_tile: Shared<f32>,
+fn outputs<K: Num, W: Words>(
+    p_tile: Shared<W>,
     o_tile: Shared<f32>,
     factor: f32,
-    count: usize,
+    words: usize,
+    #[comptime] d: usize,
     v: &[K],
 ) {
     let lane = thread_idx_x();
-    for e0 in range(0, D).step_by(8) {
+    for e0 in range(0, d).step_by(8) {
         let mut acc: [f32; 8] = array(|e| o_tile[(e0 + e) * QUERIES + lane] * factor);
-        for j in 0..count {
-            let (p, v) = (s_tile[j * QUERIES + lane], &v[j * D + e0..j * D + e0 + 8]);
+        for j in 0..words {
+            let (p, v) = (p_tile[j * QUERIES + lane], &v[j * d + e0..j * d + e0 + 8]);
             for e in unroll(0..8) {
-                acc[e] = v[e].to_f32().mul_add(p, acc[e]);
+                acc[e] = W::multiply_add(v[e].cast::<W>(), p, acc[e]);
             }
         }
         for e in unroll(0..8) {

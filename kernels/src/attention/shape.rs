@@ -1,9 +1,7 @@
 //! What an attention computes.
 
+use super::config::HEAD_DIMENSIONS;
 use crate::error::Error;
-
-/// Head dimensions there are kernels for.
-pub const HEAD_DIMENSIONS: [usize; 3] = [32, 64, 128];
 
 /// The shape of an attention and which keys a query sees.
 ///
@@ -103,13 +101,13 @@ impl Attention {
         end.saturating_sub(self.window.unwrap_or(end))..end
     }
 
-    /// Elements of `Q` and `O`.
-    pub(super) fn query_elements(&self) -> Option<usize> {
+    /// Elements of `Q` and `O`, if they can be counted.
+    pub fn query_elements(&self) -> Option<usize> {
         product([self.batch, self.heads, self.queries, self.dimension])
     }
 
-    /// Elements of `K`, and of `V`.
-    pub(super) fn key_elements(&self) -> Option<usize> {
+    /// Elements of `K`, and of `V`, if they can be counted.
+    pub fn key_elements(&self) -> Option<usize> {
         product([self.batch, self.kv_heads, self.keys, self.dimension])
     }
 
@@ -118,7 +116,7 @@ impl Attention {
         let rule =
             |argument, found: String, rule: String| Err(Error::Shape { argument, found, rule });
         if !HEAD_DIMENSIONS.contains(&self.dimension) {
-            let there = format!("head dimensions are {HEAD_DIMENSIONS:?}");
+            let there = "head dimensions are the multiples of 8 from 32 to 256".to_owned();
             return rule("dimension", format!("the value {}", self.dimension), there);
         }
         if self.heads > 0 && (self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads)) {

@@ -1,125 +1,164 @@
 use kernelsmith::prelude::*;
 
+use super::config::Tile;
 use super::form::{Form, Score, end_seen, first_seen};
+use super::lengths::span;
 use super::online::OnlineSoftmax;
-use crate::tile::stage;
 
 /// Flash attention (Dao et al., 2022), one thread a query, f32 throughout.
 ///
-/// `Q, O: m x D`, `K, V: n x D`, row-major, of each head; `group` heads, which are blocks along y, have
-/// one head of keys. A block of `BM` threads takes `BM` queries through the keys in tiles of `BN`, which it stages in shared memory. The columns of the transposed query,
+/// Tensors, sequences, sinks and sums are those of [`attention_rows`](super::attention_rows), but K and V
+/// are views with contiguous rows. A block takes `tile.queries` queries, a thread each, through the keys, of
+/// which it stages `tile.keys` at a time in shared memory. The columns of the transposed query,
 /// score and output tiles belong to one thread each: threads of a warp touch consecutive addresses,
-/// and no score crosses threads. `TJ` keys (of `BN`) and `TE` output columns (of `D`) are in
-/// registers at a time.
+/// and no score crosses threads. Up to 8 keys and 8 output columns are in registers at a time.
 ///
-/// Tiles that no query of the block sees are skipped. `lse: m` of each head, where wanted, are the
-/// logarithms of the sums of exponentials.
-///
-/// Of K and V no slices are taken: the checks that are left in loading them keep ptxas from loading both
-/// tiles at once, for which there are not enough registers (52 bytes of spills on sm_75).
+/// Tiles that no query of the block sees are skipped.
 #[kernel(
-    block = BM,
-    requires = (q.len() >= m * D, out.len() >= m * D, group >= 1),
+    block = tile.queries,
+    requires = (
+        q.shape(3) == d, k.shape(3) == d, k.stride(3) == 1, v.stride(3) == 1, group >= 1,
+        out.shape(0) == q.shape(0), out.shape(1) == q.shape(1), out.shape(2) == q.shape(2),
+        out.shape(3) == d, v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
+        v.shape(2) == k.shape(2), v.shape(3) == d,
+    ),
 )]
-pub fn attention_tiled<
-    T: Float,
-    const D: usize,
-    const BM: usize,
-    const BN: usize,
-    const TJ: usize,
-    const TE: usize,
->(
+pub fn attention_tiled<T: Float, K: Float, O: Num>(
     m: usize,
     n: usize,
     group: usize,
     window: usize,
     scale: f32,
     cap: f32,
+    #[comptime] d: usize,
+    #[comptime] tile: Tile,
     #[comptime] form: Form,
     score: impl Fn(f32, usize, usize, usize) -> f32 + Copy,
-    q: &[T],
-    k: &[T],
-    v: &[T],
-    lse: Option<&mut [f32]>,
-    out: &mut [f32],
+    q: &View<T, 4>,
+    k: &View<K, 4>,
+    v: &View<K, 4>,
+    q_ends: Option<&[u32]>,
+    k_ends: Option<&[u32]>,
+    lengths: Option<&[u32]>,
+    sinks: Option<&[f32]>,
+    lse: Option<&mut View<f32, 3>>,
+    out: &mut View<O, 4>,
 ) {
     let tx = thread_idx_x();
-    let row0 = block_idx_x() * BM;
+    let (row0, head, sequence) = (block_idx_x() * tile.queries, block_idx_y(), block_idx_z());
+    let own = span(q_ends, None, sequence, grid_dim_z(), m, q.shape(2));
+    let keys = span(k_ends, lengths, sequence, grid_dim_z(), n, k.shape(2));
+    let (m, n) = (own.len, keys.len);
+    if row0 >= m {
+        return;
+    }
     let row = row0 + tx;
-    let head = block_idx_y();
-    let kv_head = head / group;
-    let q = &q[head * m * D..(head + 1) * m * D];
-    let q_tile = shared::<f32>(D * BM); // [column][query]
-    let o_tile = shared::<f32>(D * BM); // [column][query]
-    let s_tile = shared::<f32>(BN * BM); // [key][query]
-    let k_tile = shared::<f32>(BN * D);
-    let v_tile = shared::<f32>(BN * D);
+    let k = k.outer(keys.outer).outer(head / group);
+    let v = v.outer(keys.outer).outer(head / group);
+    let q_tile = shared::<f32>(d * tile.queries); // [column][query]
+    let o_tile = shared::<f32>(d * tile.queries); // [column][query]
+    let s_tile = shared::<f32>(tile.keys * tile.queries); // [key][query]
+    let k_tile = shared::<f32>(tile.keys * d);
+    let v_tile = shared::<f32>(tile.keys * d);
 
-    for e in range(0, D) {
-        q_tile[e * BM + tx] = if row < m { q[row * D + e].to_f32() } else { 0.0 };
-        o_tile[e * BM + tx] = 0.0;
+    let q = q.outer(own.outer).outer(head);
+    for e in range(0, d) {
+        q_tile[e * tile.queries + tx] =
+            if row < m { q[[own.first + row, e]].to_f32() } else { 0.0 };
+        o_tile[e * tile.queries + tx] = 0.0;
     }
     // Keys that this thread's query sees, from the first of the block's first query to the block's last.
     let (from, end) = (first_seen(form, row, m, n, window), end_seen(form, row, m, n));
     let begin = first_seen(form, row0, m, n, window);
-    let last = end_seen(form, (row0 + BM - 1).min(m - 1), m, n);
+    let last = end_seen(form, (row0 + tile.queries - 1).min(m - 1), m, n);
 
+    let together = tile.keys.min(8);
     let mut softmax = OnlineSoftmax::new();
-    for j0 in (begin..last).step_by(BN) {
-        stage(k_tile, BN, D, k, (kv_head * n + j0, 0), (kv_head * n + n, D));
-        stage(v_tile, BN, D, v, (kv_head * n + j0, 0), (kv_head * n + n, D));
+    for j0 in (begin..last).step_by(tile.keys) {
+        stage_rows(k_tile, tile.keys, d, k, keys.first + j0, keys.first + n);
+        stage_rows(v_tile, tile.keys, d, v, keys.first + j0, keys.first + n);
         barrier();
 
         let mut max = f32::NEG_INFINITY;
-        for jt in range(0, BN).step_by(TJ) {
-            let mut s = [0.0; TJ];
-            for e in range(0, D) {
-                let q = q_tile[e * BM + tx];
-                for j in unroll(0..TJ) {
-                    s[j] = k_tile[(jt + j) * D + e].mul_add(q, s[j]);
+        for jt in range(0, tile.keys).step_by(together) {
+            let mut s = [0.0; 8];
+            for e in range(0, d) {
+                let q = q_tile[e * tile.queries + tx];
+                for j in unroll(0..together) {
+                    s[j] = k_tile[(jt + j) * d + e].mul_add(q, s[j]);
                 }
             }
-            for j in unroll(0..TJ) {
+            for j in unroll(0..together) {
                 let key = j0 + jt + j;
-                let at = Score { head, query: row, key };
+                let at = Score { head: sequence * grid_dim_y() + head, query: row, key };
                 let score = if key < end && (!form.windowed || key >= from) {
                     at.finish(form, s[j] * scale, cap, score)
                 } else {
                     f32::NEG_INFINITY
                 };
-                s_tile[(jt + j) * BM + tx] = score;
+                s_tile[(jt + j) * tile.queries + tx] = score;
                 max = max.max(score);
             }
         }
 
         let factor = softmax.rescale(max);
-        for j in range(0, BN) {
-            s_tile[j * BM + tx] = softmax.weight(s_tile[j * BM + tx]);
+        for j in range(0, tile.keys) {
+            s_tile[j * tile.queries + tx] = softmax.weight(s_tile[j * tile.queries + tx]);
         }
 
-        for e0 in range(0, D).step_by(TE) {
-            let mut acc: [f32; TE] = array(|e| o_tile[(e0 + e) * BM + tx] * factor);
-            for j in range(0, BN) {
-                let p = s_tile[j * BM + tx];
-                for e in unroll(0..TE) {
-                    acc[e] = v_tile[j * D + e0 + e].mul_add(p, acc[e]);
+        for e0 in range(0, d).step_by(8) {
+            let mut acc: [f32; 8] = array(|e| o_tile[(e0 + e) * tile.queries + tx] * factor);
+            for j in range(0, tile.keys) {
+                let p = s_tile[j * tile.queries + tx];
+                for e in unroll(0..8) {
+                    acc[e] = v_tile[j * d + e0 + e].mul_add(p, acc[e]);
                 }
             }
-            for e in unroll(0..TE) {
-                o_tile[(e0 + e) * BM + tx] = acc[e];
+            for e in unroll(0..8) {
+                o_tile[(e0 + e) * tile.queries + tx] = acc[e];
             }
         }
         barrier();
     }
 
-    let out = &mut out[head * m * D..(head + 1) * m * D];
     if row < m {
-        let scale = softmax.scale();
-        for e in range(0, D) {
-            out[row * D + e] = o_tile[e * BM + tx] * scale;
+        let mut factor = 1.0;
+        if let Some(sinks) = sinks {
+            factor = softmax.join(sinks[head]);
+        }
+        let scale = factor * softmax.scale();
+        let out = out.outer(own.outer).outer(head).outer(own.first + row);
+        for e in range(0, d) {
+            out[[e]] = (o_tile[e * tile.queries + tx] * scale).cast::<O>();
         }
         if let Some(lse) = lse {
-            lse[head * m + row] = softmax.log_sum();
+            let lse = lse.outer(own.outer).outer(head);
+            lse[[own.first + row]] = softmax.log_sum();
+        }
+    }
+}
+
+/// Copies `rows` rows, as f32, into shared memory, with zeros from `end` on. All threads of the block take
+/// part, along columns; the caller puts a barrier between this and the tile's readers.
+#[device]
+fn stage_rows<T: Float>(
+    tile: Shared<f32>,
+    #[comptime] rows: usize,
+    #[comptime] d: usize,
+    src: &View<T, 2>,
+    first: usize,
+    end: usize,
+) {
+    let count = end.saturating_sub(first).min(rows);
+    for r in 0..count {
+        let row = src.outer(first + r);
+        for c in (thread_idx_x()..d).step_by(block_dim_x()) {
+            tile[r * d + c] = row[[c]].to_f32();
+        }
+    }
+    for r in count..rows {
+        for c in (thread_idx_x()..d).step_by(block_dim_x()) {
+            tile[r * d + c] = 0.0;
         }
     }
 }

@@ -26,6 +26,18 @@ pub fn attention_and_lse(
     k: &[f64],
     v: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
+    attention_with_sinks(a, score, None, q, k, v)
+}
+
+/// [`attention_and_lse`] with a sink for each head: a score more in the sums.
+pub fn attention_with_sinks(
+    a: &Attention,
+    score: impl Fn(f64, usize, usize, usize) -> f64,
+    sinks: Option<&[f64]>,
+    q: &[f64],
+    k: &[f64],
+    v: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
     let &Attention { queries: m, keys: n, dimension: d, .. } = a;
     let mut out = vec![0.0; q.len()];
     let mut lse = Vec::new();
@@ -34,9 +46,8 @@ pub fn attention_and_lse(
         let (q, out) = (&q[head * m * d..][..m * d], &mut out[head * m * d..][..m * d]);
         let (k, v) = (&k[kv_head * n * d..][..n * d], &v[kv_head * n * d..][..n * d]);
         for i in 0..m {
-            let seen = a.seen(i);
-            let scores: Vec<f64> = seen
-                .clone()
+            let mut scores: Vec<f64> = a
+                .seen(i)
                 .map(|j| {
                     let dot: f64 = (0..d).map(|e| q[i * d + e] * k[j * d + e]).sum();
                     let s = dot * f64::from(a.scale);
@@ -44,10 +55,11 @@ pub fn attention_and_lse(
                     score(cap.map_or(s, |cap| cap * (s / cap).tanh()), head, i, j)
                 })
                 .collect();
+            scores.extend(sinks.map(|sinks| sinks[head % a.heads]));
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let base = if max == f64::NEG_INFINITY { 0.0 } else { max };
             lse.push(base + scores.iter().map(|s| (s - base).exp()).sum::<f64>().ln());
-            for (j, p) in seen.zip(softmax(scores.len(), &scores)) {
+            for (j, p) in a.seen(i).zip(softmax(scores.len(), &scores)) {
                 for e in 0..d {
                     out[i * d + e] += p * v[j * d + e];
                 }
@@ -55,4 +67,48 @@ pub fn attention_and_lse(
         }
     }
     (out, lse)
+}
+
+/// [`attention_with_sinks`] of sequences that follow each other, `q: tokens x heads x d` and
+/// `k, v: tokens x kv_heads x d`: sequence `i` has queries `query_ends[i]..query_ends[i + 1]`, and so its
+/// keys. The second result is `heads x tokens`.
+pub fn attention_packed(
+    a: &Attention,
+    score: impl Fn(f64, usize, usize, usize) -> f64,
+    sinks: Option<&[f64]>,
+    (query_ends, key_ends): (&[usize], &[usize]),
+    q: &[f64],
+    k: &[f64],
+    v: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
+    let d = a.dimension;
+    let tokens = query_ends[a.batch];
+    let (mut out, mut lse) = (vec![0.0; q.len()], vec![0.0; a.heads * tokens]);
+    for s in 0..a.batch {
+        let (own, keys) = (query_ends[s]..query_ends[s + 1], key_ends[s]..key_ends[s + 1]);
+        let one = Attention { batch: 1, queries: own.len(), keys: keys.len(), ..*a };
+        let q = by_heads(&q[own.start * a.heads * d..own.end * a.heads * d], a.heads, d);
+        let [k, v] = [k, v].map(|x| {
+            let row = a.kv_heads * d;
+            by_heads(&x[keys.start * row..keys.end * row], a.kv_heads, d)
+        });
+        let score = |x, head, i, j| score(x, s * a.heads + head, i, j);
+        let (o, l) = attention_with_sinks(&one, score, sinks, &q, &k, &v);
+        for head in 0..a.heads {
+            for (i, row) in own.clone().enumerate() {
+                let from = (head * own.len() + i) * d;
+                out[(row * a.heads + head) * d..][..d].copy_from_slice(&o[from..][..d]);
+                lse[head * tokens + row] = l[head * own.len() + i];
+            }
+        }
+    }
+    (out, lse)
+}
+
+/// `heads x rows x d` of `rows x heads x d`.
+fn by_heads(x: &[f64], heads: usize, d: usize) -> Vec<f64> {
+    let rows = x.len() / (heads * d);
+    let at = |head, row| (row * heads + head) * d;
+    let each = (0..heads).flat_map(|head| (0..rows).map(move |row| at(head, row)));
+    each.flat_map(|at| x[at..at + d].iter().copied()).collect()
 }

@@ -7,7 +7,9 @@ mod norm;
 mod norm_backward;
 mod softmax;
 
-pub use attention::{attention, attention_and_lse, attention_scored};
+pub use attention::{
+    attention, attention_and_lse, attention_packed, attention_scored, attention_with_sinks,
+};
 pub use attention_backward::attention_backward;
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};

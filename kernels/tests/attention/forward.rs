@@ -1,7 +1,7 @@
 //! Dense tensors: shapes, heads, masks, caps, functions of scores.
 
 use kernelsmith_kernels::attention::{
-    Attention, FlashAttention, HEAD_DIMENSIONS, flash_attention, flash_attention_scored,
+    Attention, FlashAttention, flash_attention, flash_attention_scored,
 };
 use kernelsmith_kernels::reference;
 use proptest::prelude::*;
@@ -52,8 +52,8 @@ proptest! {
     }
 
     #[test]
-    fn every_dimension_matches(m in 0usize..150, n in 0usize..150, d in 0usize..3, causal: bool, seed in any::<u64>()) {
-        let d = HEAD_DIMENSIONS[d];
+    fn one_head_matches(m in 0usize..150, n in 0usize..150, d in 0usize..3, causal: bool, seed in any::<u64>()) {
+        let d = [32, 64, 128][d];
         let qs = values(m * d, 1.0, seed);
         let [ks, vs] = [1, 2].map(|i| values(n * d, 1.0, seed ^ i));
         let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));

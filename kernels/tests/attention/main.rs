@@ -3,3 +3,5 @@
 mod errors;
 mod forward;
 mod helpers;
+mod options;
+mod sequences;

@@ -164,6 +164,22 @@ macro_rules! views {
                 Self { shape, strides, ..self }
             }
 
+            /// The axes in another order: axis `i` is what axis `axes[i]` was.
+            ///
+            /// # Errors
+            /// [`Error::Argument`] if `axes` are not `0..R` in some order.
+            pub fn permuted(self, axes: [usize; R]) -> Result<Self, Error> {
+                if !(0..R).all(|axis| axes.contains(&axis)) {
+                    return Err(Error::Argument {
+                        argument: "axes".to_owned(),
+                        value: format!("{axes:?}"),
+                        rule: format!("they are 0 to {} in some order", R - 1),
+                    });
+                }
+                let (shape, strides) = (axes.map(|i| self.shape[i]), axes.map(|i| self.strides[i]));
+                Ok(Self { shape, strides, ..self })
+            }
+
             /// The number of elements along each axis.
             pub fn shape(&self) -> [usize; R] {
                 self.shape

@@ -1,0 +1,253 @@
+//! Attention with all that can be asked for.
+
+use kernelsmith::launch::ViewMutArg;
+use kernelsmith::prelude::*;
+
+use super::form::{Form, ScoreMap, Unchanged};
+use super::launch::Problem;
+use super::operand::{Expected, Heads, HeadsMut};
+use super::shape::Attention;
+use crate::error::{Error, check_len};
+use crate::matmul::Output;
+
+/// Attention `softmax(Q K^T * scale) V` with all that can be asked for on the way.
+///
+/// Queries, keys, values and outputs are buffers, dense and row-major as [`Attention`] says, or views of any
+/// strides. Tensors `batch x rows x heads x d`, as many have them, are permuted views:
+///
+/// ```
+/// use kernelsmith::prelude::*;
+/// use kernelsmith_kernels::attention::{Attention, FlashAttention};
+///
+/// # fn main() -> Result<(), kernelsmith_kernels::Error> {
+/// let device = Device::cpu();
+/// let (batch, rows, heads, d) = (2, 5, 4, 64);
+/// let x = Buffer::<bf16>::zeros(&device, batch * rows * heads * d)?;
+/// let mut out = Buffer::<bf16>::zeros(&device, batch * rows * heads * d)?;
+/// let mut lse = Buffer::<f32>::zeros(&device, batch * heads * rows)?;
+/// let view = View::of(&x, [batch, rows, heads, d]).permuted([0, 2, 1, 3])?;
+/// let to = View::of_mut(&mut out, [batch, rows, heads, d]).permuted([0, 2, 1, 3])?;
+/// FlashAttention::new(Attention::new(rows, rows, d).batch(batch).heads(heads).causal())
+///     .lse(&mut lse)
+///     .run(view, view, view, to)?;
+/// // The first query sees one key of score 0, the second two of them.
+/// assert_eq!(lse.to_vec()?[..2], [0.0, 2f32.ln()]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Elements are f32, f16 or bf16, outputs of the same type or f32; sums are f32.
+#[must_use = "attention is computed when `run` is called"]
+pub struct FlashAttention<'a, S = Unchanged> {
+    attention: Attention,
+    score: S,
+    sinks: Option<&'a Buffer<f32>>,
+    lse: Option<&'a mut Buffer<f32>>,
+    query_ends: Option<&'a Buffer<u32>>,
+    keys: Keys<'a>,
+}
+
+/// Where the keys and values of a sequence are.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    /// All sequences have as many.
+    Batch,
+    /// Each has the first few of its own.
+    Lengths(&'a Buffer<u32>),
+    /// One sequence after another.
+    Packed(&'a Buffer<u32>),
+    /// In pages: a table, and how many each sequence has.
+    Paged(&'a Buffer<u32>, &'a Buffer<u32>),
+}
+
+impl FlashAttention<'_> {
+    /// Of this shape.
+    pub fn new(attention: Attention) -> Self {
+        FlashAttention {
+            attention,
+            score: Unchanged,
+            sinks: None,
+            lse: None,
+            query_ends: None,
+            keys: Keys::Batch,
+        }
+    }
+}
+
+impl<'a, S: ScoreMap> FlashAttention<'a, S> {
+    /// Lets scores go through `score(score, head, query, key)` after scaling and cap, as for ALiBi (Press et
+    /// al., 2022) or any other bias by position. `head` counts through the batch:
+    /// `sequence * heads + head`; queries and keys count within their sequence.
+    ///
+    /// The closure becomes a part of the kernel, so it captures nothing: one that does is an error.
+    pub fn score<F: ScoreMap>(self, score: F) -> FlashAttention<'a, F> {
+        let FlashAttention { attention, sinks, lse, query_ends, keys, .. } = self;
+        FlashAttention { attention, score, sinks, lse, query_ends, keys }
+    }
+
+    /// A score for each head, of a key that every query sees and that has no value: its weight only joins
+    /// the sum that weights are divided by ("attention sinks", as in gpt-oss; Xiao et al., "Efficient
+    /// Streaming Language Models with Attention Sinks", 2024). It is neither scaled nor capped.
+    pub fn sinks(self, sinks: &'a Buffer<f32>) -> Self {
+        FlashAttention { sinks: Some(sinks), ..self }
+    }
+
+    /// Asks for `ln(sum(exp(score)))` of each query over the keys that it sees and its head's sink, `-inf`
+    /// if there are none: `batch x heads x queries`, or `heads x tokens` with packed queries; of finished
+    /// scores (scaled, capped, through the function). Backward passes need it, and so do those who put
+    /// together attentions to several sets of keys.
+    pub fn lse(self, lse: &'a mut Buffer<f32>) -> Self {
+        FlashAttention { lse: Some(lse), ..self }
+    }
+
+    /// Sequences of different lengths, one after another: `Q, O: tokens x heads x dimension`, and
+    /// `K, V: tokens x kv_heads x dimension`. Sequence `i` of `batch` has queries
+    /// `query_ends[i]..query_ends[i + 1]` and keys `key_ends[i]..key_ends[i + 1]`, from 0 to the number of
+    /// tokens; either may be none. The [`Attention`]'s `queries` and `keys` are the most that a sequence
+    /// has. Lengths that break these rules fail when the kernel runs.
+    pub fn packed(self, query_ends: &'a Buffer<u32>, key_ends: &'a Buffer<u32>) -> Self {
+        let query_ends = Some(query_ends);
+        FlashAttention { query_ends, keys: Keys::Packed(key_ends), ..self }
+    }
+
+    /// As [`packed`](Self::packed), of the queries alone.
+    pub fn packed_queries(self, query_ends: &'a Buffer<u32>) -> Self {
+        FlashAttention { query_ends: Some(query_ends), ..self }
+    }
+
+    /// Each sequence has only the first `lengths[i]` of its keys: the others are padding, and not read.
+    pub fn key_lengths(self, lengths: &'a Buffer<u32>) -> Self {
+        FlashAttention { keys: Keys::Lengths(lengths), ..self }
+    }
+
+    /// Keys and values in pages (Kwon et al., "Efficient Memory Management for Large Language Model Serving
+    /// with PagedAttention", 2023): `K, V: pages x page x kv_heads x dimension`, as views. Sequence `i` has
+    /// `lengths[i]` keys, key `j` in row `j % page` of page `table[i, j / page]`, of a table
+    /// `batch x most pages`. A page that there is not is an error when the kernel runs.
+    pub fn paged(self, table: &'a Buffer<u32>, lengths: &'a Buffer<u32>) -> Self {
+        FlashAttention { keys: Keys::Paged(table, lengths), ..self }
+    }
+
+    /// Launches the attention on the device of `out`.
+    ///
+    /// # Errors
+    /// If the numbers of the [`Attention`] do not go together, a tensor has another shape than they say, the
+    /// function of scores captures values, or arguments are on different devices.
+    pub fn run<'r, T: Float, O: Output<f32>>(
+        self,
+        q: impl Into<Heads<'r, T>>,
+        k: impl Into<Heads<'r, T>>,
+        v: impl Into<Heads<'r, T>>,
+        out: impl Into<HeadsMut<'r, O>>,
+    ) -> Result<(), Error>
+    where
+        'a: 'r,
+    {
+        let FlashAttention { attention: a, score: map, sinks, lse, query_ends, keys } = self;
+        a.check()?;
+        let rows = query_shape(&a, query_ends)?;
+        let q = q.into().place("q", rows)?;
+        let out = out.into().place("out", rows)?;
+        if q.shape() != out.shape() {
+            let [_, heads, tokens, d] = q.shape();
+            let rule = format!("`q` is [{tokens}, {heads}, {d}]: so must it be");
+            let found = format!("{} tokens", out.shape()[2]);
+            return Err(Error::Shape { argument: "out", found, rule });
+        }
+        let columns = key_shape(&a, keys)?;
+        let (k, v) = (k.into().place("k", columns)?, v.into().place("v", columns)?);
+        if k.shape() != v.shape() {
+            let rule = format!("`k` has {:?}: so must it", k.shape());
+            let found = format!("{:?} (outer, heads, rows, columns)", v.shape());
+            return Err(Error::Shape { argument: "v", found, rule });
+        }
+        if let Some(sinks) = sinks {
+            check_len("sinks", sinks.len(), "heads", Some(a.heads))?;
+        }
+        let lse = lse.map(|lse| lse_view(lse, q.shape(), query_ends.is_some())).transpose()?;
+        if out.shape().contains(&0) {
+            return Ok(());
+        }
+        let (key_ends, lengths, table) = match keys {
+            Keys::Batch => (None, None, None),
+            Keys::Lengths(lengths) => (None, Some(lengths), None),
+            Keys::Packed(ends) => (Some(ends), None, None),
+            Keys::Paged(table, lengths) => {
+                let pages = table.len() / a.batch;
+                check_pages(&a, pages, k.shape()[2])?;
+                (None, Some(lengths), Some(View::of(table, [a.batch, pages])))
+            }
+        };
+        let form = Form {
+            causal: a.causal,
+            windowed: a.window.is_some(),
+            capped: a.soft_cap.is_some(),
+            scored: S::SOME,
+        };
+        let score = move |s, head, query, key| map.apply(s, head, query, key);
+        Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, lse, out }
+            .run(score)
+    }
+}
+
+/// What queries and outputs are.
+fn query_shape(a: &Attention, ends: Option<&Buffer<u32>>) -> Result<Expected, Error> {
+    let &Attention { batch, heads, queries, dimension: d, .. } = a;
+    let Some(ends) = ends else {
+        let formula = "batch * heads * queries * dimension";
+        return Ok(Expected::Batch([batch, heads, queries, d], formula));
+    };
+    check_len("query_ends", ends.len(), "batch + 1", batch.checked_add(1))?;
+    Ok(Expected::Packed([heads, d], "tokens * heads * dimension"))
+}
+
+/// What keys and values are.
+fn key_shape(a: &Attention, keys: Keys<'_>) -> Result<Expected, Error> {
+    let &Attention { batch, kv_heads, keys: n, dimension: d, .. } = a;
+    let formula = "batch * kv_heads * keys * dimension";
+    Ok(match keys {
+        Keys::Batch => Expected::Batch([batch, kv_heads, n, d], formula),
+        Keys::Lengths(lengths) => {
+            check_len("lengths", lengths.len(), "batch", Some(batch))?;
+            Expected::Batch([batch, kv_heads, n, d], formula)
+        }
+        Keys::Packed(ends) => {
+            check_len("key_ends", ends.len(), "batch + 1", batch.checked_add(1))?;
+            Expected::Packed([kv_heads, d], "tokens * kv_heads * dimension")
+        }
+        Keys::Paged(table, lengths) => {
+            check_len("lengths", lengths.len(), "batch", Some(batch))?;
+            if batch == 0 || !table.len().is_multiple_of(batch) {
+                let rule = format!("it must have as many for each sequence of batch = {batch}");
+                let found = format!("{} elements", table.len());
+                return Err(Error::Shape { argument: "table", found, rule });
+            }
+            Expected::Pages([kv_heads, d], "pages * page * kv_heads * dimension")
+        }
+    })
+}
+
+/// The keys of a sequence find room in its pages.
+fn check_pages(a: &Attention, pages: usize, page: usize) -> Result<(), Error> {
+    let room = pages.saturating_mul(page);
+    if a.keys <= room {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        argument: "table",
+        found: format!("{pages} pages of {page} keys for each sequence"),
+        rule: format!("it must have room for keys = {}", a.keys),
+    })
+}
+
+/// `outer x heads x rows`, of queries `outer x heads x rows x d`.
+fn lse_view<'r>(
+    lse: &'r mut Buffer<f32>,
+    [outer, heads, rows, _]: [usize; 4],
+    packed: bool,
+) -> Result<ViewMutArg<'r, f32, 3>, Error> {
+    let formula = if packed { "heads * tokens" } else { "batch * heads * queries" };
+    let elements = [outer, heads, rows].into_iter().try_fold(1usize, usize::checked_mul);
+    check_len("lse", lse.len(), formula, elements)?;
+    Ok(View::of_mut(lse, [outer, heads, rows]))
+}

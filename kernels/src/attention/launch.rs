@@ -1,0 +1,175 @@
+//! Which kernel computes an attention, and how it is launched.
+
+use std::any::TypeId;
+
+use kernelsmith::launch::{ViewArg, ViewMutArg};
+use kernelsmith::prelude::*;
+use kernelsmith::{BufferView, Target};
+
+use super::config::Tile;
+use super::decode::{attention_parts, combine_parts, part_len};
+use super::form::Form;
+use super::gather::{Sequences, gather};
+use super::operand::is_dense;
+use super::rows::{QUERIES, attention_rows};
+use super::shape::Attention;
+use super::tiled::attention_tiled;
+use super::words::Words;
+use crate::error::Error;
+
+/// An attention whose tensors are `outer x heads x rows x d`, see [`attention_rows`].
+pub(super) struct Problem<'a, T: Float, O: Num> {
+    pub(super) a: Attention,
+    pub(super) form: Form,
+    pub(super) q: ViewArg<'a, T, 4>,
+    pub(super) k: ViewArg<'a, T, 4>,
+    pub(super) v: ViewArg<'a, T, 4>,
+    pub(super) query_ends: Option<&'a Buffer<u32>>,
+    pub(super) key_ends: Option<&'a Buffer<u32>>,
+    pub(super) lengths: Option<&'a Buffer<u32>>,
+    /// With it, keys and values are in pages.
+    pub(super) table: Option<ViewArg<'a, u32, 2>>,
+    pub(super) sinks: Option<&'a Buffer<f32>>,
+    pub(super) lse: Option<ViewMutArg<'a, f32, 3>>,
+    pub(super) out: ViewMutArg<'a, O, 4>,
+}
+
+/// Queries of a sequence that are each a piece of work of its own: for more, keys and values are read for
+/// many queries at a time.
+const FEW: usize = 4;
+
+/// Keys of a part at least: some microseconds of reading.
+const LEAST_KEYS: usize = 256;
+
+impl<'a, T: Float, O: Num> Problem<'a, T, O> {
+    /// Nothing is empty but, perhaps, the keys.
+    pub(super) fn run<S>(self, score: S) -> Result<(), Error>
+    where
+        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+    {
+        let (k, v) = (self.k, self.v);
+        let along = [k, v].iter().all(|x| x.layout().1[3] == 1 || x.shape()[3] == 1);
+        if self.a.queries <= FEW && along {
+            return self.few(k, v, score);
+        }
+        let on_cpu = *self.out.device().target() == Target::Cpu;
+        if !on_cpu && along && self.a.queries > FEW && self.table.is_none() {
+            return self.tiled(k, v, score);
+        }
+        // The CPU reads f32 in place; other elements are converted once rather than by each block.
+        let tokens = k.shape()[2];
+        let dense = self.table.is_none() && is_dense(&k) && is_dense(&v);
+        if on_cpu && dense && TypeId::of::<T>() == TypeId::of::<f32>() {
+            return self.rows::<T, f32, S>(k.data(), v.data(), (tokens, tokens), score);
+        }
+        let sequences = self.sequences();
+        let [k, v] = [k, v].map(|x| gather::<T, f32>(sequences, sequences.most, false, x));
+        let (k, v) = (k?, v?);
+        let shape = [sequences.batch, self.k.shape()[1], sequences.most, self.a.dimension];
+        let [key, value] = [&k, &v].map(|x| View::of(x, shape));
+        let problem = Problem { table: None, ..self };
+        if problem.a.queries <= FEW {
+            problem.few(key, value, score)
+        } else if on_cpu {
+            problem.rows::<f32, f32, S>(key.data(), value.data(), (shape[2], tokens), score)
+        } else {
+            problem.tiled(key, value, score)
+        }
+    }
+
+    /// Where keys and values are, packed ones as those of one sequence.
+    fn sequences(&self) -> Sequences<'a> {
+        let Problem { a, lengths, table, .. } = *self;
+        let [outer, _, rows, _] = self.k.shape();
+        let (batch, most) = if table.is_some() { (a.batch, a.keys) } else { (outer, rows) };
+        Sequences { batch, most, ends: None, lengths, table }
+    }
+
+    /// Few queries: the keys are divided among blocks.
+    fn few<K: Float, S>(
+        self,
+        k: ViewArg<'_, K, 4>,
+        v: ViewArg<'_, K, 4>,
+        score: S,
+    ) -> Result<(), Error>
+    where
+        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+    {
+        let Problem { a, form, q, query_ends, key_ends, lengths, table, .. } = self;
+        let Attention { batch, heads, queries: m, keys: n, scale, dimension: d, .. } = a;
+        let device = self.out.device().clone();
+        let rows = batch * heads * m;
+        let wanted = (8 * device.limits().compute_units as usize).div_ceil(rows);
+        let splits = wanted.clamp(1, n.div_ceil(LEAST_KEYS).max(1));
+        let (chunk, len) = (n.div_ceil(splits), part_len(d));
+        // SAFETY: each part is written before it is read.
+        let mut parts = unsafe { Buffer::<f32>::uninit(&device, rows * splits * len) }?;
+        let to = View::of_mut(&mut parts, [rows * splits, len]).partition([1, len]);
+        let (group, window, cap) = self.numbers();
+        attention_parts::<T, K, S>(
+            batch, heads, m, n, group, window, scale, cap, d, form, score, splits, chunk, q, k, v,
+            query_ends, key_ends, lengths, table, to,
+        )
+        .launch(&device)?;
+        let Problem { sinks, lse, out, .. } = self;
+        combine_parts::<O>(rows, batch, heads, m, splits, d, &parts, query_ends, sinks, lse, out)
+            .grid(rows)
+            .launch(&device)?;
+        Ok(())
+    }
+
+    /// By the CPU's kernel; `rows` of keys and values of each head follow each other, and
+    /// the ends of packed keys end at `tokens`.
+    fn rows<K: Num, W: Words, S>(
+        self,
+        k: BufferView<'_, K>,
+        v: BufferView<'_, K>,
+        (rows, tokens): (usize, usize),
+        score: S,
+    ) -> Result<(), Error>
+    where
+        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+    {
+        let (group, window, cap) = self.numbers();
+        let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;
+        let Attention { queries: m, keys: n, scale, dimension: d, .. } = a;
+        let device = out.device().clone();
+        attention_rows::<T, K, W, O, S>(
+            m, n, rows, tokens, group, window, scale, cap, d, form, score, q, k, v, query_ends,
+            key_ends, lengths, sinks, lse, out,
+        )
+        .grid((m.div_ceil(QUERIES), a.heads, a.batch))
+        .launch(&device)?;
+        Ok(())
+    }
+
+    /// By the GPUs' kernel.
+    fn tiled<K: Float, S>(
+        self,
+        k: ViewArg<'_, K, 4>,
+        v: ViewArg<'_, K, 4>,
+        score: S,
+    ) -> Result<(), Error>
+    where
+        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+    {
+        let (group, window, cap) = self.numbers();
+        let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;
+        let Attention { queries: m, keys: n, scale, dimension: d, .. } = a;
+        let (device, tile) = (out.device().clone(), Tile::of(d));
+        attention_tiled::<T, K, O, S>(
+            m, n, group, window, scale, cap, d, tile, form, score, q, k, v, query_ends, key_ends,
+            lengths, sinks, lse, out,
+        )
+        .grid((m.div_ceil(tile.queries), a.heads, a.batch))
+        .launch(&device)?;
+        Ok(())
+    }
+
+    /// Heads of queries to one of keys, the window, and the cap: what kernels take where there is none
+    /// does not matter.
+    fn numbers(&self) -> (usize, usize, f32) {
+        let Attention { heads, kv_heads, keys, window, soft_cap, .. } = self.a;
+        (heads / kv_heads, window.unwrap_or(keys), soft_cap.unwrap_or(0.0))
+    }
+}

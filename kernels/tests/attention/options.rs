@@ -1,0 +1,155 @@
+//! Layouts, element types, dimensions and sinks.
+
+use kernelsmith::prelude::*;
+use kernelsmith_kernels::attention::{Attention, FlashAttention, HEAD_DIMENSIONS};
+use kernelsmith_kernels::matmul::Output;
+use kernelsmith_kernels::reference;
+use proptest::prelude::*;
+
+use crate::helpers::*;
+
+/// `batch x rows x heads x d` of `batch x heads x rows x d`.
+fn rows_first<T: Copy>(x: &[T], [batch, heads, rows, d]: [usize; 4]) -> Vec<T> {
+    let mut out = Vec::with_capacity(x.len());
+    for s in 0..batch {
+        for row in 0..rows {
+            for head in 0..heads {
+                out.extend_from_slice(&x[((s * heads + head) * rows + row) * d..][..d]);
+            }
+        }
+    }
+    out
+}
+
+proptest! {
+    #[test]
+    fn layouts_do_not_matter(
+        m in prop_oneof![1usize..5, 5usize..60],
+        n in 1usize..150,
+        (batch, kv_heads, group) in (1usize..3, 1usize..3, 1usize..3),
+        seed in any::<u64>(),
+    ) {
+        let d = 48;
+        let heads = kv_heads * group;
+        let a = Attention::new(m, n, d).batch(batch).heads(heads).kv_heads(kv_heads).causal();
+        let (own, keys) = ([batch, heads, m, d], [batch, kv_heads, n, d]);
+        let qs = values(batch * heads * m * d, 1.0, seed);
+        let [ks, vs] = [1, 2].map(|i| values(batch * kv_heads * n * d, 1.0, seed ^ i));
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+        let mut out = poisoned(qs.len());
+        FlashAttention::new(a).run(&q, &k, &v, &mut out).unwrap();
+        let expected = rows_first(&out.to_vec().unwrap(), own);
+
+        let turned = |x: &[f32], shape| buffer(&rows_first(x, shape));
+        let (q, k, v) = (turned(&qs, own), turned(&ks, keys), turned(&vs, keys));
+        let view = |x, [batch, heads, rows, d]: [usize; 4]| {
+            View::of(x, [batch, rows, heads, d]).permuted([0, 2, 1, 3]).unwrap()
+        };
+        let mut out = poisoned(qs.len());
+        let to = View::of_mut(&mut out, [batch, m, heads, d]).permuted([0, 2, 1, 3]).unwrap();
+        FlashAttention::new(a).run(view(&q, own), view(&k, keys), view(&v, keys), to).unwrap();
+        prop_assert_eq!(&out.to_vec().unwrap(), &expected);
+
+        // Columns apart from each other.
+        let apart = |x: &[f32]| buffer(&x.iter().flat_map(|&x| [x, f32::NAN]).collect::<Vec<_>>());
+        let (k, v) = (apart(&ks), apart(&vs));
+        let strides = [2 * kv_heads * n * d, 2 * n * d, 2 * d, 2];
+        let [k, v] = [&k, &v].map(|x| View::of(x, keys).strides(strides));
+        let mut out = poisoned(qs.len());
+        let to = View::of_mut(&mut out, [batch, m, heads, d]).permuted([0, 2, 1, 3]).unwrap();
+        FlashAttention::new(a).run(view(&q, own), k, v, to).unwrap();
+        prop_assert_eq!(&out.to_vec().unwrap(), &expected);
+    }
+
+    #[test]
+    fn sinks_join_the_sums_alone(
+        m in prop_oneof![1usize..5, 5usize..60],
+        n in 0usize..200,
+        heads in 1usize..4,
+        scale in 0.1f32..30.0,
+        seed in any::<u64>(),
+    ) {
+        let d = 32;
+        let a = Attention::new(m, n, d).batch(2).heads(heads).causal();
+        let qs = values(2 * heads * m * d, 1.0, seed);
+        let [ks, vs] = [1, 2].map(|i| values(2 * heads * n * d, 1.0, seed ^ i));
+        let sinks = values(heads, scale, seed ^ 3);
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+        let sink = buffer(&sinks);
+        let (mut out, mut lse) = (poisoned(qs.len()), poisoned(2 * heads * m));
+        FlashAttention::new(a).sinks(&sink).lse(&mut lse).run(&q, &k, &v, &mut out).unwrap();
+        let [qs, ks, vs, sinks] = [wide(&qs), wide(&ks), wide(&vs), wide(&sinks)];
+        let (expected, expected_lse) =
+            reference::attention_with_sinks(&a, |s, _, _, _| s, Some(&sinks), &qs, &ks, &vs);
+        assert_close(&out.to_vec().unwrap(), &expected, 1e-5)?;
+        assert_close(&lse.to_vec().unwrap(), &expected_lse, 1e-5)?;
+    }
+}
+
+/// Of a type, with outputs of another; `eps` is half a unit of the output's last place.
+fn of_types<T: Float, O: Output<f32>>(
+    from: fn(f32) -> T,
+    exact: fn(T) -> f64,
+    wide_of: fn(O) -> f64,
+    eps: f64,
+) {
+    for (m, n, d) in [(50, 130, 64), (3, 500, 128), (40, 70, 72)] {
+        let narrow = |len, seed| values(len, 1.0, seed).into_iter().map(from).collect::<Vec<T>>();
+        let a = Attention::new(m, n, d).heads(2).kv_heads(1).causal();
+        let (qs, ks, vs) = (narrow(2 * m * d, 1), narrow(n * d, 2), narrow(n * d, 3));
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+        let mut out = Buffer::<O>::zeros(&device(), qs.len()).unwrap();
+        FlashAttention::new(a).run(&q, &k, &v, &mut out).unwrap();
+        let exact = |x: &[T]| x.iter().map(|&x| exact(x)).collect::<Vec<f64>>();
+        let expected = reference::attention(&a, &exact(&qs), &exact(&ks), &exact(&vs));
+        for (found, expected) in out.to_vec().unwrap().into_iter().zip(expected) {
+            // Weights may be rounded to bf16.
+            let (found, allowed) = (wide_of(found), 1.0 / 512.0 + expected.abs() * eps);
+            assert!((found - expected).abs() <= allowed, "{m} {n} {d}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn elements_of_every_type() {
+    of_types::<bf16, bf16>(bf16::from_f32, bf16::to_f64, bf16::to_f64, 1.0 / 256.0);
+    of_types::<bf16, f32>(bf16::from_f32, bf16::to_f64, f64::from, 0.0);
+    of_types::<f16, f16>(f16::from_f32, f16::to_f64, f16::to_f64, 1.0 / 2048.0);
+    of_types::<f16, f32>(f16::from_f32, f16::to_f64, f64::from, 0.0);
+    of_types::<f32, bf16>(|x| x, f64::from, bf16::to_f64, 1.0 / 256.0);
+}
+
+#[test]
+fn every_dimension_matches() {
+    for d in HEAD_DIMENSIONS {
+        for (m, n) in [(33, 100), (2, 70)] {
+            let qs = values(m * d, 1.0, 1);
+            let [ks, vs] = [2, 3].map(|seed| values(n * d, 1.0, seed));
+            let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+            let mut out = poisoned(m * d);
+            let a = Attention::new(m, n, d).causal();
+            FlashAttention::new(a).run(&q, &k, &v, &mut out).unwrap();
+            let expected = reference::attention(&a, &wide(&qs), &wide(&ks), &wide(&vs));
+            assert_close(&out.to_vec().unwrap(), &expected, 1e-5).unwrap();
+        }
+    }
+}
+
+#[test]
+fn results_are_the_same_bits_from_run_to_run() {
+    for m in [3, 200] {
+        let (n, d) = (900, 64);
+        let a = Attention::new(m, n, d).heads(4).kv_heads(2).causal();
+        let q = buffer(&values(4 * m * d, 1.0, 1));
+        let [k, v] = [2, 3].map(|seed| buffer(&values(2 * n * d, 1.0, seed)));
+        let run = || {
+            let mut out = poisoned(4 * m * d);
+            FlashAttention::new(a).run(&q, &k, &v, &mut out).unwrap();
+            out.to_vec().unwrap()
+        };
+        let first = run();
+        for _ in 0..5 {
+            assert_eq!(run(), first);
+        }
+    }
+}
