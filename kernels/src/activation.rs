@@ -1,4 +1,5 @@
-//! Activation functions, for epilogues: `Matmul::new(a, b).map(gelu)`.
+//! Activation functions, for epilogues (`Matmul::new(a, b).map(gelu)`) and
+//! [`elementwise`](crate::elementwise) kernels (`map(&x, &mut y, gelu)`).
 
 use kernelsmith::prelude::*;
 
@@ -29,4 +30,22 @@ pub fn gelu_tanh<T: Float>(x: T) -> T {
     let inner = x * (Val::<T>::lit(1.0) + Val::<T>::lit(0.044715) * x * x);
     let root = (2.0 / std::f64::consts::PI).sqrt();
     x * Val::<T>::lit(0.5) * (Val::<T>::lit(1.0) + (Val::<T>::lit(root) * inner).tanh())
+}
+
+/// `1 / (1 + e^-x)`.
+#[device]
+pub fn sigmoid<T: Float>(x: T) -> T {
+    (Val::<T>::lit(1.0) + (-x).exp()).recip()
+}
+
+/// `silu(gate) * up` (Shazeer, "GLU variants improve transformer", 2020).
+#[device]
+pub fn swiglu<T: Float>(gate: T, up: T) -> T {
+    silu(gate) * up
+}
+
+/// `gelu(gate) * up`, of the same paper.
+#[device]
+pub fn geglu<T: Float>(gate: T, up: T) -> T {
+    gelu(gate) * up
 }

@@ -4,12 +4,15 @@ use kernelsmith::ir::Kernel;
 use kernelsmith::lang::Val;
 use kernelsmith::{Machine, StagingError, Target, bf16};
 
+use crate::activation::swiglu;
 use crate::attention::config::Tile;
 use crate::attention::{
     Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir, attention_rows_ir,
     attention_tiled_ir, combine_parts_ir,
 };
-use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir};
+use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir, zip_map_kernel_ir};
+use crate::embedding::{embedding_gradient_kernel_ir, embedding_kernel_ir};
+use crate::loss::{cross_entropy_gradient_kernel_ir, cross_entropy_kernel_ir};
 use crate::matmul::{
     self, Factor, Layout, Steps, TileSize, config, matmul_panels_ir, matmul_tiled_ir,
 };
@@ -17,7 +20,15 @@ use crate::norm::{
     layer_norm_backward_kernel_ir, layer_norm_kernel_ir, rms_norm_backward_kernel_ir,
     rms_norm_kernel_ir, softmax_backward_kernel_ir, softmax_capacity, softmax_kernel_ir,
 };
+use crate::optimizer::adam_kernel_ir;
 use crate::quant::{Format, quantize_rows_ir, quantized_gemm_ir, quantized_gemv_ir};
+use crate::reduce::{
+    Extreme, Reduction, Step, extreme_columns_kernel_ir, extreme_rows_kernel_ir,
+    reduce_columns_kernel_ir, reduce_rows_kernel_ir,
+};
+use crate::rope::{self, rope_kernel_ir};
+use crate::sampling::{self, sample_kernel_ir, top_k_kernel_ir};
+use crate::scan::{self, Scan, scan_rows_kernel_ir, scan_totals_kernel_ir};
 
 /// A kernel of the library, with its tile sizes for a target.
 #[derive(Clone, Copy)]
@@ -106,6 +117,109 @@ pub const KERNELS: &[Entry] = &[
         name: "gemm_q6_k",
         about: "Y = X * W' of rows by six and weights in Q6_K",
         ir: |target| quantized_gemm_ir::<6>(target, Format::Q6K.layout()),
+    },
+    Entry {
+        name: "swiglu",
+        about: "y = silu(a) * b, bf16",
+        ir: |target| {
+            zip_map_kernel_ir::<bf16, bf16, f32, f32, f32, bf16, _>(target, true, swiglu::<f32>)
+        },
+    },
+    Entry {
+        name: "reduce_rows",
+        about: "the greatest element of each row, f32",
+        ir: |target| {
+            let step = Step { first: true, last: true };
+            reduce_rows_kernel_ir::<f32, f32, f32>(target, Reduction::Max, step)
+        },
+    },
+    Entry {
+        name: "reduce_columns",
+        about: "the sum of each column, bf16 in f32",
+        ir: |target| {
+            let step = Step { first: true, last: false };
+            reduce_columns_kernel_ir::<bf16, f32, f32>(target, Reduction::Sum, step)
+        },
+    },
+    Entry {
+        name: "extreme_rows",
+        about: "the greatest element of each row and its place, f32",
+        ir: |target| extreme_rows_kernel_ir::<f32>(target, Extreme::Max, false),
+    },
+    Entry {
+        name: "extreme_columns",
+        about: "the greatest element of each column and its place, f32",
+        ir: |target| extreme_columns_kernel_ir::<f32>(target, Extreme::Max),
+    },
+    Entry {
+        name: "scan_rows",
+        about: "running sums of each row, f32",
+        ir: |target| {
+            let form = scan::Form { scan: Scan::Inclusive, sum: true, compensated: true };
+            scan_rows_kernel_ir::<f32, f32, f32, _>(target, form, true, |a, b| a + b, true)
+        },
+    },
+    Entry {
+        name: "scan_totals",
+        about: "what running results of chunks of a row begin with, f32",
+        ir: |target| {
+            let form = scan::Form { scan: Scan::Inclusive, sum: true, compensated: true };
+            scan_totals_kernel_ir::<f32, f32, _>(target, form, |a, b| a + b)
+        },
+    },
+    Entry {
+        name: "rope",
+        about: "rotary embedding of heads of dimension 128, bf16",
+        ir: |target| {
+            let form = rope::Form { interleaved: false, inverse: false, capacity: 64 };
+            rope_kernel_ir::<bf16>(target, form, true, true)
+        },
+    },
+    Entry {
+        name: "rope_interleaved",
+        about: "rotary embedding of neighbouring columns in place, f32",
+        ir: |target| {
+            let form = rope::Form { interleaved: true, inverse: false, capacity: 128 };
+            rope_kernel_ir::<f32>(target, form, false, false)
+        },
+    },
+    Entry {
+        name: "embedding",
+        about: "rows of a table by their numbers, bf16",
+        ir: |target| embedding_kernel_ir::<bf16>(target, true),
+    },
+    Entry {
+        name: "embedding_gradient",
+        about: "rows added to those of a table by their numbers, bf16 in f32",
+        ir: embedding_gradient_kernel_ir::<bf16, f32>,
+    },
+    Entry {
+        name: "cross_entropy",
+        about: "cross-entropy of each row with a class, bf16",
+        ir: |target| cross_entropy_kernel_ir::<bf16>(target, false),
+    },
+    Entry {
+        name: "cross_entropy_gradient",
+        about: "the gradient of the cross-entropy of each row, bf16",
+        ir: |target| cross_entropy_gradient_kernel_ir::<bf16>(target, true, true),
+    },
+    Entry {
+        name: "adam",
+        about: "a step of AdamW, bf16 parameters and f32 moments",
+        ir: adam_kernel_ir::<bf16, bf16>,
+    },
+    Entry {
+        name: "top_k",
+        about: "up to 64 greatest elements of each row and their places, f32",
+        ir: |target| top_k_kernel_ir::<f32>(target, 64),
+    },
+    Entry {
+        name: "sample",
+        about: "a token for each row of logits by top-p or min-p, bf16",
+        ir: |target| {
+            let form = sampling::Form { most: 256, limited: false };
+            sample_kernel_ir::<bf16>(target, form, false)
+        },
     },
 ];
 

@@ -9,12 +9,22 @@
 pub mod activation;
 pub mod attention;
 pub mod catalog;
+mod cut;
 pub mod elementwise;
+pub mod embedding;
 pub mod error;
+pub mod loss;
 pub mod matmul;
 pub mod norm;
+pub mod number;
+pub mod optimizer;
 pub mod quant;
+pub mod reduce;
 pub mod reference;
+pub mod rope;
+pub mod sampling;
+pub mod scan;
 pub mod tile;
 
 pub use error::Error;
+pub use number::{Number, SmallFloat};

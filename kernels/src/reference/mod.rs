@@ -5,6 +5,7 @@ mod attention_backward;
 mod matmul;
 mod norm;
 mod norm_backward;
+mod rowwise;
 mod softmax;
 
 pub use attention::{
@@ -14,6 +15,7 @@ pub use attention_backward::attention_backward;
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
 pub use norm_backward::{layer_norm_backward, rms_norm_backward, softmax_backward};
+pub use rowwise::{adam, cross_entropy, rope};
 pub use softmax::softmax;
 
 /// `a * x + y`, element by element.
