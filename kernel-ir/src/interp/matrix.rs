@@ -86,6 +86,21 @@ impl Block {
         matrix
     }
 
+    /// The matrices that a warp loads or stores; none, which is reported, if the warp is not whole.
+    fn matrices(
+        &self,
+        world: &mut World<'_>,
+        warp: &Range<usize>,
+        plain: &Plain,
+        loc: Loc,
+    ) -> Option<Matrices> {
+        let Attr::Ldmatrix { count, trans } = plain.attr else {
+            unreachable!("the kernel is verified: a load or store of matrices has a count")
+        };
+        let rows = 8 * usize::from(count);
+        self.whole(world, warp, plain, loc).then_some(Matrices { rows, trans })
+    }
+
     /// Lane `i` gives the address of row `i % 8` of matrix `i / 8`, and gets from each matrix the
     /// two elements `2 * (i % 4)` of row `i / 4`, or of that column if transposed.
     pub(super) fn load_matrices(
@@ -96,14 +111,9 @@ impl Block {
         plain: &Plain,
         loc: Loc,
     ) {
-        let Attr::Ldmatrix { count, trans } = plain.attr else {
-            unreachable!("the kernel is verified: a load of matrices has a count")
-        };
-        if !self.whole(world, &warp, plain, loc) {
-            return;
-        }
+        let Some(matrices) = self.matrices(world, &warp, plain, loc) else { return };
         let mut rows = Vec::new();
-        for lane in 0..8 * usize::from(count) {
+        for lane in 0..matrices.rows {
             let (rank, thread) = (self.rank, &mut self.threads[warp.start + lane]);
             let mut run = Run { world, hall, rank, thread };
             match run.load_row(plain.operands[0], loc) {
@@ -114,11 +124,9 @@ impl Block {
         }
         let result = plain.results[0];
         for (lane, thread) in self.threads[warp].iter_mut().enumerate() {
-            let (row, column) = (lane / 4, lane % 4 * 2);
             for index in 0..result.len() {
-                let (matrix, column) = (index / 2, column + index % 2);
-                let (row, column) = if trans { (column, row) } else { (row, column) };
-                thread.regs[result.index() + index] = rows[matrix * 8 + row][column].into();
+                let (row, column) = matrices.element(lane, index);
+                thread.regs[result.index() + index] = rows[row][column].into();
             }
         }
     }
@@ -132,20 +140,13 @@ impl Block {
         plain: &Plain,
         loc: Loc,
     ) {
-        let Attr::Ldmatrix { count, trans } = plain.attr else {
-            unreachable!("the kernel is verified: a store of matrices has a count")
-        };
-        if !self.whole(world, &warp, plain, loc) {
-            return;
-        }
-        let mut rows = vec![[0u16; 8]; 8 * usize::from(count)];
+        let Some(matrices) = self.matrices(world, &warp, plain, loc) else { return };
+        let mut rows = vec![[0u16; 8]; matrices.rows];
         let from = plain.operands[1];
         for (lane, thread) in self.threads[warp.clone()].iter().enumerate() {
-            let (row, column) = (lane / 4, lane % 4 * 2);
             for index in 0..from.len() {
-                let (matrix, column) = (index / 2, column + index % 2);
-                let (row, column) = if trans { (column, row) } else { (row, column) };
-                rows[matrix * 8 + row][column] = thread.regs[from.index() + index] as u16;
+                let (row, column) = matrices.element(lane, index);
+                rows[row][column] = thread.regs[from.index() + index] as u16;
             }
         }
         for (lane, row) in rows.into_iter().enumerate() {
@@ -155,6 +156,22 @@ impl Block {
                 return world.stopped = true;
             }
         }
+    }
+}
+
+/// 8x8 matrices one below the other, each perhaps transposed.
+#[derive(Clone, Copy)]
+struct Matrices {
+    rows: usize,
+    trans: bool,
+}
+
+impl Matrices {
+    /// The row and column of an element of a lane's fragment: two of each matrix.
+    fn element(self, lane: usize, index: usize) -> (usize, usize) {
+        let (matrix, row, column) = (index / 2, lane / 4, lane % 4 * 2 + index % 2);
+        let (row, column) = if self.trans { (column, row) } else { (row, column) };
+        (matrix * 8 + row, column)
     }
 }
 
