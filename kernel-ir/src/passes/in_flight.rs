@@ -37,6 +37,7 @@ pub fn check(kernel: &Kernel) -> Result<(), InFlightError> {
     }
     let mut walk = Walk {
         kernel,
+        owners: owners(&kernel.body),
         pending: BitSet::new(kernel.types.len()),
         exits: HashMap::new(),
         again: HashMap::new(),
@@ -81,6 +82,8 @@ impl State {
 
 struct Walk<'k> {
     kernel: &'k Kernel,
+    /// The loops and blocks by their labels.
+    owners: HashMap<Label, &'k Inst>,
     pending: BitSet,
     /// By label, the state at each break (of a loop or block) and at each continue.
     exits: HashMap<Label, State>,
@@ -235,9 +238,7 @@ impl Walk<'_> {
 
     fn jump(&mut self, inst: &Inst, state: &mut State) {
         let Attr::Label(label) = inst.attr else { return };
-        let kernel = self.kernel;
-        let target = find(&kernel.body, label);
-        if let Some(target) = target {
+        if let Some(&target) = self.owners.get(&label) {
             let to = match inst.op {
                 Opcode::Break => &target.results[..],
                 _ if target.op == Opcode::For => &target.regions[0].args[1..],
@@ -254,14 +255,15 @@ impl Walk<'_> {
     }
 }
 
-/// The operation of a label.
-fn find(region: &Region, label: Label) -> Option<&Inst> {
-    let mut found = None;
+/// The loops and blocks of a region by their labels.
+fn owners(region: &Region) -> HashMap<Label, &Inst> {
+    let mut owners = HashMap::new();
     region.walk(&mut |inst| {
-        let owns = matches!(inst.op, Opcode::For | Opcode::Loop | Opcode::Block);
-        if owns && inst.attr == Attr::Label(label) {
-            found = Some(inst);
+        if let (Opcode::For | Opcode::Loop | Opcode::Block, Attr::Label(label)) =
+            (inst.op, &inst.attr)
+        {
+            owners.insert(*label, inst);
         }
     });
-    found
+    owners
 }
