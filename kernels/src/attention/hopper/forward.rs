@@ -91,13 +91,8 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
         if blocks > 0 {
             let mut out = InFlight::<Wgmma<T, D>>::zero();
             let keys = k_tiles.stage(k_pipe.wait(k_at));
-            let mut scores = InFlight::<Wgmma<T, BN>>::zero();
             wgmma_fence();
-            for e in unroll(0..D / 16) {
-                scores = wgmma(queries.k_major(0, 16 * e), keys.k_major(0, 16 * e), scores, e > 0);
-            }
-            wgmma_commit();
-            let scores = scores.wait();
+            let scores = begin_scores::<T, D, BN>(queries, keys).wait();
             if leads {
                 k_pipe.release(k_at);
             }
@@ -112,23 +107,10 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
                 let to: usize = if pass == 0 { blocks - 1 } else { split };
                 for block in (from..to).rev() {
                     let keys = k_tiles.stage(k_pipe.wait(k_at));
-                    let mut scores = InFlight::<Wgmma<T, BN>>::zero();
                     wgmma_fence();
-                    for e in unroll(0..D / 16) {
-                        let (a, b) = (queries.k_major(0, 16 * e), keys.k_major(0, 16 * e));
-                        scores = wgmma(a, b, scores, e > 0);
-                    }
-                    wgmma_commit();
+                    let scores = begin_scores::<T, D, BN>(queries, keys);
                     let values = v_tiles.stage(v_pipe.wait(v_at));
-                    for key in unroll(0..BN / 16) {
-                        out = wgmma(
-                            weights.columns(16 * key),
-                            values.mn_major(0, 16 * key),
-                            out,
-                            true,
-                        );
-                    }
-                    wgmma_commit();
+                    out = begin_outputs::<T, D, BN>(weights, values, out);
                     let scores = scores.wait_pending(1);
                     if leads {
                         k_pipe.release(k_at);
@@ -151,11 +133,7 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
             }
             let values = v_tiles.stage(v_pipe.wait(v_at));
             wgmma_fence();
-            for key in unroll(0..BN / 16) {
-                out = wgmma(weights.columns(16 * key), values.mn_major(0, 16 * key), out, true);
-            }
-            wgmma_commit();
-            sums = out.wait();
+            sums = begin_outputs::<T, D, BN>(weights, values, out).wait();
         }
         // The queries are no longer read: outputs leave through their place.
         queries.store_sums(scaled(sums, rows.scales()), 0, 0, |_, _, x| narrow(x));
@@ -171,6 +149,42 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
             bulk_wait(0);
         }
     }
+}
+
+/// Begins `queries * keys'`, after a fence.
+#[device]
+fn begin_scores<T: Float, const D: usize, const BN: usize>(
+    queries: Tile<T>,
+    keys: Tile<T>,
+) -> InFlight<Wgmma<T, BN>>
+where
+    Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    let mut scores = InFlight::<Wgmma<T, BN>>::zero();
+    for e in unroll(0..D / 16) {
+        scores = wgmma(queries.k_major(0, 16 * e), keys.k_major(0, 16 * e), scores, e > 0);
+    }
+    wgmma_commit();
+    scores
+}
+
+/// Begins `out + weights * values`, after a fence.
+#[device]
+fn begin_outputs<T: Float, const D: usize, const BN: usize>(
+    weights: SumsAsFactor<Wgmma<T, D>, Wgmma<T, BN>>,
+    values: Tile<T>,
+    out: InFlight<Wgmma<T, D>>,
+) -> InFlight<Wgmma<T, D>>
+where
+    Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    let mut out = out;
+    for key in unroll(0..BN / 16) {
+        out = wgmma(weights.columns(16 * key), values.mn_major(0, 16 * key), out, true);
+    }
+    wgmma_commit();
+    out
 }
 
 /// The type that factors have.
