@@ -2,18 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use kernelsmith::lang::{Float, Val};
 use kernelsmith::prelude::View;
 use kernelsmith::{Buffer, Device, Target, bf16};
 use kernelsmith_kernels::attention::config::Tile;
 use kernelsmith_kernels::attention::{Attention, Form, attention_tiled, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
-use kernelsmith_kernels::matmul::{Steps, config, matmul, matmul_tiled};
+use kernelsmith_kernels::matmul::{Factor, Steps, config, matmul, matmul_tiled};
 use kernelsmith_kernels::norm::softmax;
 use kernelsmith_kernels::reference;
 
 use crate::table;
 
 type Outcome = Result<Case, Box<dyn std::error::Error>>;
+type Launched = Result<(), Box<dyn std::error::Error>>;
 
 /// What became of one kernel.
 struct Case {
@@ -37,13 +39,18 @@ pub(crate) fn run(device: &Device) -> Result<bool, Box<dyn std::error::Error>> {
     let mut cases = vec![
         saxpy_case(device)?,
         softmax_case(device)?,
-        matmul_f32(device)?,
-        matmul_bf16(device)?,
-        attention_case(device)?,
+        matmul_case(device, "matmul f32", 1024, |x| x, by_library)?,
+        matmul_case(device, "matmul bf16", 1024, bf16::from_f32, by_library)?,
+        attention_case(device, "causal attention f32", 2048, |_, attention, [q, k, v], out| {
+            Ok(flash_attention(attention, q, k, v, out)?)
+        })?,
     ];
     if *device.target() == Target::Cpu {
         // The kernels that the library has for GPUs: any kernel runs here.
-        cases.extend([tiled_matmul(device)?, tiled_attention(device)?]);
+        cases.extend([
+            matmul_case(device, "GPUs' matmul f32", 512, |x| x, by_tiles)?,
+            attention_case(device, "GPUs' attention f32", 1024, attend_by_tiles)?,
+        ]);
     }
     let rows: Vec<Vec<String>> = cases
         .iter()
@@ -98,7 +105,7 @@ fn max_error(found: &[f32], expected: &[f64]) -> f64 {
 /// The best of several runs, after one that compiles and warms up.
 fn time(
     device: &Device,
-    mut launch: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+    mut launch: impl FnMut() -> Launched,
 ) -> Result<Duration, Box<dyn std::error::Error>> {
     launch()?;
     device.synchronize()?;
@@ -149,16 +156,27 @@ fn softmax_case(device: &Device) -> Outcome {
     })
 }
 
-fn matmul_f32(device: &Device) -> Outcome {
-    let n = 1024;
-    let (xs, ys) = (normal(n * n, 4), normal(n * n, 5));
+/// A launch of a product of square matrices.
+type Product<T> = fn(&Device, usize, &Buffer<T>, &Buffer<T>, &mut Buffer<f32>) -> Launched;
+
+/// `n x n` times `n x n`, of f32 or of numbers that are rounded to another type first.
+fn matmul_case<T: Float + Into<f64>>(
+    device: &Device,
+    kernel: &'static str,
+    n: usize,
+    round: fn(f32) -> T,
+    launch: Product<T>,
+) -> Outcome {
+    let [xs, ys] =
+        [4, 5].map(|seed| normal(n * n, seed).into_iter().map(round).collect::<Vec<T>>());
     let a = Buffer::from_slice(device, &xs)?;
     let b = Buffer::from_slice(device, &ys)?;
     let mut c = Buffer::<f32>::zeros(device, n * n)?;
-    let time = time(device, || Ok(matmul((n, n, n), &a, &b, &mut c)?))?;
+    let time = time(device, || launch(device, n, &a, &b, &mut c))?;
+    let wide = |values: &[T]| values.iter().map(|&x| x.into()).collect::<Vec<f64>>();
     let expected = reference::matmul(n, n, n, &wide(&xs), &wide(&ys));
     Ok(Case {
-        kernel: "matmul f32",
+        kernel,
         shape: format!("{n} x {n} x {n}"),
         time,
         work: Work::Flops(2.0 * (n as f64).powi(3)),
@@ -168,39 +186,60 @@ fn matmul_f32(device: &Device) -> Outcome {
     })
 }
 
-fn matmul_bf16(device: &Device) -> Outcome {
-    let n = 1024;
-    let round =
-        |values: Vec<f32>| -> Vec<bf16> { values.into_iter().map(bf16::from_f32).collect() };
-    let (xs, ys) = (round(normal(n * n, 6)), round(normal(n * n, 7)));
-    let a = Buffer::from_slice(device, &xs)?;
-    let b = Buffer::from_slice(device, &ys)?;
-    let mut c = Buffer::<f32>::zeros(device, n * n)?;
-    let time = time(device, || Ok(matmul((n, n, n), &a, &b, &mut c)?))?;
-    let wide = |values: &[bf16]| values.iter().map(|x| x.to_f64()).collect::<Vec<f64>>();
-    let expected = reference::matmul(n, n, n, &wide(&xs), &wide(&ys));
-    Ok(Case {
-        kernel: "matmul bf16",
-        shape: format!("{n} x {n} x {n}"),
-        time,
-        work: Work::Flops(2.0 * (n as f64).powi(3)),
-        error: max_error(&c.to_vec()?, &expected),
-        allowed: 16.0 * n as f64 * f64::from(f32::EPSILON),
-    })
+/// The library's matmul.
+fn by_library<T: Factor<Sum = f32>>(
+    _: &Device,
+    n: usize,
+    a: &Buffer<T>,
+    b: &Buffer<T>,
+    c: &mut Buffer<f32>,
+) -> Launched {
+    Ok(matmul((n, n, n), a, b, c)?)
 }
 
-fn attention_case(device: &Device) -> Outcome {
-    let (n, d) = (2048, 64);
+/// The matmul that the library has for GPUs.
+fn by_tiles(
+    device: &Device,
+    n: usize,
+    a: &Buffer<f32>,
+    b: &Buffer<f32>,
+    c: &mut Buffer<f32>,
+) -> Launched {
+    const T: config::Tiles = config::GPU;
+    let [a, b] = [a, b].map(|x| View::of(x, [1, n, n]));
+    let c = View::of_mut(c, [1, n, n]).partition([1, T.bm, T.bn]);
+    matmul_tiled::<f32, f32, f32, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }, _>(
+        1.0,
+        0.0,
+        false,
+        false,
+        Steps::default(),
+        |x| x,
+        a,
+        b,
+        None,
+        None,
+        c,
+    )
+    .launch(device)?;
+    Ok(())
+}
+
+/// A launch of causal attention of one head.
+type Attend = fn(&Device, Attention, [&Buffer<f32>; 3], &mut Buffer<f32>) -> Launched;
+
+fn attention_case(device: &Device, kernel: &'static str, n: usize, launch: Attend) -> Outcome {
+    let d = 64;
     let [qs, ks, vs] = [8, 9, 10].map(|seed| normal(n * d, seed));
     let q = Buffer::from_slice(device, &qs)?;
     let k = Buffer::from_slice(device, &ks)?;
     let v = Buffer::from_slice(device, &vs)?;
     let mut out = Buffer::<f32>::zeros(device, n * d)?;
     let attention = Attention::new(n, n, d).causal();
-    let time = time(device, || Ok(flash_attention(attention, &q, &k, &v, &mut out)?))?;
+    let time = time(device, || launch(device, attention, [&q, &k, &v], &mut out))?;
     let expected = reference::attention(&attention, &wide(&qs), &wide(&ks), &wide(&vs));
     Ok(Case {
-        kernel: "causal attention f32",
+        kernel,
         shape: format!("{n} x {n}, d = {d}"),
         time,
         // Two products over the half of the scores that is seen.
@@ -210,87 +249,24 @@ fn attention_case(device: &Device) -> Outcome {
     })
 }
 
-fn tiled_matmul(device: &Device) -> Outcome {
-    const T: config::Tiles = config::GPU;
-    let n = 512;
-    let (xs, ys) = (normal(n * n, 4), normal(n * n, 5));
-    let a = Buffer::from_slice(device, &xs)?;
-    let b = Buffer::from_slice(device, &ys)?;
-    let mut c = Buffer::<f32>::zeros(device, n * n)?;
-    let time = time(device, || {
-        let [a, b] = [&a, &b].map(|x| View::of(x, [1, n, n]));
-        let c = View::of_mut(&mut c, [1, n, n]).partition([1, T.bm, T.bn]);
-        matmul_tiled::<f32, f32, f32, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }, _>(
-            1.0,
-            0.0,
-            false,
-            false,
-            Steps::default(),
-            |x| x,
-            a,
-            b,
-            None,
-            None,
-            c,
-        )
-        .launch(device)?;
-        Ok(())
-    })?;
-    let expected = reference::matmul(n, n, n, &wide(&xs), &wide(&ys));
-    Ok(Case {
-        kernel: "GPUs' matmul f32",
-        shape: format!("{n} x {n} x {n}"),
-        time,
-        work: Work::Flops(2.0 * (n as f64).powi(3)),
-        error: max_error(&c.to_vec()?, &expected),
-        allowed: 16.0 * n as f64 * f64::from(f32::EPSILON),
-    })
-}
-
-fn tiled_attention(device: &Device) -> Outcome {
-    let (n, d) = (1024, 64);
-    let [qs, ks, vs] = [8, 9, 10].map(|seed| normal(n * d, seed));
-    let q = Buffer::from_slice(device, &qs)?;
-    let k = Buffer::from_slice(device, &ks)?;
-    let v = Buffer::from_slice(device, &vs)?;
-    let mut out = Buffer::<f32>::zeros(device, n * d)?;
-    let attention = Attention::new(n, n, d).causal();
+/// The attention that the library has for GPUs.
+fn attend_by_tiles(
+    device: &Device,
+    attention: Attention,
+    [q, k, v]: [&Buffer<f32>; 3],
+    out: &mut Buffer<f32>,
+) -> Launched {
+    let Attention { queries: n, dimension: d, .. } = attention;
     let tile = Tile::of(d);
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
-    let time = time(device, || {
-        let view = |x| View::of(x, [1, 1, n, d]);
-        attention_tiled::<f32, f32, f32, _>(
-            n,
-            n,
-            1,
-            n,
-            attention.scale,
-            0.0,
-            d,
-            tile,
-            form,
-            |score, _, _, _| score,
-            view(&q),
-            view(&k),
-            view(&v),
-            None,
-            None,
-            None,
-            None,
-            None,
-            View::of_mut(&mut out, [1, 1, n, d]),
-        )
-        .grid((n.div_ceil(tile.queries), 1))
-        .launch(device)?;
-        Ok(())
-    })?;
-    let expected = reference::attention(&attention, &wide(&qs), &wide(&ks), &wide(&vs));
-    Ok(Case {
-        kernel: "GPUs' attention f32",
-        shape: format!("{n} x {n}, d = {d}"),
-        time,
-        work: Work::Flops(4.0 * d as f64 * n as f64 * (n as f64 + 1.0) / 2.0),
-        error: max_error(&out.to_vec()?, &expected),
-        allowed: 5e-6,
-    })
+    let same = |score: Val<f32>, _: Val<usize>, _: Val<usize>, _: Val<usize>| score;
+    let [q, k, v] = [q, k, v].map(|x| View::of(x, [1, 1, n, d]));
+    let out = View::of_mut(out, [1, 1, n, d]);
+    let scale = attention.scale;
+    attention_tiled::<f32, f32, f32, _>(
+        n, n, 1, n, scale, 0.0, d, tile, form, same, q, k, v, None, None, None, None, None, out,
+    )
+    .grid((n.div_ceil(tile.queries), 1))
+    .launch(device)?;
+    Ok(())
 }
