@@ -49,6 +49,7 @@ const LIBRARY_METHODS: &[&str] = &[
     "saturating_sub",
     "saturating_mul",
     "div_ceil",
+    "next_multiple_of",
     "div_euclid",
     "rem_euclid",
     "abs_diff",

@@ -5,6 +5,7 @@ use kernelsmith_ir::{Attr, Opcode, Scalar, Type};
 
 use super::cast::cast;
 use super::compare::{eq, gt, lt, ne};
+use super::control::select;
 use super::element::{Int, Signed};
 use super::stage::build;
 use super::val::{IntoVal, Val};
@@ -278,6 +279,14 @@ macro_rules! unsigned {
                 let divisor = divisor.into_val();
                 let (quotient, rest) = (self / divisor, self % divisor);
                 quotient + cast::<Val<$ty>, _>(ne(rest, 0))
+            }
+
+            /// The least multiple of `divisor` that is not less; wraps around, as in Rust's release mode.
+            #[track_caller]
+            pub fn next_multiple_of(self, divisor: impl IntoVal<$ty>) -> Val<$ty> {
+                let divisor = divisor.into_val();
+                let rest = self % divisor;
+                select(ne(rest, 0), self + (divisor - rest), self)
             }
 
             /// The distance between two numbers.

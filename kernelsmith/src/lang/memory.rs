@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use kernelsmith_ir::attr::Attr;
-use kernelsmith_ir::{Opcode, ParamKind, Space, Target, Type, Value};
+use kernelsmith_ir::attr::{Attr, Const};
+use kernelsmith_ir::{Opcode, ParamKind, Scalar, Space, Target, Type, Value};
 
 use super::atomic::Atomic;
 use super::element::{Element, Num, Stored};
@@ -385,6 +385,34 @@ views! {
     /// `&mut View<T, R>`: a strided tensor of `R` dimensions that this kernel alone reads and
     /// writes.
     ViewMut Exclusive;
+}
+
+impl<T: Stored> ViewRef<T, 1> {
+    /// The elements as a slice: a row of a matrix, where elements of a row are next to each other. Checked;
+    /// a kernel that asks for `requires = x.stride(1) == 1` has no check left.
+    ///
+    /// ```
+    /// # use kernelsmith::prelude::*;
+    /// #[kernel(requires = (x.stride(1) == 1))]
+    /// fn first_of_each(x: &View<f32, 2>, y: &mut [f32]) {
+    ///     let i = global_idx_x();
+    ///     if i < y.len() {
+    ///         let row = x.outer(i).contiguous();
+    ///         y[i] = row[0];
+    ///     }
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn contiguous(&self) -> Slice<T> {
+        let [len] = self.shape;
+        build(|b| {
+            let one = b.constant(Const::int(Scalar::U64, 1));
+            let dense = b.compare(Opcode::Eq, self.strides[0], one);
+            let message = Some("elements of a view taken as a slice are next to each other");
+            b.check(dense, kernelsmith_ir::attr::CheckKind::Assert, message);
+        });
+        Slice { base: self.base, len, ty: PhantomData }
+    }
 }
 
 impl<T: Stored, I: KernelIndex, const R: usize> AtMut<[I; R]> for ViewMut<T, R> {

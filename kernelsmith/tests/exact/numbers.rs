@@ -54,7 +54,7 @@ fn division(a: u32, b: u32, c: u32) -> u32 {
     let e = (c as i32).wrapping_abs() | 1;
     let s = (a as i32 / e) ^ (a as i32 % e);
     let r = (a as i32).rem_euclid(e) ^ (a as i32).div_euclid(e);
-    q ^ s as u32 ^ r as u32 ^ a.div_ceil(d)
+    q ^ s as u32 ^ r as u32 ^ a.div_ceil(d) ^ (a / 2).next_multiple_of(d % 1000 + 1)
 }
 
 #[device(host)]
