@@ -323,6 +323,26 @@ fn deep_products_are_right() {
     }
 }
 
+/// Few rows have kernels of their own, as have few columns; wider and deeper than these take at a time.
+#[test]
+fn few_rows_and_few_columns_are_right() {
+    let device = Device::cpu();
+    let shapes =
+        [(1, 1100, 2100), (2, 70, 31), (3, 33, 2100), (5, 1100, 9), (32, 130, 300), (70, 3, 600)];
+    for (m, n, k) in shapes {
+        for lie in [Lie::Rows, Lie::Columns, Lie::PaddedColumns] {
+            let case = Case { shape: (1, m, n, k), lies: [lie; 4], seed: 5, ..PLAIN };
+            check::<f32, f32>(
+                &device,
+                &Case { map: 3, bias: true, residual: true, ..case.clone() },
+            );
+            check::<f64, f64>(&device, &Case { beta: 0.5, ..case.clone() });
+            let apart = [Lie::Apart, lie, Lie::Apart, Lie::Apart];
+            check::<f16, f16>(&device, &Case { shape: (2, m, n, k), lies: apart, ..case });
+        }
+    }
+}
+
 /// With the kernels of the CPU and of GPUs; races and reads of what nobody wrote are findings.
 #[test]
 fn the_interpreter_finds_nothing() {

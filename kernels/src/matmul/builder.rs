@@ -10,7 +10,7 @@ use super::element::{Factor, Output};
 use super::operand::{Matrix, MatrixMut, Right};
 use super::packed::is_cpu;
 use super::problem::{B, Problem, Terms};
-use super::{cpu, cpu_config, finish, gpu};
+use super::{cpu, cpu_config, finish, gpu, low};
 use crate::error::Error;
 
 /// `C = map(alpha * A * B + beta * C + bias) + residual`.
@@ -158,16 +158,19 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
             return finish::finish::<T::Sum, _, _, _>(problem.terms, map, None, problem.c);
         }
         let packed = matches!(problem.b, B::Packed(..));
-        if let ([false, true], false) = (problem.c_units(), packed) {
+        let on_cpu = is_cpu(problem.c.device());
+        // Few columns are the few rows of the transposes' product.
+        let low = on_cpu && m > n && low::takes_columns(&problem);
+        if low || matches!((problem.c_units(), packed), ([false, true], false)) {
             problem = problem.transposed();
         }
         let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
-        let on_cpu = is_cpu(problem.c.device());
         // The CPU's kernel keeps the sums of a deep product in C meanwhile.
         let reads_c = problem.terms.steps.beta && T::has_matrix_units(problem.c.device());
-        let direct = problem.c_units()[0]
-            && !reads_c
-            && (in_sums || !on_cpu || k <= cpu_config::deepest::<T::Sum>());
+        let direct = on_cpu && low::takes(&problem)
+            || problem.c_units()[0]
+                && !reads_c
+                && (in_sums || !on_cpu || k <= cpu_config::deepest::<T::Sum>());
         if direct {
             return product(&mut problem, map);
         }

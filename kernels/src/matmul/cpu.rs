@@ -7,6 +7,7 @@ use kernelsmith::prelude::*;
 
 use super::cpu_config::{CpuConfig, Plan, Right, Shape};
 use super::element::Factor;
+use super::low;
 use super::operand::is_unit;
 use super::pack::PANEL;
 use super::packed::panels;
@@ -23,6 +24,9 @@ pub(super) fn product<T: Factor, O: Float, F>(
 where
     F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
 {
+    if let Some(done) = low::product(problem, map) {
+        return done;
+    }
     let config = tuning::choose(problem)?;
     product_by(config, problem, map)
 }

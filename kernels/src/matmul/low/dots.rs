@@ -1,0 +1,110 @@
+//! Few rows of A times B whose columns are contiguous, as weights are in most models: dot products, the
+//! lanes side by side along both.
+
+use kernelsmith::prelude::*;
+
+use super::super::epilogue::Epilogue;
+use super::super::pack::PANEL;
+use super::{LowForm, ROWS, finish};
+
+/// Columns of a block, a multiple of what a tile may have: 1, 2, 3, 6 or 8.
+pub(super) const COLUMNS: usize = 48;
+
+/// Columns of A, and elements of columns of B, that a block has at a time: pieces of columns stay in the L1
+/// cache while all rows of A pass by.
+const DEPTH: usize = 2048;
+const STRIDE: usize = DEPTH + 16;
+
+/// `C = map(alpha * A * B' + beta * C + bias) + residual` of each matrix of a batch, `A: m x k` with at most
+/// 32 rows, `B: n x k`, rows of both contiguous or of B alone. A block is one warp and takes 48 columns.
+///
+/// `TM x TN` dot products are summed at a time, each lane every 32nd of their products.
+#[kernel(
+    block = PANEL,
+    requires = (
+        a.shape(1) == c.shape(1),
+        a.shape(2) == b.shape(2),
+        b.shape(1) == c.shape(2),
+        b.stride(2) == 1,
+        form.c_rows * c.stride(2) == form.c_rows,
+    ),
+)]
+pub fn matmul_low_dots<T: Float, S: Float, O: Float, const TM: usize, const TN: usize>(
+    alpha: S,
+    beta: S,
+    #[comptime] form: LowForm,
+    map: impl Fn(S) -> S,
+    a: &View<T, 3>,
+    b: &View<T, 3>,
+    bias: Option<&View<S, 3>>,
+    residual: Option<&View<O, 3>>,
+    c: &mut View<O, 3>,
+) {
+    let (lane, batch) = (thread_idx_x(), block_idx_z());
+    let (a, b, c) = (a.outer(batch), b.outer(batch), c.outer(batch));
+    let bias = bias.map(|x| x.outer(batch));
+    let residual = residual.map(|x| x.outer(batch));
+    let epilogue = Epilogue { steps: form.steps, alpha, beta, bias, residual, map };
+    let (m, n, k) = (c.shape(0), c.shape(1), a.shape(1));
+    let column0 = block_idx_x() * COLUMNS;
+    let width = (n - column0).min(COLUMNS);
+    // Whole tiles: rows beyond A are zeros, columns beyond B its last one.
+    let padded = m.next_multiple_of(TM);
+    let sums = shared::<S>(ROWS * COLUMNS);
+    let factors = shared::<S>(ROWS * STRIDE);
+    for at in (lane..padded * COLUMNS).step_by(PANEL) {
+        sums[at] = Val::<S>::lit(0.0);
+    }
+    for k0 in (0..k).step_by(DEPTH) {
+        let depth = (k - k0).min(DEPTH);
+        for i in 0..padded {
+            for p in (lane..depth).step_by(PANEL) {
+                factors[i * STRIDE + p] =
+                    if i < m { a[[i, k0 + p]].cast::<S>() } else { Val::<S>::lit(0.0) };
+            }
+        }
+        barrier();
+        for j in (0..width).step_by(TN) {
+            for i in (0..padded).step_by(TM) {
+                let a = factors.slice(i * STRIDE, TM * STRIDE);
+                let dots = dots::<T, S, TM, TN>(a, b, (k0, column0 + j), depth);
+                for u in unroll(0..TM) {
+                    for v in unroll(0..TN) {
+                        let sum = warp_sum(dots[u][v]);
+                        if lane == 0 {
+                            sums[(i + u) * COLUMNS + j + v] += sum;
+                        }
+                    }
+                }
+            }
+        }
+        barrier();
+    }
+    finish(sums, COLUMNS, width, column0, epilogue, c);
+}
+
+/// A lane's part of `TM` rows of A times `TN` columns of B, over `depth` elements from `origin` of B on.
+#[device]
+fn dots<T: Float, S: Float, const TM: usize, const TN: usize>(
+    a: Shared<S>,
+    b: &View<T, 2>,
+    origin: (usize, usize),
+    depth: usize,
+) -> [[S; TN]; TM] {
+    let (from, to) = (origin.0, origin.0 + depth);
+    let columns: [&[T]; TN] = array(|v| {
+        let column = (origin.1 + v).min(b.shape(0) - 1);
+        &b.outer(column).contiguous()[from..to]
+    });
+    let mut sums = [[Val::<S>::lit(0.0); TN]; TM];
+    for p in (thread_idx_x()..depth).step_by(PANEL) {
+        let b: [S; TN] = array(|v| columns[v][p].cast::<S>());
+        for u in unroll(0..TM) {
+            let a = a[u * STRIDE + p];
+            for v in unroll(0..TN) {
+                sums[u][v] = a.mul_add(b[v], sums[u][v]);
+            }
+        }
+    }
+    sums
+}
