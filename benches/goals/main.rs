@@ -1,0 +1,95 @@
+//! The CPU's goals: ours against each peer in one interleaved run, as CSV on standard output.
+//!
+//! ```sh
+//! scripts/install-peers
+//! cargo bench -p kernelsmith-benches --features peers --bench goals
+//! cargo bench -p kernelsmith-benches --features peers --bench goals -- matmul attention --threads 1
+//! ```
+//!
+//! Each suite and number of threads is a process of its own, as the peers read how many threads they
+//! may use when they start.
+
+mod attention;
+mod blas;
+mod crates;
+mod matmul;
+mod rows;
+mod table;
+mod torch;
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+/// Names the process that does the work.
+const WORKER: &str = "KERNELSMITH_GOALS_WORKER";
+
+const SUITES: [&str; 3] = ["matmul", "attention", "rows"];
+
+fn main() -> ExitCode {
+    let result = match env::var(WORKER) {
+        Ok(suite) => work(&suite),
+        Err(_) => start(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("goals: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn threads() -> usize {
+    env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
+fn work(suite: &str) -> Result<(), String> {
+    let mut table = table::Table::new(threads());
+    match suite {
+        "matmul" => matmul::cases(&mut table),
+        "attention" => attention::cases(&mut table),
+        _ => rows::cases(&mut table),
+    }?;
+    table.finish();
+    Ok(())
+}
+
+/// Starts a process for each suite and number of threads.
+fn start() -> Result<(), String> {
+    let (mut suites, mut threads) = (Vec::new(), vec!["1".to_owned(), "2".to_owned()]);
+    let mut arguments = env::args().skip(1).filter(|a| a != "--bench");
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--threads" => {
+                let list = arguments.next().ok_or("--threads needs numbers, as in 1,2")?;
+                threads = list.split(',').map(str::to_owned).collect();
+            }
+            suite if SUITES.contains(&suite) => suites.push(argument),
+            other => return Err(format!("there is no suite `{other}`; there are {SUITES:?}")),
+        }
+    }
+    if suites.is_empty() {
+        suites = SUITES.map(str::to_owned).to_vec();
+    }
+    let program = env::current_exe().map_err(|e| e.to_string())?;
+    println!("{}", table::HEADER);
+    for suite in &suites {
+        for n in &threads {
+            let status = Command::new(&program)
+                .env(WORKER, suite)
+                .envs(
+                    ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
+                        .map(|name| (name, n)),
+                )
+                // Threads that spin for their next work would take others' time.
+                .env("OMP_WAIT_POLICY", "passive")
+                .env("KMP_BLOCKTIME", "0")
+                .status()
+                .map_err(|e| e.to_string())?;
+            if !status.success() {
+                return Err(format!("{suite} on {n} threads did not end well"));
+            }
+        }
+    }
+    Ok(())
+}
