@@ -88,6 +88,34 @@ fn gradients_follow_the_forward_pass() {
     }
 }
 
+/// A sink takes its share of the weights through the logarithms: gradients by differences of the forward pass.
+#[test]
+fn sinks_come_with_the_logarithms() {
+    let case = plain(Attention::new(5, 9, 32).heads(2).causal());
+    let inputs = Inputs::<f32, f32>::random(&case, 12);
+    let [q, k, v, d_out] = [&inputs.q, &inputs.k, &inputs.v, &inputs.d_out].map(|x| wide(x));
+    let sinks = [0.5, -0.25];
+    let forward = |q: &[f64], k: &[f64], v: &[f64]| {
+        reference::attention_with_sinks(&case.a, |s, _, _, _| s, Some(&sinks), q, k, v)
+    };
+    let (out, lse) = forward(&q, &k, &v);
+    let narrow = |x: Vec<f64>| x.into_iter().map(|x| x as f32).collect::<Vec<_>>();
+    let found = backward(&Device::cpu(), &case, &inputs, &narrow(out), &narrow(lse)).unwrap();
+    let inputs = [q, k, v];
+    for (which, found) in found.iter().enumerate() {
+        for (at, &found) in found.iter().enumerate() {
+            let loss = |step: f64| -> f64 {
+                let mut inputs = inputs.clone();
+                inputs[which][at] += step;
+                let (out, _) = forward(&inputs[0], &inputs[1], &inputs[2]);
+                out.iter().zip(&d_out).map(|(out, d_out)| out * d_out).sum()
+            };
+            let slope = (loss(1e-4) - loss(-1e-4)) / 2e-4;
+            assert!((slope - f64::from(found)).abs() < 1e-5, "{which}, {at}: {found}, not {slope}");
+        }
+    }
+}
+
 #[test]
 fn nan_reaches_what_depends_on_it() {
     let (m, n, d) = (100, 100, 32);

@@ -20,8 +20,9 @@ pub struct Forward<'a, T: Float, O: Float> {
     pub v: &'a Buffer<T>,
     /// The output, of the queries' shape.
     pub out: &'a Buffer<O>,
-    /// `ln(sum(exp(score)))` of each query over the keys that it sees, `-inf` if it sees none:
-    /// `batch x heads x queries`.
+    /// `ln(sum(exp(score)))` of each query over the keys that it sees and its head's sink, if there are any,
+    /// `-inf` of nothing: `batch x heads x queries`. That is all that a sink needs here; the gradients by
+    /// the sinks themselves are not computed.
     pub lse: &'a Buffer<f32>,
 }
 
