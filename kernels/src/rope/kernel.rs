@@ -31,7 +31,8 @@ pub fn rope_kernel<T: Float>(
     positions: &[u32],
     turns: Option<&[u64]>,
     tables: &[f32],
-    x: Option<&View<T, 3>>,
+    d: usize,
+    x: Option<&[T]>,
     y: &mut Part<T, 3>,
 ) {
     let width = y.shape(2);
@@ -65,7 +66,7 @@ pub fn rope_kernel<T: Float>(
                     let there = e < width;
                     let own = if there {
                         match x {
-                            Some(x) => x[[row, 0, e]].to_f32(),
+                            Some(x) => x[row * d + e].to_f32(),
                             None => y[[i, 0, start / warp_size()]].to_f32(),
                         }
                     } else {
@@ -82,7 +83,7 @@ pub fn rope_kernel<T: Float>(
                 for j in 0..y.count(2) {
                     let e = y.global(2, j);
                     let (a, b) = match x {
-                        Some(x) => (x[[row, 0, e]], x[[row, 1, e]]),
+                        Some(x) => (x[row * d + e], x[row * d + width + e]),
                         None => (y[[i, 0, j]], y[[i, 1, j]]),
                     };
                     let (a, b) = (a.to_f32(), b.to_f32());

@@ -9,7 +9,7 @@ mod kernel;
 
 pub use kernel::{Form, rope_kernel, rope_kernel_ir};
 
-use kernelsmith::launch::{ViewArg, ViewMutArg};
+use kernelsmith::launch::ViewMutArg;
 use kernelsmith::prelude::*;
 
 use crate::cut;
@@ -164,7 +164,7 @@ impl Rope {
             map_view(from, to, |x| x)?;
         }
         let folded = self.folded(shape).0;
-        self.launch(shape, positions, Some(View::of(x, folded)), View::of_mut(y, folded))
+        self.launch(shape, positions, Some(x), View::of_mut(y, folded))
     }
 
     /// As [`rotate`](Self::rotate), where `x` is.
@@ -207,7 +207,7 @@ impl Rope {
         &self,
         shape: [usize; 3],
         positions: &Buffer<u32>,
-        x: Option<ViewArg<'_, T, 3>>,
+        x: Option<&Buffer<T>>,
         y: ViewMutArg<'_, T, 3>,
     ) -> Result<(), Error> {
         let [_, heads, d] = shape;
@@ -215,14 +215,13 @@ impl Rope {
         let device = y.device().clone();
         let tokens = cut::rows(device.target(), heads.saturating_mul(d));
         let y = y.strides(strides).partition([tokens * heads, parts, width]);
-        let x = x.map(|x| x.strides(strides));
         let form = Form {
             interleaved: self.pairing == Pairing::Interleaved,
             inverse: self.inverse,
             capacity: width.next_power_of_two().max(32),
         };
         let turns = self.turns.as_ref();
-        rope_kernel::<T>(form, heads, positions, turns, &self.tables, x, y).launch(&device)?;
+        rope_kernel::<T>(form, heads, positions, turns, &self.tables, d, x, y).launch(&device)?;
         Ok(())
     }
 }
