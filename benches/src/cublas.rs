@@ -6,6 +6,7 @@ use std::ptr::from_ref;
 use cudarc::cublas::result::{CublasError, create_handle, destroy_handle, gemm_ex, set_stream};
 use cudarc::cublas::sys::{self, cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t};
 use half::bf16;
+use kernelsmith::lang::Float;
 use kernelsmith::{Buffer, Stream};
 use kernelsmith_kernels::matmul::Factor;
 
@@ -15,7 +16,7 @@ pub struct Cublas {
 }
 
 /// The types of the inputs that are compared. Results and sums are f32.
-pub trait Input: Factor<Sum = f32> + Into<f64> {
+pub trait Input: Factor<Sum = f32> + Float + Into<f64> {
     /// The type's number in CUDA (library_types.h).
     const CUDA: sys::cudaDataType;
 }

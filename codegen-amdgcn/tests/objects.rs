@@ -81,7 +81,7 @@ fn arithmetic_of_every_type_compiles() {
 }
 
 #[test]
-fn dot_products_of_bytes_compile() {
+fn dot_products_compile() {
     let products = kernel("products", Scalar::I32, |b, x, _| {
         let unsigned = b.cast(x, Scalar::U32);
         let mut values = Vec::new();
@@ -91,6 +91,10 @@ fn dot_products_of_bytes_compile() {
                 values.push(b.emit1(Opcode::Dot4, Attr::None, &operands, Scalar::I32.into()));
             }
         }
+        let sum = b.cast(x, Scalar::F32);
+        let operands = [unsigned, unsigned, sum];
+        let float = b.emit1(Opcode::Dot2, Attr::None, &operands, Scalar::F32.into());
+        values.push(b.cast(float, Scalar::I32));
         values
     });
     for_every_chip(&products);

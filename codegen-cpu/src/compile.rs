@@ -48,12 +48,25 @@ impl Isa {
                 let host = Host::detect()?;
                 let x86 = host.triple.starts_with("x86_64");
                 // On x86 conversions of f16 are an extension, F16C.
-                Features { half: !x86 || host.has("f16c"), dot: dot_of(&host, x86) }
+                Features {
+                    half: !x86 || host.has("f16c"),
+                    dot: dot_of(&host, x86),
+                    dot_of_bf16: x86 && host.has("avx512bf16"),
+                }
             }
-            Isa::Avx512 => Features { half: true, dot: Dot::Pairs(512) },
-            Isa::Avx2 => Features { half: true, dot: Dot::Pairs(256) },
-            Isa::Sse2 => Features { half: false, dot: Dot::Pairs(128) },
+            Isa::Avx512 => Features { half: true, dot: Dot::Pairs(512), dot_of_bf16: false },
+            Isa::Avx2 => Features { half: true, dot: Dot::Pairs(256), dot_of_bf16: false },
+            Isa::Sse2 => Features { half: false, dot: Dot::Pairs(128), dot_of_bf16: false },
         })
+    }
+
+    /// Whether the operation `dot2` is one instruction, not two multiply-adds and what unpacks their
+    /// factors. Asks the processor, since LLVM may not be loaded for kernels that are in the cache.
+    pub fn has_dot2(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Isa::Native && std::arch::is_x86_feature_detected!("avx512bf16");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 }
 

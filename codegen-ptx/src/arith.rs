@@ -1,5 +1,6 @@
 //! Operations on scalars, and on vectors lane by lane.
 
+use kernelsmith_ir::attr::Const;
 use kernelsmith_ir::{Inst, Opcode, Scalar, Type, Value};
 
 use crate::emit::{Emitter, ins};
@@ -14,6 +15,11 @@ impl<'k> Emitter<'k> {
         }
         if inst.op == Opcode::Dot4 {
             let reg = self.dot4(inst);
+            self.bind_reg(inst.result(), reg);
+            return Ok(());
+        }
+        if inst.op == Opcode::Dot2 {
+            let reg = self.dot2(inst);
             self.bind_reg(inst.result(), reg);
             return Ok(());
         }
@@ -35,6 +41,20 @@ impl<'k> Emitter<'k> {
         let name = format!("dp4a.{}.{}", sign(0), sign(1));
         let x: Vec<Operand> = inst.operands.iter().map(|&o| self.lanes(o)[0]).collect();
         self.op(&name, Class::B32, &x)
+    }
+
+    /// A bf16 is the upper half of an f32.
+    fn dot2(&mut self, inst: &Inst) -> Reg {
+        let [a, b, mut sum] = [0, 1, 2].map(|i| self.lanes(inst.operands[i])[0]);
+        let word = |bits| Operand::Const(Const::new(Scalar::U32, bits));
+        for (name, by) in [("and.b32", word(0xffff_0000)), ("shl.b32", word(16))] {
+            let [x, y] = [a, b].map(|x| {
+                let bits = self.op(name, Class::B32, &[x, by]);
+                self.op("mov.b32", Class::F32, &[bits.into()]).into()
+            });
+            sum = self.op("fma.rn.f32", Class::F32, &[x, y, sum]).into();
+        }
+        self.in_reg(sum)
     }
 
     /// One scalar operation that takes and gives values of one type (counts give `u32`).

@@ -7,7 +7,7 @@ use common::sm;
 use kernelsmith_codegen_ptx::emulator::{Launch, Memory, run};
 use kernelsmith_ir::attr::{AtomicOp, Attr, Const, Dim, Order, ReduceOp, Scope};
 use kernelsmith_ir::check::ErrorRecord;
-use kernelsmith_ir::eval::eval;
+use kernelsmith_ir::eval::{eval, reference};
 use kernelsmith_ir::op::{Signature, TABLE};
 use kernelsmith_ir::target::Ptx;
 use kernelsmith_ir::{Kernel, Opcode, Scalar, Type, Value};
@@ -117,7 +117,7 @@ fn apply(op: Opcode, operands: &[Type], result: Type) -> Kernel {
     m.finish()
 }
 
-/// Compares an operation with `eval` on all tuples of samples (a part of them for triples).
+/// Compares an operation with the reference on all tuples of samples (a part of them for triples).
 fn check(op: Opcode, operands: &[Scalar], result: Scalar, lanes: u8, target: Ptx) {
     let mut tuples: Vec<Vec<Const>> = vec![Vec::new()];
     for ty in operands {
@@ -131,7 +131,7 @@ fn check(op: Opcode, operands: &[Scalar], result: Scalar, lanes: u8, target: Ptx
             .collect();
     }
     let mut cases: Vec<(Vec<Const>, Const)> =
-        tuples.into_iter().filter_map(|t| Some((t.clone(), eval(op, &t, result)?))).collect();
+        tuples.into_iter().filter_map(|t| Some((t.clone(), reference(op, &t, result)?))).collect();
     assert!(!cases.is_empty(), "{} {operands:?}", op.name());
     while !cases.len().is_multiple_of(usize::from(lanes)) {
         cases.push(cases[0].clone());
@@ -193,12 +193,14 @@ fn elementwise_operations_are_the_irs() {
 }
 
 #[test]
-fn dot_products_of_bytes_are_the_irs() {
+fn dot_products_are_the_irs() {
     for a in [Scalar::U32, Scalar::I32] {
         for b in [Scalar::U32, Scalar::I32] {
             check(Opcode::Dot4, &[a, b, Scalar::I32], Scalar::I32, 1, sm(75, false));
         }
     }
+    let operands = [Scalar::U32, Scalar::U32, Scalar::F32];
+    check(Opcode::Dot2, &operands, Scalar::F32, 1, sm(75, false));
 }
 
 #[test]

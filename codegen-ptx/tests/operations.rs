@@ -131,7 +131,7 @@ fn elementwise_operations() {
 }
 
 #[test]
-fn dot_products_of_bytes() {
+fn dot_products() {
     let mut bench = Bench::new("dot_products".to_owned());
     let int = Type::Scalar(Scalar::I32);
     for a in [Type::U32, int] {
@@ -139,6 +139,8 @@ fn dot_products_of_bytes() {
             bench.apply(Opcode::Dot4, &[a, b, int], int);
         }
     }
+    let float = Type::Scalar(Scalar::F32);
+    bench.apply(Opcode::Dot2, &[Type::U32, Type::U32, float], float);
     assemble_everywhere(&bench.finish());
 }
 

@@ -208,7 +208,7 @@ fn by_tiles(
     const T: config::Tiles = config::GPU;
     let [a, b] = [a, b].map(|x| View::of(x, [1, n, n]));
     let c = View::of_mut(c, [1, n, n]).partition([1, T.bm, T.bn]);
-    matmul_tiled::<f32, f32, f32, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }, _>(
+    matmul_tiled::<f32, f32, f32, f32, { T.bm }, { T.bn }, { T.bk }, { T.tm }, { T.tn }, _>(
         1.0,
         0.0,
         false,

@@ -2,7 +2,8 @@
 //!
 //! [`eval`] is what constant folding may use: operations of which every target gives the same
 //! bits. [`reference()`] adds the functions that targets compute by polynomials (`exp` and the like):
-//! their results may differ in the last places, and folding must not show.
+//! their results may differ in the last places, and folding must not show; and `dot2`, for which a
+//! target may take denormals for zero: here they are what they are.
 //!
 //! Vectors are their lanes: an operation on vectors is the operation on each lane.
 
@@ -31,6 +32,7 @@ pub const fn folds(op: Opcode) -> bool {
             | Opcode::Tanh
             | Opcode::Erf
             | Opcode::Pow
+            | Opcode::Dot2
     ) && op.is_pure()
 }
 
@@ -61,6 +63,9 @@ pub fn eval(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
 pub fn reference(op: Opcode, operands: &[Const], result: Scalar) -> Option<Const> {
     if folds(op) {
         return eval(op, operands, result);
+    }
+    if op == Opcode::Dot2 {
+        return Some(dot2(operands));
     }
     let x = operands.first()?.as_f64()?;
     let y = operands.get(1).and_then(|c| c.as_f64());
@@ -191,6 +196,15 @@ fn dot4(operands: &[Const]) -> Const {
     };
     let products = (0..4).map(|i| byte(operands[0], i) * byte(operands[1], i));
     Const::int(Scalar::I32, operands[2].as_int() + products.sum::<i128>())
+}
+
+/// Two products of bf16, the upper halves' first, each added to an `f32` and rounded once.
+fn dot2(operands: &[Const]) -> Const {
+    let half =
+        |word: Const, shift: u32| f32::from_bits(u32::from((word.bits >> shift) as u16) << 16);
+    let sum = f32::from_bits(operands[2].bits as u32);
+    let step = |sum: f32, shift| half(operands[0], shift).mul_add(half(operands[1], shift), sum);
+    Const::f32(step(step(sum, 16), 0))
 }
 
 fn mul_hi_u64(a: u64, b: u64) -> i128 {

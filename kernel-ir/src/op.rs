@@ -96,6 +96,8 @@ pub enum Signature {
     Ternary(Class),
     /// `(a, b, i32) -> i32`: `a` and `b` words of four bytes, `i32` if they are signed, else `u32`.
     Dot4,
+    /// `(u32, u32, f32) -> f32`: words of two bf16.
+    Dot2,
     /// `(t, t) -> bool`, scalars (pointers too for `eq` and `ne`).
     Compare(Class),
     /// `(bool, t, t) -> t`, any `t`; the condition is a scalar.
@@ -306,6 +308,7 @@ table! {
     Max "max" Pure, S::Binary(Num), All, "The larger; for floats a NaN operand is ignored, as f32::max.";
     Fma "fma" Pure, S::Ternary(Float), All, "a * b + c rounded once, as mul_add.";
     Dot4 "dot4" Pure, S::Dot4, All, "The sum of the products of four pairs of bytes, and of the third operand, wrapping. The bytes of an i32 are signed, those of a u32 are not.";
+    Dot2 "dot2" Pure, S::Dot2, All, "Of words a and b of two bf16 each: the product of the upper two is added to the third operand, then that of the lower two, each rounded once, as fma. Whether denormals, among operands, sums and results, count as zero of their sign is the target's choice: they do for vdpbf16ps.";
     And "and" Pure, S::Binary(Bits), All, "Bitwise and.";
     Or "or" Pure, S::Binary(Bits), All, "Bitwise or.";
     Xor "xor" Pure, S::Binary(Bits), All, "Bitwise exclusive or.";

@@ -286,3 +286,24 @@ proptest! {
         check!(Dot4(signed.0, signed.1, sum) = dot(&by_sign, &by_sign));
     }
 }
+
+/// All but the payloads of NaNs; denormals, too, are what they are.
+#[test]
+fn dot_products_of_bf16_are_two_fused_steps() {
+    let edges = [0x0000, 0x8000, 0x0001, 0x8080, 0x3f80, 0xbf81, 0x7f7f, 0x7f80, 0xff80, 0x7fc0];
+    let word = |low: u32, high: u32| low | high << 16;
+    let wide = |bits: u32| f32::from_bits(bits << 16);
+    let sums = [0.0, -0.0, 1.0, -1.003, f32::MAX, f32::MIN_POSITIVE / 4.0, f32::NEG_INFINITY];
+    for (a, b) in edges.into_iter().flat_map(|a| edges.map(|b| (a, b))) {
+        for (c, d) in edges.into_iter().flat_map(|c| edges.map(|d| (c, d))) {
+            for sum in sums {
+                let operands = [word(a, b).of(), word(c, d).of(), sum.of()];
+                let got = reference(Opcode::Dot2, &operands, Scalar::F32);
+                let want = wide(a).mul_add(wide(c), wide(b).mul_add(wide(d), sum));
+                assert!(same(got, want.of()), "{operands:x?}: {got:?}, not {want}");
+            }
+        }
+    }
+    // A target may take denormals for zero: so it is not folded.
+    assert_eq!(eval(Opcode::Dot2, &[0u32.of(), 0u32.of(), 1.0f32.of()], Scalar::F32), None);
+}

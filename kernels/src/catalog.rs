@@ -14,7 +14,8 @@ use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir, zip_map_kernel_ir
 use crate::embedding::{embedding_gradient_kernel_ir, embedding_kernel_ir};
 use crate::loss::{cross_entropy_gradient_kernel_ir, cross_entropy_kernel_ir};
 use crate::matmul::{
-    self, Factor, Layout, Steps, TileSize, config, matmul_panels_ir, matmul_tiled_ir,
+    self, Factor, Layout, Products, Steps, TileSize, Words, config, matmul_panels_ir,
+    matmul_tiled_ir,
 };
 use crate::norm::{
     layer_norm_backward_kernel_ir, layer_norm_kernel_ir, rms_norm_backward_kernel_ir,
@@ -72,6 +73,7 @@ pub const KERNELS: &[Entry] = &[
     },
     Entry { name: "matmul_f32", about: "C = A * B, f32", ir: matmul::<f32> },
     Entry { name: "matmul_bf16", about: "C = A * B, bf16 with f32 sums", ir: matmul::<bf16> },
+    Entry { name: "matmul_i8", about: "C = A * B, i8 with i32 sums", ir: matmul::<i8> },
     Entry {
         name: "flash_attention",
         about: "causal attention of one head of dimension 64, f32",
@@ -233,12 +235,15 @@ fn matmul<T: Factor>(target: &Target) -> Result<Kernel, StagingError> {
     let (steps, map) = (Steps::default(), |x: Val<T::Sum>| x);
     match target {
         Target::Cpu => {
+            let (a_rows, b) = (true, Layout::Panels);
             let tile = TileSize { rows: 64, depth: 1024 };
-            let form =
-                matmul::Form { a_rows: true, a_columns: false, b: Layout::Panels, steps, tile };
-            matmul_panels_ir::<T, T::Sum, T::Sum, T::Sum, _>(target, form, map, false, false)
+            let form = matmul::Form { a_rows, a_columns: false, b, whole: true, steps, tile };
+            matmul_panels_ir::<T, RightWord<T>, T::Native, T::Sum, T::Sum, _>(
+                target, form, map, false, false,
+            )
         }
         _ => matmul_tiled_ir::<
+            T,
             T,
             T::Sum,
             T::Sum,
@@ -251,6 +256,9 @@ fn matmul<T: Factor>(target: &Target) -> Result<Kernel, StagingError> {
         >(target, false, false, steps, map, false, false),
     }
 }
+
+/// What stands in packed panels where CPUs have instructions for a type.
+type RightWord<T> = <<<T as Factor>::Native as Products>::Right as Words>::Word;
 
 fn softmax(target: &Target) -> Result<Kernel, StagingError> {
     softmax_kernel_ir(target, softmax_capacity(target, &Machine::default(), 4096))

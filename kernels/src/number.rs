@@ -8,9 +8,6 @@ pub trait Number: Num {
     /// What functions compute in.
     type Wide: Number;
 
-    /// 0.
-    const ZERO: Self;
-
     /// What no number is less than: minus infinity or the least integer.
     const LEAST: Self;
 
@@ -26,10 +23,9 @@ pub trait Number: Num {
 pub trait SmallFloat: Float + Number<Wide = f32> {}
 
 macro_rules! floats {
-    ($($ty:ty as $wide:ty, $zero:expr;)*) => {$(
+    ($($ty:ty as $wide:ty;)*) => {$(
         impl Number for $ty {
             type Wide = $wide;
-            const ZERO: $ty = $zero;
             const LEAST: $ty = <$ty>::NEG_INFINITY;
             const GREATEST: $ty = <$ty>::INFINITY;
         }
@@ -37,10 +33,10 @@ macro_rules! floats {
 }
 
 floats! {
-    f16 as f32, f16::ZERO;
-    bf16 as f32, bf16::ZERO;
-    f32 as f32, 0.0;
-    f64 as f64, 0.0;
+    f16 as f32;
+    bf16 as f32;
+    f32 as f32;
+    f64 as f64;
 }
 
 impl SmallFloat for f16 {}
@@ -51,7 +47,6 @@ macro_rules! integers {
     ($($ty:ty),*) => {$(
         impl Number for $ty {
             type Wide = $ty;
-            const ZERO: $ty = 0;
             const LEAST: $ty = <$ty>::MIN;
             const GREATEST: $ty = <$ty>::MAX;
         }

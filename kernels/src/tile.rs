@@ -32,7 +32,7 @@ pub fn stage<T: Float>(
 ///
 /// The caller puts a barrier between this and the tile's readers.
 #[device]
-pub fn stage_view<T: Float, S: Float>(
+pub fn stage_view<T: Num, S: Num>(
     tile: Shared<S>,
     #[comptime] rows: usize,
     #[comptime] columns: usize,
@@ -47,7 +47,7 @@ pub fn stage_view<T: Float, S: Float>(
             let (row, column) = (origin.0 + r, origin.1 + c);
             let inside = row < src.shape(0) && column < src.shape(1);
             tile[r * columns + c] =
-                if inside { src[[row, column]].cast::<S>() } else { Val::<S>::lit(0.0) };
+                if inside { src[[row, column]].cast::<S>() } else { Val::<S>::zero() };
         }
     }
 }

@@ -122,6 +122,19 @@ fn run_matmul_bf16(device: &Device) {
     close("matmul_bf16", &c, &expected, 0.0);
 }
 
+fn run_matmul_i8(device: &Device) {
+    let (a, b, _) = factors();
+    let [a, b] = [a, b].map(|x| x.iter().map(|x| (x * 64.0) as i8).collect::<Vec<_>>());
+    let [x, y] = [&a, &b].map(|x| Buffer::from_slice(device, x).unwrap());
+    let (m, n, k) = SHAPE;
+    let mut c = Buffer::from_slice(device, &vec![-1i32; m * n]).unwrap();
+    matmul(SHAPE, &x, &y, &mut c).unwrap();
+    device.synchronize().unwrap();
+    let [a, b] = [a, b].map(|x| x.into_iter().map(f64::from).collect::<Vec<_>>());
+    let found: Vec<f64> = c.to_vec().unwrap().into_iter().map(f64::from).collect();
+    assert_eq!(found, reference::matmul(m, n, k, &a, &b));
+}
+
 fn run_flash_attention(device: &Device) {
     flash_attention_of(device, 20, 37, 32);
     // Few queries to keys in several parts.
@@ -241,6 +254,7 @@ const RUNS: &[(&str, Run)] = &[
     ("softmax_backward", run_norms_backward),
     ("matmul_f32", run_matmul_f32),
     ("matmul_bf16", run_matmul_bf16),
+    ("matmul_i8", run_matmul_i8),
     ("flash_attention", run_flash_attention),
     ("attention_backward", run_attention_backward),
     ("attention_delta", run_attention_backward),

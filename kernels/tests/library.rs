@@ -188,3 +188,30 @@ fn results_are_the_same_bits_from_run_to_run() {
         assert_eq!(run(), first);
     }
 }
+
+/// Small integers: sums of bf16 are exact, too, whatever the instructions.
+#[test]
+fn products_of_bytes_and_bf16_are_exact_on_every_instruction_set() {
+    for (m, n, k) in [(1, 1, 1), (5, 33, 7), (40, 64, 66), (200, 40, 131)] {
+        let x: Vec<i8> = (0..m * k).map(|i| (i * 7919 % 255) as u8 as i8).collect();
+        let y: Vec<i8> = (0..k * n).map(|i| (i * 104_729 % 251) as u8 as i8).collect();
+        let expected: Vec<i32> = (0..m * n)
+            .map(|i| {
+                (0..k).map(|p| i32::from(x[i / n * k + p]) * i32::from(y[p * n + i % n])).sum()
+            })
+            .collect();
+        let [a, b] = [&x, &y].map(|x| Buffer::from_slice(&device(), x).unwrap());
+        let mut c = Buffer::<i32>::zeros(&device(), m * n).unwrap();
+        matmul((m, n, k), &a, &b, &mut c).unwrap();
+        assert_eq!(c.to_vec().unwrap(), expected, "{m} x {n} x {k}");
+        // At most 131 products of 2^14: all sums are integers below 2^24.
+        let [a, b] = [&x, &y].map(|x| {
+            let x: Vec<bf16> = x.iter().map(|&x| bf16::from_f32(x.into())).collect();
+            Buffer::from_slice(&device(), &x).unwrap()
+        });
+        let mut c = poisoned(m * n);
+        matmul((m, n, k), &a, &b, &mut c).unwrap();
+        let expected: Vec<f32> = expected.into_iter().map(|x| x as f32).collect();
+        assert_eq!(c.to_vec().unwrap(), expected, "{m} x {n} x {k}");
+    }
+}

@@ -36,6 +36,7 @@ fn checks_left_in_the_kernels_do_not_grow() {
         ("layer_norm", 0),
         ("matmul_f32", 0),
         ("matmul_bf16", 0),
+        ("matmul_i8", 0),
         // One a row in loading each of K and V and in reading and writing the query's, and those of the
         // heads that rows are of.
         ("flash_attention", 11),

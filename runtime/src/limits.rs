@@ -27,6 +27,9 @@ pub struct DeviceLimits {
     pub compute_units: u32,
     /// Bytes of device memory; 0 where it is not known.
     pub memory_bytes: u64,
+    /// Whether the dot product of two bf16 (`dot2`) is one instruction of the device's, which makes it
+    /// twice as fast as multiply-adds of f32. The interpreter says so, too.
+    pub has_dot2: bool,
 }
 
 impl DeviceLimits {
@@ -44,6 +47,7 @@ impl DeviceLimits {
             warp_size: target.warp_size(),
             compute_units: 1,
             memory_bytes: 0,
+            has_dot2: false,
         }
     }
 }

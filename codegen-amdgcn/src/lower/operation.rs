@@ -63,6 +63,12 @@ impl Lowering<'_> {
                 self.define(inst, value);
             }
             Dot4 => self.dot4(inst),
+            // `v_dot2_f32_bf16` rounds otherwise than two multiply-adds.
+            Dot2 => {
+                let [a, b, sum] = [0, 1, 2].map(|i| self.get(inst.operands[i]));
+                let value = self.w.dot2([&a, &b, &sum], None);
+                self.define(inst, value);
+            }
             SharedAddr | LocalAddr | PtrAdd | PtrCast | Load | Store | AtomicRmw | AtomicCas
             | AtomicLoad | AtomicStore | Fence | Prefetch | CpAsync | CpAsyncCommit
             | CpAsyncWait => self.memory(inst)?,

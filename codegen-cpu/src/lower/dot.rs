@@ -1,4 +1,5 @@
-//! Dot products of bytes: by VNNI where the processor has it, else by products of 16-bit pairs.
+//! Dot products of bytes: by VNNI where the processor has it, else by products of 16-bit pairs; and of
+//! bf16, by AVX512-BF16 or as multiply-adds.
 
 use kernelsmith_ir::attr::Const;
 use kernelsmith_ir::{Inst, Scalar, Type};
@@ -20,9 +21,11 @@ pub(crate) enum Dot {
 }
 
 const INT: Type = Type::Scalar(Scalar::I32);
+const FLOAT: Type = Type::Scalar(Scalar::F32);
 
 /// A vector of all lanes' words.
 const WORDS: &str = "<32 x i32>";
+const FLOATS: &str = "<32 x float>";
 
 impl Lowering<'_> {
     pub(super) fn dot4(&mut self, inst: &Inst) {
@@ -41,6 +44,49 @@ impl Lowering<'_> {
             Dot::Quads(bits) => self.dot_of_quads(bits, [a, b, c], signed),
         };
         self.define(inst, Lanes::Vector(value));
+    }
+
+    /// Also of scalars: so a kernel's sums do not depend on whether all lanes agree on a word.
+    pub(super) fn dot2(&mut self, inst: &Inst) {
+        let operands = [0, 1, 2].map(|i| self.get(inst.operands[i]));
+        let [a, b, c] = operands.each_ref().map(|o| o.uniform());
+        let uniform = if let (Some(a), Some(b), Some(c)) = (a, b, c) {
+            if !self.features.dot_of_bf16 {
+                let value = self.w.dot2([a, b, c], None);
+                return self.define(inst, Lanes::Uniform(value));
+            }
+            true
+        } else {
+            false
+        };
+        let [a, b] = [0, 1].map(|i| self.vector(&operands[i], Type::U32));
+        let c = self.vector(&operands[2], FLOAT);
+        let value = match self.features.dot_of_bf16 {
+            true => self.dot_of_bf16([c, a, b]),
+            false => self.w.dot2([&a, &b, &c], Some(LANES)),
+        };
+        let value = match uniform {
+            true => Lanes::Uniform(self.w.value(format!("extractelement {FLOATS} {value}, i32 0"))),
+            false => Lanes::Vector(value),
+        };
+        self.define(inst, value);
+    }
+
+    /// `vdpbf16ps` takes the upper products first (Intel SDM volume 2, VDPBF16PS).
+    fn dot_of_bf16(&mut self, [sum, a, b]: [String; 3]) -> String {
+        let sum = self.w.value(format!("bitcast {FLOATS} {sum} to {WORDS}"));
+        let words = self.by_pieces(512, [&sum, &a, &b], |lowering, [sum, a, b]| {
+            let mut cast = |x: &str, ty: &str| {
+                (ty.to_owned(), lowering.w.value(format!("bitcast <16 x i32> {x} to {ty}")))
+            };
+            let sum = cast(&sum, "<16 x float>");
+            let factors = [a, b].map(|x| cast(&x, "<32 x bfloat>"));
+            let [a, b] = factors;
+            let name = "llvm.x86.avx512bf16.dpbf16ps.512";
+            let sum = lowering.w.call("<16 x float>", name, &[sum, a, b]);
+            lowering.w.value(format!("bitcast <16 x float> {sum} to <16 x i32>"))
+        });
+        self.w.value(format!("bitcast {WORDS} {words} to {FLOATS}"))
     }
 
     /// Factors of one sign become an unsigned and a signed one by flipping the highest bits of one,

@@ -94,6 +94,8 @@ pub(crate) struct Features {
     pub(crate) half: bool,
     /// Dot products of bytes.
     pub(crate) dot: Dot,
+    /// Dot products of bf16: AVX512-BF16.
+    pub(crate) dot_of_bf16: bool,
 }
 
 /// The whole module; `symbol` names the function.

@@ -36,6 +36,7 @@ impl Lowering<'_> {
             }
             O::Select => self.select(inst),
             O::Dot4 => self.dot4(inst),
+            O::Dot2 => self.dot2(inst),
             O::VecMake | O::VecExtract | O::VecInsert => self.parts(inst),
             O::SharedAddr
             | O::LocalAddr

@@ -216,7 +216,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
         &["const", "thread_idx", "block_idx", "block_dim", "grid_dim", "lane_id", "warp_id"],
     ),
     ("casts", &["cast", "bitcast"]),
-    ("dot", &["dot4"]),
+    ("dot", &["dot4", "dot2"]),
     (
         "memory",
         &[

@@ -143,6 +143,7 @@ const fn fixed_form(signature: Signature) -> &'static str {
         Signature::Id(_) => "() -> u32",
         Signature::Select => "(bool, t, t) -> t",
         Signature::Dot4 => "(u32 or i32, u32 or i32, i32) -> i32",
+        Signature::Dot2 => "(u32, u32, f32) -> f32",
         Signature::Cast | Signature::Bitcast => "(t) -> u",
         Signature::VecMake => "(s, ..., s) -> vector of s",
         Signature::VecExtract => "(vector of s) -> s",

@@ -22,7 +22,7 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::VecInsert | Signature::PtrAdd | Signature::Shuffle => (2, 1),
         Signature::AtomicRmw => (2, 1),
         Signature::Ternary(_) | Signature::Select | Signature::AtomicCas | Signature::Mma => (3, 1),
-        Signature::Dot4 => (3, 1),
+        Signature::Dot4 | Signature::Dot2 => (3, 1),
         Signature::VecMake => return Some((2..=128, 1)),
         Signature::VarAccess => match inst.op {
             Opcode::VarLoad => (0, 1),
@@ -114,6 +114,12 @@ impl<'k> Verifier<'k> {
             }
             Signature::Shift => self.shift(inst),
             Signature::Dot4 => self.dot4(inst),
+            Signature::Dot2 => {
+                self.operand_is(inst, 0, Type::U32);
+                self.operand_is(inst, 1, Type::U32);
+                self.operand_is(inst, 2, Scalar::F32.into());
+                self.result_is(inst, Scalar::F32.into());
+            }
             Signature::Compare(class) => self.compare(inst, class),
             Signature::Select => {
                 self.operand_is(inst, 0, Type::BOOL);

@@ -9,8 +9,8 @@ use kernelsmith::prelude::*;
 use super::element::{Factor, Output};
 use super::operand::{Matrix, MatrixMut, Right};
 use super::packed::is_cpu;
-use super::problem::{B, Problem, Terms};
-use super::{cpu, cpu_config, finish, gpu, low};
+use super::problem::{Problem, Terms};
+use super::{cpu, finish, gpu, low};
 use crate::error::Error;
 
 /// `C = map(alpha * A * B + beta * C + bias) + residual`.
@@ -19,7 +19,12 @@ use crate::error::Error;
 /// serves a whole batch. Strides may be any: `View::of(&b, [n, k]).transposed()` is a factor as it lies in
 /// the weights of most models. Whichever of rows and columns is contiguous is read along.
 ///
-/// Elements of A and B are f32, f16 or bf16, summed in f32 and stored as f32, f16 or bf16; or all is f64.
+/// Elements of A and B are f32, f16 or bf16, summed in f32 and stored as f32, f16 or bf16; or all is f64;
+/// or they are i8 and u8, each either of them, summed and stored as i32, exactly, but that sums wrap. So do
+/// alpha, beta, bias and residual then, which are i32.
+///
+/// CPUs with AVX512-BF16 take products of bf16 by [`dot2`](kernelsmith::prelude::dot2()), two at a time,
+/// for which denormals are zeros; all others convert them to f32.
 ///
 /// ```
 /// use kernelsmith::prelude::*;
@@ -42,9 +47,9 @@ use crate::error::Error;
 /// # }
 /// ```
 #[must_use = "a product is computed when `run` is called"]
-pub struct Matmul<'a, T: Factor, O: Float, F = Identity> {
+pub struct Matmul<'a, T: Factor<U>, O: Num, F = Identity, U: Num = T> {
     a: Matrix<'a, T>,
-    b: Right<'a, T>,
+    b: Right<'a, U>,
     alpha: T::Sum,
     beta: T::Sum,
     bias: Option<BufferView<'a, T::Sum>>,
@@ -58,7 +63,7 @@ pub struct Matmul<'a, T: Factor, O: Float, F = Identity> {
     message = "`{Self}` is no function of `Val<{S}>`, which an epilogue takes",
     note = "as in `.map(|x: Val<f32>| x * x)`"
 )]
-pub trait Map<S: Float>: Copy + 'static {
+pub trait Map<S: Num>: Copy + 'static {
     /// Whether it does anything.
     const SOME: bool;
     /// What it makes of a value.
@@ -69,7 +74,7 @@ pub trait Map<S: Float>: Copy + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct Identity;
 
-impl<S: Float> Map<S> for Identity {
+impl<S: Num> Map<S> for Identity {
     const SOME: bool = false;
     fn apply(&self, x: Val<S>) -> Val<S> {
         x
@@ -77,23 +82,23 @@ impl<S: Float> Map<S> for Identity {
 }
 
 #[diagnostic::do_not_recommend]
-impl<S: Float, F: Fn(Val<S>) -> Val<S> + Copy + 'static> Map<S> for F {
+impl<S: Num, F: Fn(Val<S>) -> Val<S> + Copy + 'static> Map<S> for F {
     const SOME: bool = true;
     fn apply(&self, x: Val<S>) -> Val<S> {
         self(x)
     }
 }
 
-impl<'a, T: Factor, O: Output<T::Sum>> Matmul<'a, T, O> {
+impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>> Matmul<'a, T, O, Identity, U> {
     /// `A * B`.
-    pub fn new(a: impl Into<Matrix<'a, T>>, b: impl Into<Right<'a, T>>) -> Self {
+    pub fn new(a: impl Into<Matrix<'a, T>>, b: impl Into<Right<'a, U>>) -> Self {
         let Terms { alpha, beta, .. } = Terms::<T::Sum, O>::default();
         let (a, b) = (a.into(), b.into());
         Matmul { a, b, alpha, beta, bias: None, residual: None, map: Identity, tuned: false }
     }
 }
 
-impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
+impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F, U> {
     /// Multiplies the product by a factor, 1 at first.
     pub fn alpha(self, alpha: T::Sum) -> Self {
         Self { alpha, ..self }
@@ -117,7 +122,7 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
 
     /// Applies a function to each element; in kernels, so it captures nothing. See
     /// [`activation`](crate::activation).
-    pub fn map<G: Map<T::Sum>>(self, map: G) -> Matmul<'a, T, O, G> {
+    pub fn map<G: Map<T::Sum>>(self, map: G) -> Matmul<'a, T, O, G, U> {
         let Matmul { a, b, alpha, beta, bias, residual, map: _, tuned } = self;
         Matmul { a, b, alpha, beta, bias, residual, map, tuned }
     }
@@ -141,13 +146,14 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
     pub fn run<'c>(self, c: impl Into<MatrixMut<'c, O>>) -> Result<(), Error>
     where
         'a: 'c,
+        U: Factor<T, Sum = T::Sum>,
     {
         let Matmul { a, b, alpha, beta, bias, residual, map, tuned } = self;
         let mut problem = Problem::new(a, b, bias, residual, c.into())?;
         problem.tuned = tuned;
         problem.terms.alpha = alpha;
         problem.terms.beta = beta;
-        problem.terms.steps.beta = beta != T::Sum::lit(0.0);
+        problem.terms.steps.beta = beta != T::Sum::ZERO;
         problem.terms.steps.map = F::SOME;
         let map = move |x: Val<T::Sum>| map.apply(x);
         let (m, n, k) = problem.extents();
@@ -157,36 +163,48 @@ impl<'a, T: Factor, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, O, F> {
         if k == 0 {
             return finish::finish::<T::Sum, _, _, _>(problem.terms, map, None, problem.c);
         }
-        let packed = matches!(problem.b, B::Packed(..));
-        let on_cpu = is_cpu(problem.c.device());
         // Few columns are the few rows of the transposes' product.
-        let low = on_cpu && m > n && low::takes_columns(&problem);
-        if low || matches!((problem.c_units(), packed), ([false, true], false)) {
-            problem = problem.transposed();
+        let low = is_cpu(problem.c.device()) && m > n && low::takes_columns(&problem);
+        match problem.to_transpose(low) {
+            Some(b) => by_rows(problem.transposed(b), map),
+            None => by_rows(problem, map),
         }
-        let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
-        // The CPU's kernel keeps the sums of a deep product in C meanwhile.
-        let reads_c = problem.terms.steps.beta && T::has_matrix_units(problem.c.device());
-        let direct = on_cpu && low::takes(&problem)
-            || problem.c_units()[0]
-                && !reads_c
-                && (in_sums || !on_cpu || k <= cpu_config::deepest::<T::Sum>());
-        if direct {
-            return product(&mut problem, map);
-        }
-        let Problem { a, b, c, terms, tuned } = problem;
-        let shape = c.shape();
-        let len = shape.iter().product();
-        // SAFETY: the product writes every element before the epilogue reads it.
-        let mut sums = unsafe { Buffer::<T::Sum>::uninit(c.device(), len) }?;
-        let to = View::of_mut(&mut sums, shape);
-        product(&mut Problem { a, b, c: to, terms: Terms::default(), tuned }, |x| x)?;
-        finish::finish(terms, map, Some(View::of(&sums, shape)), c)
     }
 }
 
+/// A product of which nothing is empty, and the columns of C are not contiguous or its rows are.
+fn by_rows<T: Factor<U>, U: Num, O: Num, F>(
+    mut problem: Problem<'_, T, U, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+{
+    let device = problem.c.device();
+    let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
+    // The CPU's kernel keeps the sums of a deep product in C meanwhile.
+    let on_cpu = is_cpu(device);
+    let shallow = !on_cpu || problem.extents().2 <= cpu::deepest::<T, U>(device);
+    let reads_c = problem.terms.steps.beta && T::has_matrix_units(device);
+    let direct = problem.c_units()[0] && !reads_c && (in_sums || shallow);
+    if direct || on_cpu && low::takes(&problem) {
+        return product(&mut problem, map);
+    }
+    let Problem { a, b, c, terms, tuned } = problem;
+    let shape = c.shape();
+    let len = shape.iter().product();
+    // SAFETY: the product writes every element before the epilogue reads it.
+    let mut sums = unsafe { Buffer::<T::Sum>::uninit(c.device(), len) }?;
+    let to = View::of_mut(&mut sums, shape);
+    product::<T, U, _, _>(&mut Problem { a, b, c: to, terms: Terms::default(), tuned }, |x| x)?;
+    finish::finish(terms, map, Some(View::of(&sums, shape)), c)
+}
+
 /// A product whose C is as the device's kernel writes it.
-fn product<T: Factor, O: Float, F>(problem: &mut Problem<'_, T, O>, map: F) -> Result<(), Error>
+fn product<T: Factor<U>, U: Num, O: Num, F>(
+    problem: &mut Problem<'_, T, U, O>,
+    map: F,
+) -> Result<(), Error>
 where
     F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
 {

@@ -5,15 +5,32 @@ use kernelsmith::{bf16, f16};
 
 use super::hopper;
 use super::problem::Problem;
+use super::products::{Bytes, Dot, Pairs, Products, Single, Summed};
 use crate::error::Error;
 
-/// An element of the factors of a product.
+/// An element of the left factor of a product, of which the right one's elements are `B`.
 #[diagnostic::on_unimplemented(
-    message = "products are taken of f16, bf16, f32 and f64, not of `{Self}`"
+    message = "products are not taken of `{Self}` with `{B}`",
+    note = "they are taken of f16, bf16, f32 and f64, each with its own kind, and of i8 and u8 with \
+            either of them"
 )]
-pub trait Factor: Float {
+pub trait Factor<B: Num = Self>: Num {
     /// What products are summed in.
-    type Sum: Float;
+    type Sum: Num + Summed;
+
+    /// How every CPU takes the products.
+    #[doc(hidden)]
+    type Plain: Products<Sum = Self::Sum>;
+
+    /// How CPUs do that have instructions for them.
+    #[doc(hidden)]
+    type Native: Products<Sum = Self::Sum>;
+
+    /// Whether the CPU has these.
+    #[doc(hidden)]
+    fn is_native(_device: &Device) -> bool {
+        false
+    }
 
     /// Whether a device multiplies these by matrix instructions of its own, of which there is a
     /// kernel. It does not read C.
@@ -25,8 +42,8 @@ pub trait Factor: Float {
     /// Launches a product by a kernel of the device's own matrix instructions, if it is one of those
     /// that it takes.
     #[doc(hidden)]
-    fn by_matrix_units<O: Float, F>(
-        _problem: &mut Problem<'_, Self, O>,
+    fn by_matrix_units<O: Num, F>(
+        _problem: &mut Problem<'_, Self, B, O>,
         _map: F,
     ) -> Option<Result<(), Error>>
     where
@@ -36,25 +53,36 @@ pub trait Factor: Float {
     }
 }
 
-impl Factor for f32 {
-    type Sum = f32;
-}
-
-impl Factor for f64 {
-    type Sum = f64;
-}
-
-macro_rules! halves {
+macro_rules! singles {
     ($($ty:ty),*) => {
         $(impl Factor for $ty {
+            type Sum = $ty;
+            type Plain = Dot<Single<$ty>, Single<$ty>>;
+            type Native = Self::Plain;
+        })*
+    };
+}
+
+singles!(f32, f64);
+
+macro_rules! halves {
+    ($($ty:ty as $native:ty, $is_native:expr;)*) => {
+        $(impl Factor for $ty {
             type Sum = f32;
+            type Plain = Dot<Single<f32>, Single<f32>>;
+            type Native = Dot<$native, $native>;
+
+            fn is_native(device: &Device) -> bool {
+                let is_native: fn(&Device) -> bool = $is_native;
+                is_native(device)
+            }
 
             fn has_matrix_units(device: &Device) -> bool {
                 hopper::is_hopper(device)
             }
 
-            fn by_matrix_units<O: Float, F>(
-                problem: &mut Problem<'_, Self, O>,
+            fn by_matrix_units<O: Num, F>(
+                problem: &mut Problem<'_, Self, Self, O>,
                 map: F,
             ) -> Option<Result<(), Error>>
             where
@@ -66,17 +94,38 @@ macro_rules! halves {
     };
 }
 
-halves!(f16, bf16);
+halves! {
+    f16 as Single<f32>, |_| false;
+    bf16 as Pairs, |device| device.limits().has_dot2;
+}
+
+macro_rules! bytes {
+    ($($a:ty, $b:ty;)*) => {
+        $(impl Factor<$b> for $a {
+            type Sum = i32;
+            type Plain = Dot<Bytes<$a>, Bytes<$b>>;
+            type Native = Self::Plain;
+        })*
+    };
+}
+
+bytes! {
+    i8, i8;
+    i8, u8;
+    u8, i8;
+    u8, u8;
+}
 
 /// An element of a product whose sums are of type `S`.
 #[diagnostic::on_unimplemented(
     message = "sums of `{S}` cannot be stored as `{Self}`",
     note = "products of f16, bf16 and f32 are summed in f32 and stored as f32, f16 or bf16; those of f64 \
-            are f64 throughout"
+            are f64 throughout, those of i8 and u8 are summed in i32 and stored so"
 )]
-pub trait Output<S>: Float {}
+pub trait Output<S>: Num {}
 
 impl Output<f32> for f16 {}
 impl Output<f32> for bf16 {}
 impl Output<f32> for f32 {}
 impl Output<f64> for f64 {}
+impl Output<i32> for i32 {}

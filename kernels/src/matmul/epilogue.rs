@@ -2,6 +2,8 @@
 
 use kernelsmith::prelude::*;
 
+use super::products::Summed;
+
 /// What of an epilogue is known when a kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Steps {
@@ -13,7 +15,7 @@ pub struct Steps {
 
 /// `C = map(alpha * sum + beta * C + bias) + residual`.
 #[derive(Clone, Copy)]
-pub(super) struct Epilogue<S: Float, O: Float, F> {
+pub(super) struct Epilogue<S: Num, O: Num, F> {
     pub(super) steps: Steps,
     pub(super) alpha: Val<S>,
     pub(super) beta: Val<S>,
@@ -22,7 +24,7 @@ pub(super) struct Epilogue<S: Float, O: Float, F> {
     pub(super) map: F,
 }
 
-impl<S: Float, O: Float, F> Epilogue<S, O, F> {
+impl<S: Num, O: Num, F> Epilogue<S, O, F> {
     /// Whether all it does is to scale and to add to C.
     pub(super) fn is_linear(&self) -> bool {
         !self.steps.map && self.bias.is_none() && self.residual.is_none()
@@ -30,11 +32,11 @@ impl<S: Float, O: Float, F> Epilogue<S, O, F> {
 }
 
 #[device]
-impl<S: Float, O: Float, F: Fn(S) -> S + Copy> Epilogue<S, O, F> {
+impl<S: Num + Summed, O: Num, F: Fn(S) -> S + Copy> Epilogue<S, O, F> {
     /// `alpha * sum + beta * C`.
     pub(super) fn begin(&self, sum: S, c: impl Fn() -> O) -> S {
         let scaled = self.alpha * sum;
-        if self.steps.beta { c().cast::<S>().mul_add(self.beta, scaled) } else { scaled }
+        if self.steps.beta { S::multiply_add(c().cast::<S>(), self.beta, scaled) } else { scaled }
     }
 
     /// All that comes after.

@@ -6,12 +6,13 @@ use kernelsmith::prelude::*;
 use super::element::Factor;
 use super::epilogue::{Epilogue, Steps};
 use super::problem::Terms;
+use super::products::Summed;
 use crate::error::Error;
 
 /// `C = map(alpha * P + beta * C + bias) + residual`, element by element, of each matrix of a batch.
 /// Without a product, `P` is 0: that of matrices with no columns and rows.
 #[kernel(block = 128)]
-pub fn finish_product<P: Float, S: Float, O: Float>(
+pub fn finish_product<P: Num, S: Num + Summed, O: Num>(
     alpha: S,
     beta: S,
     #[comptime] steps: Steps,
@@ -33,7 +34,7 @@ pub fn finish_product<P: Float, S: Float, O: Float>(
             if column < c.shape(1) {
                 let sum = match product {
                     Some(product) => product[[row, column]].cast::<S>(),
-                    None => Val::<S>::lit(0.0),
+                    None => Val::<S>::zero(),
                 };
                 let x = epilogue.begin(sum, || c[[row, column]]);
                 c[[row, column]] = epilogue.end(x, row, column).cast::<O>();
@@ -46,7 +47,7 @@ pub fn finish_product<P: Float, S: Float, O: Float>(
 const TALL: usize = 65535;
 
 /// Launches [`finish_product`].
-pub(super) fn finish<P: Float, S: Float, O: Float, F>(
+pub(super) fn finish<P: Num, S: Num + Summed, O: Num, F>(
     terms: Terms<'_, S, O>,
     map: F,
     product: Option<ViewArg<'_, P, 3>>,

@@ -11,8 +11,8 @@ use super::tiled::matmul_tiled;
 use crate::error::Error;
 
 /// `C`, of which the rows are contiguous; nothing is empty.
-pub(super) fn product<T: Factor, O: Float, F>(
-    problem: &mut Problem<'_, T, O>,
+pub(super) fn product<T: Factor<U>, U: Num, O: Num, F>(
+    problem: &mut Problem<'_, T, U, O>,
     map: F,
 ) -> Result<(), Error>
 where
@@ -22,6 +22,7 @@ where
         ($tiles:path) => {
             launch::<
                 T,
+                U,
                 O,
                 F,
                 { $tiles.bm },
@@ -36,8 +37,9 @@ where
 }
 
 fn launch<
-    T: Factor,
-    O: Float,
+    T: Factor<U>,
+    U: Num,
+    O: Num,
     F,
     const BM: usize,
     const BN: usize,
@@ -45,7 +47,7 @@ fn launch<
     const TM: usize,
     const TN: usize,
 >(
-    problem: &mut Problem<'_, T, O>,
+    problem: &mut Problem<'_, T, U, O>,
     map: F,
 ) -> Result<(), Error>
 where
@@ -53,10 +55,9 @@ where
 {
     let Problem { a, b, c, terms, .. } = problem;
     let (a, B::Matrix(b) | B::Packed(_, b)) = (*a, *b);
-    let down = |x: &ViewArg<'_, T, 3>| is_unit(x, 1) && !is_unit(x, 2);
     let (device, a_down, b_down) = (c.device().clone(), down(&a), down(&b));
     let Terms { alpha, beta, steps, bias, residual } = *terms;
-    matmul_tiled::<T, T::Sum, O, BM, BN, BK, TM, TN, F>(
+    matmul_tiled::<T, U, T::Sum, O, BM, BN, BK, TM, TN, F>(
         alpha,
         beta,
         a_down,
@@ -71,4 +72,9 @@ where
     )
     .launch(&device)?;
     Ok(())
+}
+
+/// Whether columns are contiguous, and rows not.
+fn down<T: Num>(view: &ViewArg<'_, T, 3>) -> bool {
+    is_unit(view, 1) && !is_unit(view, 2)
 }

@@ -9,12 +9,14 @@ mod epilogue;
 mod finish;
 mod gpu;
 pub mod hopper;
+mod left;
 mod low;
 mod operand;
 mod pack;
 mod packed;
 mod panels;
 mod problem;
+mod products;
 mod tiled;
 mod tuning;
 
@@ -28,6 +30,7 @@ pub use operand::{Matrix, MatrixMut, Right};
 pub use pack::{pack_panels, pack_panels_ir};
 pub use packed::Packed;
 pub use panels::{Form, Layout, TileSize, matmul_panels, matmul_panels_ir};
+pub use products::{Bytes, Dot, Pairs, Products, Single, Summed, Words};
 pub use tiled::{matmul_tiled, matmul_tiled_ir};
 pub use tuning::tune_matmul;
 

@@ -3,7 +3,6 @@
 use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
-use super::element::Factor;
 use super::packed::Packed;
 
 /// A matrix or a batch of matrices: made of a [`View`] of two or three dimensions.
@@ -84,14 +83,14 @@ impl<'a, T: Num> From<ViewMutArg<'a, T, 3>> for MatrixMut<'a, T> {
 
 /// The right factor: a matrix as it is, or packed.
 #[derive(Clone, Copy)]
-pub enum Right<'a, T: Factor> {
+pub enum Right<'a, T: Num> {
     /// As it is.
     Matrix(Matrix<'a, T>),
     /// Packed before.
     Packed(&'a Packed<T>),
 }
 
-impl<'a, T: Factor, const R: usize> From<ViewArg<'a, T, R>> for Right<'a, T>
+impl<'a, T: Num, const R: usize> From<ViewArg<'a, T, R>> for Right<'a, T>
 where
     ViewArg<'a, T, R>: Into<Matrix<'a, T>>,
 {
@@ -100,7 +99,7 @@ where
     }
 }
 
-impl<'a, T: Factor> From<&'a Packed<T>> for Right<'a, T> {
+impl<'a, T: Num> From<&'a Packed<T>> for Right<'a, T> {
     fn from(packed: &'a Packed<T>) -> Self {
         Right::Packed(packed)
     }

@@ -7,6 +7,7 @@ use kernelsmith::prelude::*;
 use super::element::Factor;
 use super::operand::{Matrix, is_unit, normal};
 use super::pack::{PANEL, pack_panels};
+use super::products::{Products, Single, Words};
 use crate::error::Error;
 
 /// A right factor, or a batch of them, as the matmul of its device reads it fastest: weights are packed
@@ -27,7 +28,7 @@ use crate::error::Error;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Packed<T: Factor> {
+pub struct Packed<T: Num> {
     data: Buffer<T>,
     /// Batch, rows, columns.
     shape: [usize; 3],
@@ -47,7 +48,7 @@ impl<T: Factor> Packed<T> {
             return Ok(Packed { data: Buffer::zeros(&device, 0)?, shape, batched });
         }
         let data = match is_cpu(&device) {
-            true => panels(view)?,
+            true => pack::<T>(view)?,
             false => {
                 // SAFETY: the copy writes every element.
                 let mut data = unsafe { Buffer::uninit(&device, batch * k * n) }?;
@@ -57,16 +58,19 @@ impl<T: Factor> Packed<T> {
         };
         Ok(Packed { data, shape, batched })
     }
+}
 
+impl<T: Num> Packed<T> {
     /// Batch, rows and columns of what was packed.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// The data as the CPU's matmul reads it.
-    pub(super) fn panels(&self) -> ViewArg<'_, T, 3> {
+    /// The data as the CPU's matmul reads it: words, or elements if words are of one.
+    pub(super) fn panels<W: Num>(&self, len: usize) -> Result<ViewArg<'_, W, 3>, Error> {
         let [batch, k, n] = self.shape;
-        View::of(&self.data, [batch, n.div_ceil(PANEL), k * PANEL])
+        let words = self.data.view().cast::<W>()?;
+        Ok(View::of(words, [batch, n.div_ceil(PANEL), k.div_ceil(len) * PANEL]))
     }
 
     /// The data as GPUs' do.
@@ -79,16 +83,28 @@ pub(super) fn is_cpu(device: &Device) -> bool {
     *device.target() == Target::Cpu
 }
 
-/// `batch x panels x (k * 32)` of a matrix that is not empty, converted to `P`.
-pub(super) fn panels<T: Factor, P: Float>(b: ViewArg<'_, T, 3>) -> Result<Buffer<P>, Error> {
+/// As this CPU multiplies it. Elements that make no words stay what they are.
+fn pack<T: Factor>(b: ViewArg<'_, T, 3>) -> Result<Buffer<T>, Error> {
+    if T::is_native(b.device()) { words::<T, T::Native>(b) } else { words::<T, T::Plain>(b) }
+}
+
+fn words<T: Num, D: Products>(b: ViewArg<'_, T, 3>) -> Result<Buffer<T>, Error> {
+    if D::Right::LEN == 1 { panels::<T, T, Single<T>>(b) } else { panels::<T, T, D::Right>(b) }
+}
+
+/// `batch x panels x (words * 32)` of a matrix that is not empty, in a buffer of `P`, of which words are
+/// made.
+pub(super) fn panels<T: Num, P: Num, W: Words>(b: ViewArg<'_, T, 3>) -> Result<Buffer<P>, Error> {
     let b = normal(b);
     let ([batch, k, n], device) = (b.shape(), b.device().clone());
-    let panels = n.div_ceil(PANEL);
-    let all = batch * panels;
+    let (all, deep) = (batch * n.div_ceil(PANEL), k.div_ceil(W::LEN));
+    let len = all * deep * PANEL * size_of::<W::Word>() / size_of::<P>();
     // SAFETY: packing writes every element before anybody reads it.
-    let mut packed = unsafe { Buffer::<P>::uninit(&device, all * k * PANEL) }?;
-    let parts = View::of_mut(&mut packed, [all, k, PANEL]).partition([8, 32, PANEL]);
+    let mut packed = unsafe { Buffer::<P>::uninit(&device, len) }?;
+    let words = packed.view_mut().cast::<W::Word>()?;
+    let parts = View::of_mut(words, [all, deep, PANEL]).partition([8, 32, PANEL]);
     let [rows, columns] = [2, 1].map(|axis| is_unit(&b, axis));
-    pack_panels::<T, P>(rows, columns, batch > 1, b, parts).launch(&device)?;
+    let whole = k.is_multiple_of(W::LEN);
+    pack_panels::<T, W>(rows, columns, batch > 1, whole, b, parts).launch(&device)?;
     Ok(packed)
 }

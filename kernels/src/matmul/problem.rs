@@ -12,7 +12,7 @@ use crate::error::{Error, check_len};
 
 /// All of an epilogue but its function.
 #[derive(Clone, Copy)]
-pub(super) struct Terms<'p, S: Float, O: Float> {
+pub(super) struct Terms<'p, S: Num, O: Num> {
     pub(super) alpha: S,
     pub(super) beta: S,
     pub(super) steps: Steps,
@@ -20,11 +20,11 @@ pub(super) struct Terms<'p, S: Float, O: Float> {
     pub(super) residual: Option<ViewArg<'p, O, 3>>,
 }
 
-impl<S: Float, O: Float> Default for Terms<'_, S, O> {
+impl<S: Num, O: Num> Default for Terms<'_, S, O> {
     /// None: C is the sums.
     fn default() -> Self {
         let steps = Steps::default();
-        Terms { alpha: S::lit(1.0), beta: S::lit(0.0), steps, bias: None, residual: None }
+        Terms { alpha: S::ONE, beta: S::ZERO, steps, bias: None, residual: None }
     }
 }
 
@@ -40,7 +40,7 @@ fn view<'p, T: Num>(
 
 /// The right factor.
 #[derive(Clone, Copy)]
-pub(super) enum B<'p, T: Factor> {
+pub(super) enum B<'p, T: Num> {
     Matrix(ViewArg<'p, T, 3>),
     /// And as the matrices that were packed, which GPUs read.
     Packed(&'p Packed<T>, ViewArg<'p, T, 3>),
@@ -48,23 +48,23 @@ pub(super) enum B<'p, T: Factor> {
 
 /// `C = A * B` and an epilogue, of a batch of matrices that fit each other.
 #[doc(hidden)]
-pub struct Problem<'p, T: Factor, O: Float> {
+pub struct Problem<'p, T: Factor<U>, U: Num, O: Num> {
     pub(super) a: ViewArg<'p, T, 3>,
-    pub(super) b: B<'p, T>,
+    pub(super) b: B<'p, U>,
     pub(super) c: ViewMutArg<'p, O, 3>,
     pub(super) terms: Terms<'p, T::Sum, O>,
     /// Whether to search for the best way if nobody has.
     pub(super) tuned: bool,
 }
 
-impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
+impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
     pub(super) fn new(
         a: Matrix<'p, T>,
-        b: Right<'p, T>,
+        b: Right<'p, U>,
         bias: Option<BufferView<'p, T::Sum>>,
         residual: Option<Matrix<'p, O>>,
         c: MatrixMut<'p, O>,
-    ) -> Result<Problem<'p, T, O>, Error> {
+    ) -> Result<Problem<'p, T, U, O>, Error> {
         let (m, k) = a.extents();
         let right = match b {
             Right::Matrix(matrix) => matrix,
@@ -132,10 +132,22 @@ impl<'p, T: Factor, O: Float> Problem<'p, T, O> {
         [2, 1].map(|axis| strides[axis] == 1 || shape[axis] == 1)
     }
 
-    /// The same product seen as that of the transposes, in the other order. Of a packed factor there is
-    /// none.
-    pub(super) fn transposed(self) -> Problem<'p, T, O> {
-        let Problem { a, b: B::Matrix(b), c, terms, tuned } = self else { return self };
+    /// B, if columns of C are contiguous and its rows are not, or if that is asked for, so that the product
+    /// is to be [`transposed`](Self::transposed). Of a packed factor there is no transpose.
+    pub(super) fn to_transpose(&self, asked: bool) -> Option<ViewArg<'p, U, 3>> {
+        match self.b {
+            B::Matrix(b) if asked || self.c_units() == [false, true] => Some(b),
+            _ => None,
+        }
+    }
+
+    /// The same product, of which `b` is the right factor, seen as that of the transposes, in the other
+    /// order.
+    pub(super) fn transposed(self, b: ViewArg<'p, U, 3>) -> Problem<'p, U, T, O>
+    where
+        U: Factor<T, Sum = T::Sum>,
+    {
+        let Problem { a, c, terms, tuned, .. } = self;
         let bias = terms.bias.map(ViewArg::transposed);
         let residual = terms.residual.map(ViewArg::transposed);
         Problem {

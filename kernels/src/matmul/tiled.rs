@@ -3,6 +3,7 @@
 use kernelsmith::prelude::*;
 
 use super::epilogue::{Epilogue, Steps};
+use super::products::Summed;
 use crate::tile::stage_view;
 
 /// `C = map(alpha * A * B + beta * C + bias) + residual` of each matrix of a batch, `A: m x k`,
@@ -28,9 +29,10 @@ use crate::tile::stage_view;
     ),
 )]
 pub fn matmul_tiled<
-    T: Float,
-    S: Float,
-    O: Float,
+    A: Num,
+    B: Num,
+    S: Num + Summed,
+    O: Num,
     const BM: usize,
     const BN: usize,
     const BK: usize,
@@ -43,8 +45,8 @@ pub fn matmul_tiled<
     #[comptime] b_down: bool,
     #[comptime] steps: Steps,
     map: impl Fn(S) -> S,
-    a: &View<T, 3>,
-    b: &View<T, 3>,
+    a: &View<A, 3>,
+    b: &View<B, 3>,
     bias: Option<&View<S, 3>>,
     residual: Option<&View<O, 3>>,
     c: &mut Part<O, 3>,
@@ -55,7 +57,7 @@ pub fn matmul_tiled<
     let a_tile = shared::<S>(BM * BK);
     let b_tile = shared::<S>(BK * BN);
 
-    let mut acc = [[Val::<S>::lit(0.0); TN]; TM];
+    let mut acc = [[Val::<S>::zero(); TN]; TM];
     for k0 in (0..a.shape(1)).step_by(BK) {
         stage_view(a_tile, BM, BK, a, (row0, k0), a_down);
         stage_view(b_tile, BK, BN, b, (k0, col0), b_down);
@@ -65,7 +67,7 @@ pub fn matmul_tiled<
             for i in unroll(0..TM) {
                 let a = a_tile[(ty * TM + i) * BK + p];
                 for j in unroll(0..TN) {
-                    acc[i][j] = a.mul_add(bs[j], acc[i][j]);
+                    acc[i][j] = S::multiply_add(a, bs[j], acc[i][j]);
                 }
             }
         }

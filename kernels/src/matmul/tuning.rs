@@ -19,7 +19,9 @@ use crate::error::Error;
 /// What the kernels' speed depends on: records of other sources are refused.
 const VERSION: u64 = version_of(&[
     include_bytes!("panels.rs"),
+    include_bytes!("left.rs"),
     include_bytes!("pack.rs"),
+    include_bytes!("products.rs"),
     include_bytes!("epilogue.rs"),
     include_bytes!("cpu.rs"),
     include_bytes!("cpu_config.rs"),
@@ -31,7 +33,7 @@ const SMALL: usize = 1 << 21;
 
 /// What a choice depends on: shape, elements of the factors, how A lies, threads, whether a search is
 /// asked for.
-type Key = (Shape, TypeId, [bool; 2], usize, bool);
+type Key = (Shape, [TypeId; 2], [bool; 2], usize, bool);
 
 /// Choices that are remembered at most: a program of more shapes than that chooses anew.
 const MOST: usize = 4096;
@@ -43,10 +45,13 @@ fn chosen() -> &'static RwLock<HashMap<Key, CpuConfig>> {
 }
 
 /// The configuration of a product.
-pub(super) fn choose<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> Result<CpuConfig, Error> {
+pub(super) fn choose<T: Factor<U>, U: Num, O: Num>(
+    problem: &Problem<'_, T, U, O>,
+) -> Result<CpuConfig, Error> {
     let (shape, device) = (cpu::shape(problem), problem.c.device());
     let (units, threads) = (a_units(problem), device.threads());
-    let key = (shape, TypeId::of::<T>(), units, threads, problem.tuned);
+    let types = [TypeId::of::<T>(), TypeId::of::<U>()];
+    let key = (shape, types, units, threads, problem.tuned);
     let known = chosen().read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
     if let Some(config) = known {
         return Ok(config);
@@ -63,12 +68,14 @@ pub(super) fn choose<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> Result
     }
     chosen.insert(key, config);
     // What a search found holds for whoever does not ask for one, too.
-    chosen.insert((shape, TypeId::of::<T>(), units, threads, false), config);
+    chosen.insert((shape, types, units, threads, false), config);
     Ok(config)
 }
 
 /// What a search found, or finds now if that is asked for.
-fn found<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> Result<Option<CpuConfig>, Error> {
+fn found<T: Factor<U>, U: Num, O: Num>(
+    problem: &Problem<'_, T, U, O>,
+) -> Result<Option<CpuConfig>, Error> {
     let mode = match (Mode::from_env()?, problem.tuned) {
         (Mode::Off, _) => return Ok(None),
         (_, true) => Mode::Search,
@@ -82,7 +89,7 @@ fn found<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> Result<Option<CpuC
 }
 
 /// Whether elements of a row of A are next to each other; and of a column.
-fn a_units<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> [bool; 2] {
+fn a_units<T: Factor<U>, U: Num, O: Num>(problem: &Problem<'_, T, U, O>) -> [bool; 2] {
     [2, 1].map(|axis| is_unit(&problem.a, axis))
 }
 
@@ -94,8 +101,8 @@ fn bucket(shape: Shape) -> Shape {
 }
 
 /// The tuner of a product.
-fn prepared<'t, T: Factor, O: Float>(
-    problem: &Problem<'_, T, O>,
+fn prepared<'t, T: Factor<U>, U: Num, O: Num>(
+    problem: &Problem<'_, T, U, O>,
     tuner: Tuner<'t>,
 ) -> Tuner<'t, CpuConfig> {
     let (shape, device) = (bucket(cpu::shape(problem)), problem.c.device());
@@ -109,7 +116,7 @@ fn prepared<'t, T: Factor, O: Float>(
         Right::Rows => "rows",
         Right::Columns => "columns",
     };
-    let name = format!("matmul {} to {}, A {a}, B {b}", T::TYPE, O::TYPE);
+    let name = format!("matmul {} by {} to {}, A {a}, B {b}", T::TYPE, U::TYPE, O::TYPE);
     tuner
         .key(name, &[shape.batch, shape.m, shape.n, shape.k])
         .version(format_args!("{VERSION:016x}"))
@@ -118,8 +125,8 @@ fn prepared<'t, T: Factor, O: Float>(
 
 /// Measures the product of the problem's factors, without its epilogue, into memory of its own: the
 /// caller's C may be part of its product.
-fn search<T: Factor, O: Float>(
-    problem: &Problem<'_, T, O>,
+fn search<T: Factor<U>, U: Num, O: Num>(
+    problem: &Problem<'_, T, U, O>,
     tuner: Tuner<'_>,
 ) -> Result<Tuned<CpuConfig>, Error> {
     let shape = problem.c.shape();
@@ -157,20 +164,20 @@ pub fn tune_matmul<T: Factor, O: Output<T::Sum>>(
         return wrong("extents", format!("{m}, {n}, {k}"), "an empty product has no choice");
     }
     let numbers = |len: usize| -> Result<Buffer<T>, Error> {
-        // Any normal numbers: zeros might be quicker somewhere.
-        let values: Vec<T> = (0..len).map(|i| T::lit((i % 17) as f64 / 8.0 - 1.0)).collect();
-        Ok(Buffer::from_slice(device, &values)?)
+        // No zeros, which might be quicker somewhere.
+        let ones = vec![T::ONE; len];
+        Ok(Buffer::from_slice(device, &ones)?)
     };
     let (a, b) = (numbers(m * k)?, numbers(k * n)?);
     let (a, b) = (View::of(&a, [m, k]), View::of(&b, [k, n]));
     // As `Matmul` does: deep products are summed elsewhere before they are stored as something else.
-    match k <= cpu_config::deepest::<T::Sum>() {
+    match k <= cpu::deepest::<T, T>(device) {
         true => tune_into::<T, O>(a.into(), b.into(), tuner),
         false => tune_into::<T, T::Sum>(a.into(), b.into(), tuner),
     }
 }
 
-fn tune_into<'a, T: Factor, O: Float>(
+fn tune_into<'a, T: Factor, O: Num>(
     a: Matrix<'a, T>,
     b: Matrix<'a, T>,
     tuner: Tuner<'_>,

@@ -103,7 +103,12 @@ pub trait Comparable {}
     message = "`{Self}` is not a number that kernels compute with",
     note = "numbers are i8..i64, u8..u64, usize, isize, f16, bf16, f32 and f64"
 )]
-pub trait Num: Stored + Comparable + PartialOrd {}
+pub trait Num: Stored + Comparable + PartialOrd {
+    /// 0; in generic kernels it is `Val::<T>::zero()`.
+    const ZERO: Self;
+    /// 1; in generic kernels it is `Val::<T>::one()`.
+    const ONE: Self;
+}
 
 /// An integer.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an integer that kernels compute with")]
@@ -136,7 +141,10 @@ macro_rules! elements {
         }
         impl Stored for $ty {}
         impl Comparable for $ty {}
-        impl Num for $ty {}
+        impl Num for $ty {
+            const ZERO: $ty = 0;
+            const ONE: $ty = 1;
+        }
         impl Int for $ty {}
         impl Bits for $ty {}
     )*};
@@ -148,7 +156,7 @@ elements! {
 }
 
 macro_rules! floats {
-    ($($ty:ty = $scalar:ident, $lit:expr;)*) => {$(
+    ($($ty:ty = $scalar:ident, $zero:expr, $one:expr, $lit:expr;)*) => {$(
         impl Element for $ty {
             const TYPE: Scalar = Scalar::$scalar;
             fn constant(self) -> Const {
@@ -157,7 +165,10 @@ macro_rules! floats {
         }
         impl Stored for $ty {}
         impl Comparable for $ty {}
-        impl Num for $ty {}
+        impl Num for $ty {
+            const ZERO: $ty = $zero;
+            const ONE: $ty = $one;
+        }
         impl Signed for $ty {}
         impl Float for $ty {
             fn lit(x: f64) -> Self {
@@ -170,10 +181,10 @@ macro_rules! floats {
 
 floats! {
     // `half` itself rounds twice or cuts off, by the host's processor.
-    f16 = F16, |x| f16::from_bits(Const::float(Scalar::F16, x).bits as u16);
-    bf16 = BF16, |x| bf16::from_bits(Const::float(Scalar::BF16, x).bits as u16);
-    f32 = F32, |x| x as f32;
-    f64 = F64, |x| x;
+    f16 = F16, f16::ZERO, f16::ONE, |x| f16::from_bits(Const::float(Scalar::F16, x).bits as u16);
+    bf16 = BF16, bf16::ZERO, bf16::ONE, |x| bf16::from_bits(Const::float(Scalar::BF16, x).bits as u16);
+    f32 = F32, 0.0, 1.0, |x| x as f32;
+    f64 = F64, 0.0, 1.0, |x| x;
 }
 
 macro_rules! stored {

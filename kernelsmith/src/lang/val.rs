@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use kernelsmith_ir::Value;
 
-use super::element::{Element, for_each_element};
+use super::element::{Element, Num, for_each_element};
 use super::stage::build;
 
 /// A scalar that is known when the kernel runs. In kernels, `f32` means `Val<f32>`.
@@ -31,6 +31,20 @@ impl<T: Element> From<T> for Val<T> {
     #[track_caller]
     fn from(x: T) -> Val<T> {
         Val::from_id(build(|b| b.constant(x.constant())))
+    }
+}
+
+impl<T: Num> Val<T> {
+    /// The constant 0, in generic code.
+    #[track_caller]
+    pub fn zero() -> Val<T> {
+        T::ZERO.into()
+    }
+
+    /// The constant 1, in generic code.
+    #[track_caller]
+    pub fn one() -> Val<T> {
+        T::ONE.into()
     }
 }
 

@@ -30,6 +30,16 @@ fn dot_products_of_bytes(a: u32, b: u32, c: u32) -> u32 {
     (one_sign ^ two_signs) as u32
 }
 
+/// Of sizes at which no target meets a denormal.
+#[device(host)]
+fn dot_products_of_bf16(a: u32, b: u32, c: u32) -> u32 {
+    let near_one = |x: u32| x & 0x87ff_87ff | 0x3800_3800;
+    let (x, y) = (near_one(a), near_one(b));
+    let sum = dot2(x, y, f32::from_bits(c & 0x87ff_ffff | 0x3800_0000));
+    let low = bf16::from_f32(f32::from_bits(near_one(c)));
+    dot2(bf16_pair(low, bf16::from_f32(sum)), y, sum).to_bits()
+}
+
 #[device(host)]
 fn shifts(a: u32, b: u32, c: u32) -> u32 {
     let x = a.wrapping_shl(b) ^ a.wrapping_shr(c);
@@ -153,5 +163,5 @@ fn powers_that_may_not_fit(a: u32, b: u32, c: u32) -> u32 {
 crate::agreement!(agree_wide:
     chained_casts, saturating_casts, shifts, narrow_arithmetic, division, integer_methods,
     float_arithmetic, float_comparisons, wide_integers, typed_functions,
-    powers_that_may_not_fit, dot_products_of_bytes,
+    powers_that_may_not_fit, dot_products_of_bytes, dot_products_of_bf16,
 );

@@ -162,6 +162,23 @@ macro_rules! common {
                 self.len == 0
             }
 
+            /// The same memory as elements of another type: what they are is what the bits say.
+            ///
+            /// # Errors
+            /// The memory does not begin at a multiple of the type's size, or is not a whole number of
+            /// its elements.
+            pub fn cast<U: Element>(self) -> Result<$view<'a, U>> {
+                let size = size_of::<U>();
+                let (start, bytes) = (self.offset * size_of::<T>(), self.len * size_of::<T>());
+                if !start.is_multiple_of(size) || !bytes.is_multiple_of(size) {
+                    let shown = format!("{bytes} bytes from byte {start} of the buffer on");
+                    let rule =
+                        format!("must be whole elements of {}, {size} bytes each", U::SCALAR);
+                    return Err(Error::invalid("view", shown, rule));
+                }
+                Ok($view::new(self.raw, start / size, bytes / size))
+            }
+
             /// The device the elements are on.
             pub fn device(&self) -> &'a Device {
                 self.raw.device()

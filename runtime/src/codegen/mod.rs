@@ -19,6 +19,11 @@ use crate::error::{Error, Result};
 pub(crate) use load::{compiler, load};
 pub use tools::{linker, llvm, ptxas};
 
+/// Whether the CPU has an instruction for `dot2`, and may use it.
+pub(crate) fn cpu_has_dot2() -> bool {
+    cpu::Isa::from_env().is_ok_and(cpu::Isa::has_dot2)
+}
+
 /// A stop on the way from a kernel to machine code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {

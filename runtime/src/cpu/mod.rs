@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use kernelsmith_ir::Target;
 
+use crate::codegen;
 use crate::device::{Device, DeviceInfo, DeviceKind};
 use crate::limits::DeviceLimits;
 use crate::machine::Machine;
@@ -26,6 +27,7 @@ pub(crate) fn open() -> Device {
     let limits = DeviceLimits {
         compute_units: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         memory_bytes: memory_bytes().unwrap_or(0),
+        has_dot2: codegen::cpu_has_dot2(),
         ..DeviceLimits::of(&target)
     };
     let machine = Machine::of_host();

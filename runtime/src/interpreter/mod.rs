@@ -35,7 +35,8 @@ pub(crate) fn asked_for() -> Option<Target> {
 
 /// Opens the interpreter for a target. `index` tells devices for different targets apart.
 pub(crate) fn open(target: Target, index: u32) -> Device {
-    let limits = DeviceLimits::of(&target);
+    // So that it runs what CPUs with the instruction run.
+    let limits = DeviceLimits { has_dot2: target == Target::Cpu, ..DeviceLimits::of(&target) };
     let name = format!("kernels for {target}");
     let machine = Machine::default();
     let kind = DeviceKind::Interpreter;

@@ -52,6 +52,12 @@ fn views_reach_their_part_alone() {
         assert_eq!(x.to_vec().unwrap(), [0, 1, 20, 30, 0, 1, 20, 30]);
         assert!(x.slice(8..).unwrap().is_empty());
         x.slice_mut(3..3).unwrap().copy_from(&[]).unwrap();
+        x.slice_mut(2..4).unwrap().cast::<u64>().unwrap().copy_from(&[7 | 9 << 32]).unwrap();
+        assert_eq!(x.slice(2..4).unwrap().to_vec().unwrap(), [7, 9]);
+        assert_eq!(x.slice(3..4).unwrap().cast::<u8>().unwrap().to_vec().unwrap(), [9, 0, 0, 0]);
+        let message = x.slice(1..3).unwrap().cast::<u64>().unwrap_err().to_string();
+        assert!(message.contains("8 bytes from byte 4") && message.contains("u64"), "{message}");
+        assert!(x.slice(2..5).unwrap().cast::<u64>().is_err());
     }
 }
 

@@ -39,7 +39,7 @@ impl Order {
 /// a stage, begin its products, and release the stage before once its own are done. The sums leave
 /// through shared memory and the copy engine, while the producer already loads the next tile.
 #[kernel(block = 384)]
-pub fn matmul_cooperative<T: Float, O: Float, const BN: usize, const STAGES: usize>(
+pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize>(
     alpha: f32,
     #[comptime] a_order: Order,
     #[comptime] b_order: Order,
@@ -149,7 +149,7 @@ pub fn matmul_cooperative<T: Float, O: Float, const BN: usize, const STAGES: usi
 
 /// An element of C. What lies outside of it is not stored, and has no bias.
 #[device]
-fn finished<O: Float, F: Fn(f32) -> f32 + Copy>(
+fn finished<O: Num, F: Fn(f32) -> f32 + Copy>(
     epilogue: Epilogue<f32, O, F>,
     sum: f32,
     row: usize,

@@ -42,12 +42,12 @@ fn order<'v, T: Num>(view: ViewArg<'v, T, 3>, k_axis: usize) -> Option<(Order, V
 /// Launches the product, of which nothing is empty and the rows of C are contiguous, if the device
 /// is a Hopper GPU and its copy engine can walk all that there is.
 pub(in crate::matmul) fn product<T, O, F>(
-    problem: &mut Problem<'_, T, O>,
+    problem: &mut Problem<'_, T, T, O>,
     map: F,
 ) -> Option<Result<(), Error>>
 where
-    T: Factor<Sum = f32>,
-    O: Float,
+    T: Factor<Sum = f32> + Float,
+    O: Num,
     F: Fn(Val<f32>) -> Val<f32> + Copy + 'static,
     Wgmma<T, 128>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, 256>: WgmmaAtom<Input = T, Sum = f32>,
@@ -73,15 +73,15 @@ where
 }
 
 fn launch<T, O, F, const BN: usize, const STAGES: usize>(
-    problem: &mut Problem<'_, T, O>,
+    problem: &mut Problem<'_, T, T, O>,
     map: F,
     (a_order, a): (Order, ViewArg<'_, T, 3>),
     (b_order, b): (Order, ViewArg<'_, T, 3>),
     units: usize,
 ) -> Result<(), Error>
 where
-    T: Factor<Sum = f32>,
-    O: Float,
+    T: Factor<Sum = f32> + Float,
+    O: Num,
     F: Fn(Val<f32>) -> Val<f32> + Copy + 'static,
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
 {

@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 
 use super::super::epilogue::Epilogue;
 use super::super::pack::PANEL;
+use super::super::products::Summed;
 use super::{LowForm, ROWS, finish};
 
 /// Columns of a block, a multiple of what a tile may have: 1, 2, 3, 6 or 8.
@@ -29,13 +30,20 @@ const STRIDE: usize = DEPTH + 16;
         form.c_rows * c.stride(2) == form.c_rows,
     ),
 )]
-pub fn matmul_low_dots<T: Float, S: Float, O: Float, const TM: usize, const TN: usize>(
+pub fn matmul_low_dots<
+    A: Num,
+    B: Num,
+    S: Num + Summed,
+    O: Num,
+    const TM: usize,
+    const TN: usize,
+>(
     alpha: S,
     beta: S,
     #[comptime] form: LowForm,
     map: impl Fn(S) -> S,
-    a: &View<T, 3>,
-    b: &View<T, 3>,
+    a: &View<A, 3>,
+    b: &View<B, 3>,
     bias: Option<&View<S, 3>>,
     residual: Option<&View<O, 3>>,
     c: &mut View<O, 3>,
@@ -53,21 +61,21 @@ pub fn matmul_low_dots<T: Float, S: Float, O: Float, const TM: usize, const TN: 
     let sums = shared::<S>(ROWS * COLUMNS);
     let factors = shared::<S>(ROWS * STRIDE);
     for at in (lane..padded * COLUMNS).step_by(PANEL) {
-        sums[at] = Val::<S>::lit(0.0);
+        sums[at] = Val::<S>::zero();
     }
     for k0 in (0..k).step_by(DEPTH) {
         let depth = (k - k0).min(DEPTH);
         for i in 0..padded {
             for p in (lane..depth).step_by(PANEL) {
                 factors[i * STRIDE + p] =
-                    if i < m { a[[i, k0 + p]].cast::<S>() } else { Val::<S>::lit(0.0) };
+                    if i < m { a[[i, k0 + p]].cast::<S>() } else { Val::<S>::zero() };
             }
         }
         barrier();
         for j in (0..width).step_by(TN) {
             for i in (0..padded).step_by(TM) {
                 let a = factors.slice(i * STRIDE, TM * STRIDE);
-                let dots = dots::<T, S, TM, TN>(a, b, (k0, column0 + j), depth);
+                let dots = dots::<B, S, TM, TN>(a, b, (k0, column0 + j), depth);
                 for u in unroll(0..TM) {
                     for v in unroll(0..TN) {
                         let sum = warp_sum(dots[u][v]);
@@ -85,24 +93,24 @@ pub fn matmul_low_dots<T: Float, S: Float, O: Float, const TM: usize, const TN: 
 
 /// A lane's part of `TM` rows of A times `TN` columns of B, over `depth` elements from `origin` of B on.
 #[device]
-fn dots<T: Float, S: Float, const TM: usize, const TN: usize>(
+fn dots<B: Num, S: Num + Summed, const TM: usize, const TN: usize>(
     a: Shared<S>,
-    b: &View<T, 2>,
+    b: &View<B, 2>,
     origin: (usize, usize),
     depth: usize,
 ) -> [[S; TN]; TM] {
     let (from, to) = (origin.0, origin.0 + depth);
-    let columns: [&[T]; TN] = array(|v| {
+    let columns: [&[B]; TN] = array(|v| {
         let column = (origin.1 + v).min(b.shape(0) - 1);
         &b.outer(column).contiguous()[from..to]
     });
-    let mut sums = [[Val::<S>::lit(0.0); TN]; TM];
+    let mut sums = [[Val::<S>::zero(); TN]; TM];
     for p in (thread_idx_x()..depth).step_by(PANEL) {
         let b: [S; TN] = array(|v| columns[v][p].cast::<S>());
         for u in unroll(0..TM) {
             let a = a[u * STRIDE + p];
             for v in unroll(0..TN) {
-                sums[u][v] = a.mul_add(b[v], sums[u][v]);
+                sums[u][v] = S::multiply_add(a, b[v], sums[u][v]);
             }
         }
     }

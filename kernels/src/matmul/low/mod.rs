@@ -13,6 +13,7 @@ use super::epilogue::{Epilogue, Steps};
 use super::operand::is_unit;
 use super::pack::PANEL;
 use super::problem::{B, Problem, Terms};
+use super::products::{Products, Summed, Words};
 use crate::error::Error;
 use kernelsmith::launch::ViewArg;
 
@@ -29,14 +30,21 @@ pub struct LowForm {
 }
 
 /// Whether this is a product of few rows whose B can be read along rows or columns.
-pub(super) fn takes<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> bool {
-    problem.extents().0 <= ROWS && matches!(problem.b, B::Matrix(b) if has_unit(&b))
+pub(super) fn takes<T: Factor<U>, U: Num, O: Num>(problem: &Problem<'_, T, U, O>) -> bool {
+    of_singles::<T, U>()
+        && problem.extents().0 <= ROWS
+        && matches!(problem.b, B::Matrix(b) if has_unit(&b))
 }
 
 /// Whether the product of the transposes is.
-pub(super) fn takes_columns<T: Factor, O: Float>(problem: &Problem<'_, T, O>) -> bool {
+pub(super) fn takes_columns<T: Factor<U>, U: Num, O: Num>(problem: &Problem<'_, T, U, O>) -> bool {
     let plain = matches!(problem.b, B::Matrix(_));
-    plain && problem.extents().1 <= ROWS && has_unit(&problem.a)
+    of_singles::<T, U>() && plain && problem.extents().1 <= ROWS && has_unit(&problem.a)
+}
+
+/// Whether elements are multiplied one by one as they are: bytes are better off in words.
+fn of_singles<T: Factor<U>, U: Num>() -> bool {
+    <T::Plain as Products>::Left::LEN == 1
 }
 
 fn has_unit<T: Num>(matrix: &ViewArg<'_, T, 3>) -> bool {
@@ -44,8 +52,8 @@ fn has_unit<T: Num>(matrix: &ViewArg<'_, T, 3>) -> bool {
 }
 
 /// Computes `C`, with any strides, if its rows are few; nothing is empty.
-pub(super) fn product<T: Factor, O: Float, F>(
-    problem: &mut Problem<'_, T, O>,
+pub(super) fn product<T: Factor<U>, U: Num, O: Num, F>(
+    problem: &mut Problem<'_, T, U, O>,
     map: F,
 ) -> Option<Result<(), Error>>
 where
@@ -64,14 +72,16 @@ where
     let (a, c) = (*a, c.reborrow());
     let launched = if is_unit(&b, 2) {
         let columns = rows::columns(m, n, threads);
-        matmul_low_rows::<T, T::Sum, O, F>(columns, alpha, beta, form, map, a, b, bias, residual, c)
-            .grid((n.div_ceil(columns), 1, batch))
-            .launch(&device)
+        matmul_low_rows::<T, U, T::Sum, O, F>(
+            columns, alpha, beta, form, map, a, b, bias, residual, c,
+        )
+        .grid((n.div_ceil(columns), 1, batch))
+        .launch(&device)
     } else {
         let b = b.transposed();
         macro_rules! by {
             ($tm:literal, $tn:literal) => {
-                matmul_low_dots::<T, T::Sum, O, $tm, $tn, F>(
+                matmul_low_dots::<T, U, T::Sum, O, $tm, $tn, F>(
                     alpha, beta, form, map, a, b, bias, residual, c,
                 )
                 .grid((n.div_ceil(dots::COLUMNS), 1, batch))
@@ -92,7 +102,7 @@ where
 
 /// Sums of a block, in its own memory, on their way to the columns of C from `column0` on.
 #[device]
-fn finish<S: Float, O: Float, F: Fn(S) -> S + Copy>(
+fn finish<S: Num + Summed, O: Num, F: Fn(S) -> S + Copy>(
     sums: Shared<S>,
     stride: usize,
     width: usize,

@@ -4,6 +4,7 @@ use kernelsmith::prelude::*;
 
 use super::super::epilogue::Epilogue;
 use super::super::pack::PANEL;
+use super::super::products::Summed;
 use super::{LowForm, ROWS, finish};
 
 /// Sums of a block at most: 32 KiB of f32, half of which is to stay in the L1 cache for few rows, and all
@@ -39,14 +40,14 @@ pub(super) fn columns(m: usize, n: usize, threads: usize) -> usize {
         form.c_rows * c.stride(2) == form.c_rows,
     ),
 )]
-pub fn matmul_low_rows<T: Float, S: Float, O: Float>(
+pub fn matmul_low_rows<A: Num, B: Num, S: Num + Summed, O: Num>(
     columns: usize,
     alpha: S,
     beta: S,
     #[comptime] form: LowForm,
     map: impl Fn(S) -> S,
-    a: &View<T, 3>,
-    b: &View<T, 3>,
+    a: &View<A, 3>,
+    b: &View<B, 3>,
     bias: Option<&View<S, 3>>,
     residual: Option<&View<O, 3>>,
     c: &mut View<O, 3>,
@@ -62,7 +63,7 @@ pub fn matmul_low_rows<T: Float, S: Float, O: Float>(
     let sums = shared::<S>(SUMS);
     let factors = shared::<S>(ROWS * STRIDE);
     for at in (lane..m * columns).step_by(PANEL) {
-        sums[at] = Val::<S>::lit(0.0);
+        sums[at] = Val::<S>::zero();
     }
     for k0 in (0..k).step_by(DEPTH) {
         let depth = (k - k0).min(DEPTH);
@@ -75,11 +76,11 @@ pub fn matmul_low_rows<T: Float, S: Float, O: Float>(
         let block = Columns { first: column0, count: width, stride: columns, m };
         let mut p = 0;
         while p + STEP <= depth {
-            add::<T, S, STEP>(b, k0 + p, block, factors.slice(p, ROWS * STRIDE - DEPTH), sums);
+            add::<B, S, STEP>(b, k0 + p, block, factors.slice(p, ROWS * STRIDE - DEPTH), sums);
             p += STEP;
         }
         while p < depth {
-            add::<T, S, 1>(b, k0 + p, block, factors.slice(p, ROWS * STRIDE - DEPTH), sums);
+            add::<B, S, 1>(b, k0 + p, block, factors.slice(p, ROWS * STRIDE - DEPTH), sums);
             p += 1;
         }
         barrier();
@@ -98,15 +99,15 @@ struct Columns {
 
 /// Adds the products with `K` rows of B, the first of which is `row`.
 #[device]
-fn add<T: Float, S: Float, const K: usize>(
-    b: &View<T, 2>,
+fn add<B: Num, S: Num + Summed, const K: usize>(
+    b: &View<B, 2>,
     row: usize,
     block: Columns,
     factors: Shared<S>,
     sums: Shared<S>,
 ) {
     let end = block.first + block.count;
-    let rows: [&[T]; K] = array(|p| &b.outer(row + p).contiguous()[block.first..end]);
+    let rows: [&[B]; K] = array(|p| &b.outer(row + p).contiguous()[block.first..end]);
     for j in (thread_idx_x()..block.count).step_by(PANEL) {
         let b: [S; K] = array(|p| rows[p][j].cast::<S>());
         for i in 0..block.m {
@@ -114,7 +115,7 @@ fn add<T: Float, S: Float, const K: usize>(
                 (sums.slice(i * block.stride, block.count), factors.slice(i * STRIDE, K));
             let mut sum = sums[j];
             for p in unroll(0..K) {
-                sum = factors[p].mul_add(b[p], sum);
+                sum = S::multiply_add(factors[p], b[p], sum);
             }
             sums[j] = sum;
         }

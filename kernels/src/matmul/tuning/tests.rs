@@ -25,7 +25,7 @@ fn every_tile_gives_the_same_product() {
     let mut run = |config: Option<CpuConfig>| {
         let to = MatrixMut::from(View::of_mut(&mut c, [m, n]));
         let (a, b) = (View::of(&a, [m, k]).into(), operand::Right::from(View::of(&b, [k, n])));
-        let mut problem = Problem::<f32, f32>::new(a, b, None, None, to).unwrap();
+        let mut problem = Problem::<f32, f32, f32>::new(a, b, None, None, to).unwrap();
         let Some(config) = config else { return (cpu::shape(&problem), Vec::new()) };
         cpu::product_by(config, &mut problem, |x| x).unwrap();
         (cpu::shape(&problem), c.to_vec().unwrap())
@@ -59,7 +59,7 @@ fn a_search_is_kept_for_products_of_the_size() {
         tune_matmul::<f32, f32>(&device, (130, 66, 64), tuner().mode(Mode::Cached)).unwrap();
     assert_eq!(other.origin, Origin::First);
     // Stored as halves a deep product is summed elsewhere.
-    let deep = tune_matmul::<bf16, bf16>(&device, (4, 4, 1100), tuner().mode(Mode::Off)).unwrap();
+    let deep = tune_matmul::<bf16, bf16>(&device, (4, 4, 2100), tuner().mode(Mode::Off)).unwrap();
     assert_eq!(deep.origin, Origin::First);
     for (device, extents) in [(&Device::interpreter(), (1, 1, 1)), (&device, (1, 0, 1))] {
         assert!(tune_matmul::<f32, f32>(device, extents, tuner()).is_err());
