@@ -7,6 +7,7 @@ use kernelsmith::launch::SliceArg;
 use kernelsmith::prelude::*;
 
 use super::element::{Factor, Output};
+use super::epilogue::Pointwise;
 use super::operand::{Matrix, MatrixMut, Right};
 use super::packed::is_cpu;
 use super::problem::{Problem, Terms};
@@ -178,7 +179,7 @@ fn by_rows<T: Factor<U>, U: Num, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     let device = problem.c.device();
     let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
@@ -206,7 +207,7 @@ fn product<T: Factor<U>, U: Num, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     if is_cpu(problem.c.device()) {
         return cpu::product(problem, map);

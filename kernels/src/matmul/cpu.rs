@@ -7,6 +7,7 @@ use kernelsmith::prelude::*;
 
 use super::cpu_config::{self, CpuConfig, Plan, Right, Shape};
 use super::element::Factor;
+use super::epilogue::Pointwise;
 use super::low;
 use super::operand::is_unit;
 use super::pack::PANEL;
@@ -23,7 +24,7 @@ pub(super) fn product<T: Factor<U>, U: Num, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     if let Some(done) = low::product(problem, map) {
         return done;
@@ -65,7 +66,7 @@ pub(super) fn product_by<T: Factor<U>, U: Num, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     match T::is_native(problem.c.device()) {
         true => product_of::<T, U, T::Native, O, F>(config, problem, map),
@@ -80,7 +81,7 @@ fn product_of<T: Factor<U>, U: Num, D: Products<Sum = T::Sum>, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     type Word<D> = <<D as Products>::Right as Words>::Word;
     let batch = problem.c.shape()[0];
@@ -123,7 +124,7 @@ fn launch<T: Factor<U>, U: Num, E: Num, D: Products<Sum = T::Sum>, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     let (device, batch) = (problem.c.device().clone(), problem.c.shape()[0]);
     let Plan { rows, panels, grid } = Plan::new(&config, &shape(problem), device.threads());

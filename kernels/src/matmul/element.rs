@@ -3,6 +3,7 @@
 use kernelsmith::prelude::*;
 use kernelsmith::{bf16, f16};
 
+use super::epilogue::Pointwise;
 use super::hopper;
 use super::problem::Problem;
 use super::products::{Bytes, Dot, Pairs, Products, Single, Summed};
@@ -47,7 +48,7 @@ pub trait Factor<B: Num = Self>: Num {
         _map: F,
     ) -> Option<Result<(), Error>>
     where
-        F: Fn(Val<Self::Sum>) -> Val<Self::Sum> + Copy + 'static,
+        F: Pointwise<Self::Sum>,
     {
         None
     }
@@ -86,7 +87,7 @@ macro_rules! halves {
                 map: F,
             ) -> Option<Result<(), Error>>
             where
-                F: Fn(Val<f32>) -> Val<f32> + Copy + 'static,
+                F: Pointwise<f32>,
             {
                 hopper::product(problem, map)
             }

@@ -4,6 +4,11 @@ use kernelsmith::prelude::*;
 
 use super::products::Summed;
 
+/// A function of single elements: what a kernel takes as an epilogue.
+pub trait Pointwise<S: Num>: Fn(Val<S>) -> Val<S> + Copy + 'static {}
+
+impl<S: Num, F: Fn(Val<S>) -> Val<S> + Copy + 'static> Pointwise<S> for F {}
+
 /// What of an epilogue is known when a kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Steps {
@@ -25,6 +30,21 @@ pub(super) struct Epilogue<S: Num, O: Num, F> {
 }
 
 impl<S: Num, O: Num, F> Epilogue<S, O, F> {
+    /// Of one of a batch of products, given what all have.
+    #[track_caller]
+    pub(super) fn of_batch(
+        batch: Val<usize>,
+        steps: Steps,
+        (alpha, beta): (Val<S>, Val<S>),
+        bias: Option<ViewRef<S, 3>>,
+        residual: Option<ViewRef<O, 3>>,
+        map: F,
+    ) -> Self {
+        let bias = bias.map(|x| x.outer(batch));
+        let residual = residual.map(|x| x.outer(batch));
+        Epilogue { steps, alpha, beta, bias, residual, map }
+    }
+
     /// Whether all it does is to scale and to add to C.
     pub(super) fn is_linear(&self) -> bool {
         !self.steps.map && self.bias.is_none() && self.residual.is_none()

@@ -4,7 +4,7 @@ use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
 use super::element::Factor;
-use super::epilogue::{Epilogue, Steps};
+use super::epilogue::{Epilogue, Pointwise, Steps};
 use super::problem::Terms;
 use super::products::Summed;
 use crate::error::Error;
@@ -27,9 +27,7 @@ pub fn finish_product<P: Num, S: Num + Summed, O: Num>(
     for batch in (block_idx_z()..c.shape(0)).step_by(grid_dim_z()) {
         let c = c.outer(batch);
         let product = product.map(|x| x.outer(batch));
-        let bias = bias.map(|x| x.outer(batch));
-        let residual = residual.map(|x| x.outer(batch));
-        let epilogue = Epilogue { steps, alpha, beta, bias, residual, map };
+        let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
         for row in (block_idx_y()..c.shape(0)).step_by(grid_dim_y()) {
             if column < c.shape(1) {
                 let sum = match product {
@@ -54,7 +52,7 @@ pub(super) fn finish<P: Num, S: Num + Summed, O: Num, F>(
     c: ViewMutArg<'_, O, 3>,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<S>) -> Val<S> + Copy + 'static,
+    F: Pointwise<S>,
 {
     let device = c.device().clone();
     let [batch, m, n] = c.shape();

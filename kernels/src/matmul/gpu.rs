@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 
 use super::config;
 use super::element::Factor;
+use super::epilogue::Pointwise;
 use super::operand::is_unit;
 use super::problem::{B, Problem, Terms};
 use super::tiled::matmul_tiled;
@@ -16,7 +17,7 @@ pub(super) fn product<T: Factor<U>, U: Num, O: Num, F>(
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     macro_rules! launch {
         ($tiles:path) => {
@@ -51,7 +52,7 @@ fn launch<
     map: F,
 ) -> Result<(), Error>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     let Problem { a, b, c, terms, .. } = problem;
     let (a, B::Matrix(b) | B::Packed(_, b)) = (*a, *b);

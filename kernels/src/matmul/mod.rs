@@ -23,7 +23,7 @@ mod tuning;
 pub use builder::{Identity, Map, Matmul};
 pub use cpu_config::CpuConfig;
 pub use element::{Factor, Output};
-pub use epilogue::Steps;
+pub use epilogue::{Pointwise, Steps};
 pub use finish::{finish_product, finish_product_ir};
 pub use low::{LowForm, matmul_low_dots, matmul_low_dots_ir, matmul_low_rows, matmul_low_rows_ir};
 pub use operand::{Matrix, MatrixMut, Right};

@@ -81,9 +81,7 @@ pub fn matmul_panels<A: Num, B: Num, D: Products<Sum = S>, S: Num + Summed, O: N
 ) {
     let (lane, batch) = (thread_idx_x(), block_idx_z());
     let (a, b, c) = (a.outer(batch), b.outer(batch), c.outer(batch));
-    let bias = bias.map(|x| x.outer(batch));
-    let residual = residual.map(|x| x.outer(batch));
-    let epilogue = Epilogue { steps: form.steps, alpha, beta, bias, residual, map };
+    let epilogue = Epilogue::of_batch(batch, form.steps, (alpha, beta), bias, residual, map);
     let (m, n) = (c.shape(0), c.shape(1));
     let words = (a.shape(1) + (D::Left::LEN - 1)) / D::Left::LEN;
     let (row0, panel0) = (block_idx_y() * rows, block_idx_x() * panels);

@@ -74,9 +74,7 @@ pub fn matmul_tiled<
         barrier();
     }
 
-    let bias = bias.map(|x| x.outer(batch));
-    let residual = residual.map(|x| x.outer(batch));
-    let epilogue = Epilogue { steps, alpha, beta, bias, residual, map };
+    let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
     for i in unroll(0..TM) {
         for j in unroll(0..TN) {
             if c.owns([0, i, j]) {

@@ -121,9 +121,8 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
             if leads && depth > 0 {
                 pipe.release(before);
             }
-            let bias = bias.map(|x| x.outer(batch));
-            let residual = residual.map(|x| x.outer(batch));
-            let epilogue = Epilogue { steps, alpha, beta: 0.0, bias, residual, map };
+            let beta = Val::<f32>::zero();
+            let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
             for first in unroll(0..BN / panel) {
                 let first = first * panel;
                 if leads {

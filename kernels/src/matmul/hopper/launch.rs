@@ -8,6 +8,7 @@ use super::config;
 use super::cooperative::{Order, matmul_cooperative};
 use crate::error::Error;
 use crate::matmul::Factor;
+use crate::matmul::epilogue::Pointwise;
 use crate::matmul::operand::is_unit;
 use crate::matmul::problem::{B, Problem, Terms};
 
@@ -48,7 +49,7 @@ pub(in crate::matmul) fn product<T, O, F>(
 where
     T: Factor<Sum = f32> + Float,
     O: Num,
-    F: Fn(Val<f32>) -> Val<f32> + Copy + 'static,
+    F: Pointwise<f32>,
     Wgmma<T, 128>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, 256>: WgmmaAtom<Input = T, Sum = f32>,
 {
@@ -82,7 +83,7 @@ fn launch<T, O, F, const BN: usize, const STAGES: usize>(
 where
     T: Factor<Sum = f32> + Float,
     O: Num,
-    F: Fn(Val<f32>) -> Val<f32> + Copy + 'static,
+    F: Pointwise<f32>,
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let device = problem.c.device().clone();

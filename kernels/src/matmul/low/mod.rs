@@ -9,7 +9,7 @@ pub use dots::{matmul_low_dots, matmul_low_dots_ir};
 pub use rows::{matmul_low_rows, matmul_low_rows_ir};
 
 use super::element::Factor;
-use super::epilogue::{Epilogue, Steps};
+use super::epilogue::{Epilogue, Pointwise, Steps};
 use super::operand::is_unit;
 use super::pack::PANEL;
 use super::problem::{B, Problem, Terms};
@@ -19,6 +19,14 @@ use kernelsmith::launch::ViewArg;
 
 /// Rows of A at most.
 const ROWS: usize = 32;
+
+/// And where CPUs have instructions for the products of words of several elements, which are not used here:
+/// for more rows they are worth packing B.
+const ROWS_BESIDE_WORDS: usize = 8;
+
+fn most_rows<T: Factor<U>, U: Num>(device: &Device) -> usize {
+    if T::is_native(device) { ROWS_BESIDE_WORDS } else { ROWS }
+}
 
 /// What of such a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -32,14 +40,17 @@ pub struct LowForm {
 /// Whether this is a product of few rows whose B can be read along rows or columns.
 pub(super) fn takes<T: Factor<U>, U: Num, O: Num>(problem: &Problem<'_, T, U, O>) -> bool {
     of_singles::<T, U>()
-        && problem.extents().0 <= ROWS
+        && problem.extents().0 <= most_rows::<T, U>(problem.c.device())
         && matches!(problem.b, B::Matrix(b) if has_unit(&b))
 }
 
 /// Whether the product of the transposes is.
 pub(super) fn takes_columns<T: Factor<U>, U: Num, O: Num>(problem: &Problem<'_, T, U, O>) -> bool {
     let plain = matches!(problem.b, B::Matrix(_));
-    of_singles::<T, U>() && plain && problem.extents().1 <= ROWS && has_unit(&problem.a)
+    of_singles::<T, U>()
+        && plain
+        && problem.extents().1 <= most_rows::<T, U>(problem.c.device())
+        && has_unit(&problem.a)
 }
 
 /// Whether elements are multiplied one by one as they are: bytes are better off in words.
@@ -57,7 +68,7 @@ pub(super) fn product<T: Factor<U>, U: Num, O: Num, F>(
     map: F,
 ) -> Option<Result<(), Error>>
 where
-    F: Fn(Val<T::Sum>) -> Val<T::Sum> + Copy + 'static,
+    F: Pointwise<T::Sum>,
 {
     let B::Matrix(b) = problem.b else { return None };
     if !takes(problem) {

@@ -54,9 +54,7 @@ pub fn matmul_low_rows<A: Num, B: Num, S: Num + Summed, O: Num>(
 ) {
     let (lane, batch) = (thread_idx_x(), block_idx_z());
     let (a, b, c) = (a.outer(batch), b.outer(batch), c.outer(batch));
-    let bias = bias.map(|x| x.outer(batch));
-    let residual = residual.map(|x| x.outer(batch));
-    let epilogue = Epilogue { steps: form.steps, alpha, beta, bias, residual, map };
+    let epilogue = Epilogue::of_batch(batch, form.steps, (alpha, beta), bias, residual, map);
     let (m, n, k) = (c.shape(0), c.shape(1), a.shape(1));
     let column0 = block_idx_x() * columns;
     let width = (n - column0).min(columns);
