@@ -1,6 +1,6 @@
 //! A launch's threads: the caller, and those of the pool that come in time.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,6 +21,10 @@ const UNANSWERED: usize = 4;
 /// Threads of no pool that run kernels, and those of rayon's global pool that help them.
 static OUTSIDE: Crowd = Crowd(AtomicUsize::new(0));
 
+/// Those of no pool alone. Who helped with the last launch may still be on the way out when the next one
+/// begins: that must not keep it from asking for help.
+static CALLERS: Crowd = Crowd(AtomicUsize::new(0));
+
 thread_local! {
     /// Requests for help by this thread that nobody has answered yet.
     static REQUESTS: OnceCell<Arc<AtomicUsize>> = const { OnceCell::new() };
@@ -35,6 +39,11 @@ pub fn threads() -> usize {
 struct Crowd(AtomicUsize);
 
 impl Crowd {
+    /// One more, however many there are.
+    fn enter(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// One more, if there are fewer than `most` then.
     fn join(&self, most: usize) -> bool {
         let more = |n| (n < most).then_some(n + 1);
@@ -63,7 +72,8 @@ impl Caller {
         let outside = rayon::current_thread_index().is_none();
         if outside {
             // Whoever launches runs, however many there are.
-            OUTSIDE.0.fetch_add(1, Ordering::Relaxed);
+            OUTSIDE.enter();
+            CALLERS.enter();
         }
         Caller { outside }
     }
@@ -72,7 +82,7 @@ impl Caller {
     fn threads(&self) -> usize {
         let all = threads();
         match self.outside {
-            true => (all + 1).saturating_sub(OUTSIDE.0.load(Ordering::Relaxed)).max(1),
+            true => (all + 1).saturating_sub(CALLERS.0.load(Ordering::Relaxed)).max(1),
             false => all,
         }
     }
@@ -81,6 +91,7 @@ impl Caller {
 impl Drop for Caller {
     fn drop(&mut self) {
         if self.outside {
+            CALLERS.leave();
             OUTSIDE.leave();
         }
     }
@@ -127,34 +138,47 @@ impl Work {
         }
     }
 
-    /// Runs what it claims. Who ends the last item of all wakes the caller.
-    fn take(&self) -> bool {
+    /// Runs what it claims, and `leaving` before it says so. Who ends the last item of all wakes the caller.
+    fn take(&self, leaving: impl FnOnce()) -> bool {
         let Some(items) = self.claim() else { return false };
         let len = items.end - items.start;
         // SAFETY: these items are not done, so the caller still waits in `share`.
         unsafe { (*self.run.0)(items) };
+        leaving();
         if self.done.fetch_add(len, Ordering::Release) + len == self.items {
             self.caller.unpark();
         }
         true
     }
 
+    fn is_claimed(&self) -> bool {
+        self.next.load(Ordering::Relaxed) == self.items
+    }
+
     /// Takes part as a thread of the pool, unless or until there are too many.
     fn help(&self) {
         self.requests.fetch_sub(1, Ordering::Relaxed);
         let Some(most) = self.most else {
-            while self.take() {}
+            while self.take(|| ()) {}
             return;
         };
-        if !OUTSIDE.join(most) {
+        if self.is_claimed() || !OUTSIDE.join(most) {
             return;
         }
-        while self.take() {
-            if OUTSIDE.make_room(most) {
-                return;
+        // Its place is free before the caller hears of its last items, who may launch the next kernel then.
+        let here = Cell::new(true);
+        let go = || match self.is_claimed() {
+            true => {
+                OUTSIDE.leave();
+                here.set(false);
+            }
+            false => here.set(!OUTSIDE.make_room(most)),
+        };
+        while here.get() {
+            if !self.take(go) {
+                return OUTSIDE.leave();
             }
         }
-        OUTSIDE.leave();
     }
 
     fn is_done(&self) -> bool {
@@ -203,7 +227,7 @@ pub(crate) fn share(caller: &Caller, items: u64, run: &(dyn Fn(Range<u64>) + Syn
         let work = work.clone();
         rayon::spawn(move || work.help());
     }
-    while work.take() {}
+    while work.take(|| ()) {}
     let mut spins = 0;
     while !work.is_done() {
         match spins < SPINS {
