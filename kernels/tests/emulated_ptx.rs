@@ -237,10 +237,11 @@ fn flash_attention() {
             ("window", Argument::Size(n)),
             ("scale", Argument::Float(attention.scale)),
             ("cap", Argument::Float(0.0)),
-            ("q", floats(&q)),
-            ("k", floats(&k)),
-            ("v", floats(&v)),
-            ("out", floats(&vec![0.0; m * d])),
+            ("q", part(&q, &[1, 1, m, d], &[])),
+            ("k", part(&k, &[1, 1, n, d], &[])),
+            ("v", part(&v, &[1, 1, n, d], &[])),
+            ("lse", part(&vec![0.0; m], &[1, 1, m], &[])),
+            ("out", part(&vec![0.0; m * d], &[1, 1, m, d], &[])),
         ],
         grid: [2, 1, 1],
         block: [32, 1, 1],
@@ -250,9 +251,9 @@ fn flash_attention() {
 
 #[test]
 fn a_failing_check_names_its_place() {
-    // V is too short for its 20 rows.
-    let (rows, len) = (20, 20 * 64 - 10);
-    let tensor = |seed| floats(&numbers(rows * 64, seed));
+    // Q has a row less than is said.
+    let rows = 20;
+    let tensor = |rows, seed| part(&numbers(rows * 64, seed), &[1, 1, rows, 64], &[]);
     let case = Case {
         name: "flash_attention",
         arguments: vec![
@@ -262,10 +263,11 @@ fn a_failing_check_names_its_place() {
             ("window", Argument::Size(rows)),
             ("scale", Argument::Float(1.0)),
             ("cap", Argument::Float(0.0)),
-            ("q", tensor(1)),
-            ("k", tensor(2)),
-            ("v", floats(&numbers(len, 3))),
-            ("out", tensor(4)),
+            ("q", tensor(rows - 1, 1)),
+            ("k", tensor(rows, 2)),
+            ("v", tensor(rows, 3)),
+            ("lse", part(&vec![0.0; rows], &[1, 1, rows], &[])),
+            ("out", tensor(rows, 4)),
         ],
         grid: [1, 1, 1],
         block: [32, 1, 1],
@@ -274,5 +276,5 @@ fn a_failing_check_names_its_place() {
     assert_eq!((record.state, record.block), (1, [0, 0, 0]));
     let checks = case.prepared(sm(90, true)).checks();
     let (file, _, _) = checks[record.check as usize].location.clone().unwrap();
-    assert!(file.ends_with("tile.rs"), "{file}");
+    assert!(file.ends_with("tiled.rs"), "{file}");
 }
