@@ -91,6 +91,17 @@ impl ScoreMap for Unchanged {
     }
 }
 
+/// A function of a score, its head, its query and its key: what kernels take.
+pub(super) trait ScoreFunction:
+    Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static
+{
+}
+
+impl<F> ScoreFunction for F where
+    F: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static
+{
+}
+
 #[diagnostic::do_not_recommend]
 impl<F> ScoreMap for F
 where

@@ -8,7 +8,7 @@ use kernelsmith::{BufferView, Target};
 
 use super::config::Tile;
 use super::decode::{attention_parts, combine_parts, part_len};
-use super::form::Form;
+use super::form::{Form, ScoreFunction};
 use super::gather::{Sequences, gather};
 use super::operand::is_dense;
 use super::rows::{QUERIES, attention_rows};
@@ -45,7 +45,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     /// Nothing is empty but, perhaps, the keys.
     pub(super) fn run<S>(self, score: S) -> Result<(), Error>
     where
-        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+        S: ScoreFunction,
     {
         let (k, v) = (self.k, self.v);
         let along = [k, v].iter().all(|x| x.layout().1[3] == 1 || x.shape()[3] == 1);
@@ -93,7 +93,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         score: S,
     ) -> Result<(), Error>
     where
-        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+        S: ScoreFunction,
     {
         let Problem { a, form, q, query_ends, key_ends, lengths, table, .. } = self;
         let Attention { batch, heads, queries: m, keys: n, scale, dimension: d, .. } = a;
@@ -128,7 +128,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         score: S,
     ) -> Result<(), Error>
     where
-        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+        S: ScoreFunction,
     {
         let (group, window, cap) = self.numbers();
         let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;
@@ -151,7 +151,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         score: S,
     ) -> Result<(), Error>
     where
-        S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+        S: ScoreFunction,
     {
         let (group, window, cap) = self.numbers();
         let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;

@@ -4,14 +4,13 @@ use std::any::Any;
 use std::ops::Deref;
 
 use kernelsmith::Target;
-use kernelsmith::lang::Val;
 use kernelsmith::prelude::*;
 
 use super::delta::{DELTA_ROWS, attention_delta};
 use super::gradients::{Forward, Gradients};
 use super::kernel::attention_backward;
 use super::plan::{Division, Tiling};
-use crate::attention::form::Form;
+use crate::attention::form::{Form, ScoreFunction};
 use crate::attention::shape::Attention;
 use crate::elementwise::{sum_parts, to_f32};
 use crate::error::Error;
@@ -67,7 +66,7 @@ pub(super) fn run<T: Float, O: Float, S>(
     gradients: Gradients<'_, T>,
 ) -> Result<(), Error>
 where
-    S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+    S: ScoreFunction,
 {
     let Forward { q, k, v, out, lse } = forward;
     let Gradients { dq, dk, dv } = gradients;
@@ -125,7 +124,7 @@ fn blocks<T: Float, S, const W: usize>(
     dv: &mut Buffer<T>,
 ) -> Result<(), Error>
 where
-    S: Fn(Val<f32>, Val<usize>, Val<usize>, Val<usize>) -> Val<f32> + Copy + 'static,
+    S: ScoreFunction,
 {
     let Call { a, form, score } = call;
     let Attention { queries: m, keys: n, heads, kv_heads, scale, .. } = a;
