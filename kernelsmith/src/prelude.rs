@@ -15,7 +15,9 @@ pub use crate::lang::matrix::{
 pub use crate::lang::mbarrier::{Mbarrier, Mbarriers, mbarrier_fence, mbarriers};
 pub use crate::lang::memory::{Slice, SliceMut, ViewMut, ViewRef};
 pub use crate::lang::part::Part;
-pub use crate::lang::pipeline::{Cursor, Pipeline, Slot, pipeline};
+pub use crate::lang::pipeline::{
+    Consumer, Cursor, EmptyStage, FullStage, Held, Pipeline, Producer, Slot, pipeline,
+};
 pub use crate::lang::ranges::{array, range, unroll};
 pub use crate::lang::shared::{Shared, SharedTile, dynamic_shared, shared, shared_tile};
 pub use crate::lang::swizzled::{Factor, Tile, Tiles, async_fence, tiles};
@@ -29,3 +31,4 @@ pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, Partition, View};
 pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, e4m3, e5m2, f16, kernel};
 pub use crate::{device_assert, device_print};
+pub use kernelsmith_ir::attr::Eviction;

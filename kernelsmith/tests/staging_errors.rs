@@ -352,6 +352,74 @@ fn tensor_maps_have_one_tile_that_the_engine_can_move() {
     expect(six_axes_ir(&target), "six axes", &["`a`", "6 dimensions; they have 1 to 5"]);
 }
 
+#[kernel(block = 128)]
+fn forgets_release(n: usize) {
+    let (_, consumer) = pipeline::<2>(1).split();
+    for _ in 0..n {
+        let stage = consumer.wait(); // never released
+        let rows = tiles::<f32>(2, [8, 32], Swizzle::B128);
+        let _row = rows.stage(stage.index());
+    }
+}
+
+#[kernel(block = 128)]
+fn forgets_commit(x: &TensorMap<f32, 2>, n: usize) {
+    let piece = x.tile([8, 32], Swizzle::B128);
+    let rows = tiles::<f32>(2, [8, 32], Swizzle::B128);
+    let (producer, _) = pipeline::<2>(1).split();
+    for i in 0..n {
+        let stage = producer.acquire(); // never committed
+        stage.load(rows.stage(stage.index()), piece, [i, 0]);
+    }
+}
+
+#[kernel(block = 128)]
+fn commits_nothing() {
+    let (producer, _) = pipeline::<2>(1).split();
+    producer.acquire().commit(); // commits nothing
+}
+
+#[kernel(block = 128)]
+fn releases_under_a_condition() {
+    let (_, consumer) = pipeline::<2>(1).split();
+    let stage = consumer.wait();
+    if thread_idx_x() == 0 {
+        stage.release(); // released by some
+    }
+}
+
+#[kernel(block = 128)]
+fn holds_to_the_end(n: usize) {
+    let (_, consumer) = pipeline::<2>(1).split();
+    let before = consumer.hold(); // held to the end
+    for _ in 0..n {
+        before.replace(consumer.wait());
+    }
+}
+
+#[kernel(block = 128)]
+fn drops_a_call(n: usize) {
+    let (_, consumer) = pipeline::<2>(1).split();
+    if n > 0 {
+        consumer.wait().index(); // a temporary
+    }
+}
+
+#[test]
+fn stages_of_pipelines_are_given_back() {
+    let target = Target::sm(90, true);
+    let released = "never released: `release()` it, hand it to a `Held`, or `keep()` it";
+    expect(forgets_release_ir(&target), "never released", &[released]);
+    expect(drops_a_call_ir(&target), "a temporary", &[released]);
+    let says = ["never committed", "then `commit()`"];
+    expect(forgets_commit_ir(&target), "never committed", &says);
+    let says = ["nothing was loaded into"];
+    expect(commits_nothing_ir(&target), "commits nothing", &says);
+    let says = ["released under a condition", "once by every thread that has it"];
+    expect(releases_under_a_condition_ir(&target), "released by some", &says);
+    expect(holds_to_the_end_ir(&target), "held to the end", &["never released", "behind the loop"]);
+}
+
 #[test]
 fn clusters_have_a_limit() {
     let says = ["a cluster of [3, 6, 1] blocks", "1 to 16"];

@@ -26,6 +26,25 @@ impl Bug {
     }
 }
 
+/// A part of the kernel's staging, in plain Rust.
+#[track_caller]
+fn released_if(now: bool, stage: Option<FullStage<2>>) -> Option<FullStage<2>> {
+    match stage {
+        Some(stage) if now => {
+            stage.release();
+            None
+        }
+        stage => stage,
+    }
+}
+
+#[track_caller]
+fn kept(stage: Option<FullStage<2>>) {
+    if let Some(stage) = stage {
+        stage.keep();
+    }
+}
+
 #[kernel(block = 256)]
 fn product(
     #[comptime] bug: Bug,
@@ -39,8 +58,7 @@ fn product(
     let a_tiles = tiles::<bf16>(2, [64, 64], Swizzle::B128);
     let b_tiles = tiles::<bf16>(2, [64, 64], Swizzle::B128);
     let out = tiles::<bf16>(1, [64, 64], Swizzle::B128).stage(0);
-    let pipe = pipeline::<2>(1);
-    let mut at = pipe.start();
+    let (producer, consumer) = pipeline::<2>(1).split();
     let steps = a.shape(1).div_ceil(64);
     let bytes = a_tiles.bytes() + b_tiles.bytes();
     let bytes = if bug.is(Bug::ExpectsMore) { bytes + 16 } else { bytes };
@@ -48,36 +66,30 @@ fn product(
         if warp_id() == 4 {
             if elect() {
                 for step in 0..steps {
-                    let slot = pipe.fill(&mut at, bytes); //~ fill
+                    let slot = producer.acquire(); //~ fill
                     let (stage, k) = (slot.index(), 64 * step);
                     a_tiles.stage(stage).load(a_box, [0, k], slot.barrier()); //~ load
                     b_tiles.stage(stage).load(b_box, [0, k], slot.barrier());
+                    slot.commit_bytes(bytes);
                 }
             }
         }
     } else {
         let leads = thread_idx_x() == 0;
+        let consumer = consumer.led_by(leads);
         let mut sums = InFlight::<Wgmma<bf16, 64>>::zero();
         for _ in 0..steps {
-            let stage = pipe.wait(at); //~ wait
-            let (a, b) = (a_tiles.stage(stage), b_tiles.stage(stage));
+            let stage = consumer.wait(); //~ wait
+            let (a, b) = (a_tiles.stage(stage.index()), b_tiles.stage(stage.index()));
             wgmma_fence();
             for k in unroll(0..4) {
                 sums = wgmma(a.k_major(0, 16 * k), b.k_major(0, 16 * k), sums, true); //~ product
             }
             wgmma_commit();
-            if bug.is(Bug::ReleasesEarly) {
-                if leads {
-                    pipe.release(at);
-                }
-            }
+            let stage = released_if(bug.is(Bug::ReleasesEarly), Some(stage));
             wgmma_wait(if bug.is(Bug::ReadsEarly) { 1 } else { 0 });
-            if !bug.is(Bug::ReleasesEarly) && !bug.is(Bug::KeepsSlots) {
-                if leads {
-                    pipe.release(at);
-                }
-            }
-            at.advance();
+            let stage = released_if(!bug.is(Bug::KeepsSlots), stage);
+            kept(stage);
         }
         let sums = if bug.is(Bug::ReadsEarly) { sums.wait_pending(1) } else { sums.wait() };
         out.store_sums(sums, 0, 0, |_, _, x| x.cast::<bf16>()); //~ sums

@@ -39,10 +39,9 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
     let q_tiles = tiles::<T>(2, [64, D], Swizzle::B128);
     let k_tiles = tiles::<T>(STAGES, [BN, D], Swizzle::B128);
     let v_tiles = tiles::<T>(STAGES, [BN, D], Swizzle::B128);
-    let q_pipe = pipeline::<1>(1);
-    let k_pipe = pipeline::<STAGES>(2);
-    let v_pipe = pipeline::<STAGES>(2);
-    let (mut q_at, mut k_at, mut v_at) = (q_pipe.start(), k_pipe.start(), v_pipe.start());
+    let (q_filled, q_used) = pipeline::<1>(1).split();
+    let (k_filled, k_used) = pipeline::<STAGES>(2).split();
+    let (v_filled, v_used) = pipeline::<STAGES>(2).split();
 
     let (m, n) = (q.shape(1), k.shape(1));
     let head = block_idx_y();
@@ -55,23 +54,20 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
         if warp_id() == 0 {
             if elect() {
                 let kv_head = head / group;
-                let filled = q_pipe.fill(&mut q_at, 2 * q_tiles.bytes());
+                let stage = q_filled.acquire();
                 for half in unroll(0..2) {
-                    q_tiles.stage(half).load(q_box, [head, row0 + 64 * half, 0], filled.barrier());
+                    stage.load(q_tiles.stage(half), q_box, [head, row0 + 64 * half, 0]);
                 }
+                stage.commit();
                 for block in (0..blocks).rev() {
-                    let slot = k_pipe.fill(&mut k_at, k_tiles.bytes());
-                    k_tiles.stage(slot.index()).load(
-                        k_box,
-                        [kv_head, block * BN, 0],
-                        slot.barrier(),
-                    );
-                    let slot = v_pipe.fill(&mut v_at, v_tiles.bytes());
-                    v_tiles.stage(slot.index()).load(
-                        v_box,
-                        [kv_head, block * BN, 0],
-                        slot.barrier(),
-                    );
+                    let stage = k_filled.acquire();
+                    let at = [kv_head, block * BN, 0];
+                    stage.load(k_tiles.stage(stage.index()), k_box, at);
+                    stage.commit();
+                    let stage = v_filled.acquire();
+                    let at = [kv_head, block * BN, 0];
+                    stage.load(v_tiles.stage(stage.index()), v_box, at);
+                    stage.commit();
                 }
             }
         }
@@ -79,6 +75,7 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
         raise_registers(240);
         let half = warpgroup_id() - 1;
         let leads = thread_idx_x() % 128 == 0;
+        let (k_used, v_used) = (k_used.led_by(leads), v_used.led_by(leads));
         let first_row = row0 + 64 * half;
         let queries = q_tiles.stage(half);
         // Blocks of keys that all of these queries see.
@@ -87,16 +84,14 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
 
         let mut rows = TwoRows::new();
         let mut sums = Fragment::<Wgmma<T, D>, Accumulator>::zero();
-        q_pipe.wait(q_at);
+        q_used.wait().keep();
         if blocks > 0 {
             let mut out = InFlight::<Wgmma<T, D>>::zero();
-            let keys = k_tiles.stage(k_pipe.wait(k_at));
+            let keys = k_used.wait();
             wgmma_fence();
-            let scores = begin_scores::<T, D, BN>(queries, keys).wait();
-            if leads {
-                k_pipe.release(k_at);
-            }
-            k_at.advance();
+            let tile = k_tiles.stage(keys.index());
+            let scores = begin_scores::<T, D, BN>(queries, tile).wait();
+            keys.release();
             let scores = masked(causal, scores, first_row, (blocks - 1) * BN, m, n);
             let (first, _) = rows.weigh(scores, scale_log2);
             let mut weights = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, BN>>::new(first, narrow);
@@ -106,16 +101,14 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
                 let from: usize = if pass == 0 { split } else { 0 };
                 let to: usize = if pass == 0 { blocks - 1 } else { split };
                 for block in (from..to).rev() {
-                    let keys = k_tiles.stage(k_pipe.wait(k_at));
+                    let keys = k_used.wait();
                     wgmma_fence();
-                    let scores = begin_scores::<T, D, BN>(queries, keys);
-                    let values = v_tiles.stage(v_pipe.wait(v_at));
-                    out = begin_outputs::<T, D, BN>(weights, values, out);
+                    let tile = k_tiles.stage(keys.index());
+                    let scores = begin_scores::<T, D, BN>(queries, tile);
+                    let values = v_used.wait();
+                    out = begin_outputs::<T, D, BN>(weights, v_tiles.stage(values.index()), out);
                     let scores = scores.wait_pending(1);
-                    if leads {
-                        k_pipe.release(k_at);
-                    }
-                    k_at.advance();
+                    keys.release();
                     let scores = if pass == 0 {
                         masked(causal, scores, first_row, block * BN, m, n)
                     } else {
@@ -123,17 +116,16 @@ pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES
                     };
                     let (next, factors) = rows.weigh(scores, scale_log2);
                     let so_far = out.wait();
-                    if leads {
-                        v_pipe.release(v_at);
-                    }
-                    v_at.advance();
+                    values.release();
                     out = scaled(so_far, factors).into();
                     weights = SumsAsFactor::new(next, narrow);
                 }
             }
-            let values = v_tiles.stage(v_pipe.wait(v_at));
+            let values = v_used.wait();
             wgmma_fence();
-            sums = begin_outputs::<T, D, BN>(weights, values, out).wait();
+            let tile = v_tiles.stage(values.index());
+            sums = begin_outputs::<T, D, BN>(weights, tile, out).wait();
+            values.keep();
         }
         // The queries are no longer read: outputs leave through their place.
         queries.store_sums(scaled(sums, rows.scales()), 0, 0, |_, _, x| narrow(x));

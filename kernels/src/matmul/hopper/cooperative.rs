@@ -63,8 +63,7 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
     let a_tiles = tiles::<T>(STAGES, if a_along { [BM, BK] } else { [BK, BM] }, Swizzle::B128);
     let b_tiles = tiles::<T>(STAGES, if b_along { [BN, BK] } else { [BK, BN] }, Swizzle::B128);
     let c_tiles = tiles::<O>(2, [64, panel], Swizzle::B128);
-    let pipe = pipeline::<STAGES>(2);
-    let mut at = pipe.start();
+    let (producer, consumer) = pipeline::<STAGES>(2).split();
 
     let depth = if a_along { a.shape(2) } else { a.shape(1) }.div_ceil(BK);
     let (m, n) = (c.shape(1), c.shape(2));
@@ -78,12 +77,13 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
                     let (batch, row, column) = tile_at(tile, down, across);
                     let (row, column) = (row * BM, column * BN);
                     for step in 0..depth {
-                        let slot = pipe.fill(&mut at, a_tiles.bytes() + b_tiles.bytes());
-                        let (stage, k) = (slot.index(), step * BK);
+                        let stage = producer.acquire();
+                        let k = step * BK;
                         let a_at = if a_along { [batch, row, k] } else { [batch, k, row] };
                         let b_at = if b_along { [batch, column, k] } else { [batch, k, column] };
-                        a_tiles.stage(stage).load(a_box, a_at, slot.barrier());
-                        b_tiles.stage(stage).load(b_box, b_at, slot.barrier());
+                        stage.load(a_tiles.stage(stage.index()), a_box, a_at);
+                        stage.load(b_tiles.stage(stage.index()), b_box, b_at);
+                        stage.commit();
                     }
                 }
             }
@@ -92,15 +92,16 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
         raise_registers(232);
         let half = warpgroup_id() - 1;
         let leads = thread_idx_x() % 128 == 0;
+        let consumer = consumer.led_by(leads);
         let out = c_tiles.stage(half);
         for tile in (block_idx_x()..all).step_by(grid_dim_x()) {
             let (batch, row, column) = tile_at(tile, down, across);
             let (row, column) = (row * BM + half * 64, column * BN);
             let mut sums = InFlight::<Wgmma<T, BN>>::zero();
-            let mut before = at;
-            for step in 0..depth {
-                let stage = pipe.wait(at);
-                let (a, b) = (a_tiles.stage(stage), b_tiles.stage(stage));
+            let before = consumer.hold();
+            for _ in 0..depth {
+                let stage = consumer.wait();
+                let (a, b) = (a_tiles.stage(stage.index()), b_tiles.stage(stage.index()));
                 let rows = half * 64;
                 wgmma_fence();
                 for k in unroll(0..BK / 16) {
@@ -111,16 +112,10 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
                 }
                 wgmma_commit();
                 wgmma_wait(1);
-                if leads && step > 0 {
-                    pipe.release(before);
-                }
-                before = at;
-                at.advance();
+                before.replace(stage);
             }
             let sums = sums.wait();
-            if leads && depth > 0 {
-                pipe.release(before);
-            }
+            before.release();
             let beta = Val::<f32>::zero();
             let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
             for first in unroll(0..BN / panel) {

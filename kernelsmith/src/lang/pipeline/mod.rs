@@ -1,8 +1,11 @@
 //! Pipelines: a ring of stages in shared memory that copies fill and warps use.
 //!
 //! Each stage has two barriers. *Full* ends a phase when a producer has come and the bytes it told
-//! of are there; *empty* when every consumer has come to say that it is done. Who goes through the
-//! stages keeps a [`Cursor`]: the stage it is at, and the parity of the phase that it waits for.
+//! of are there; *empty* when every consumer has come to say that it is done. A pipeline is split into
+//! a [`Producer`] and a [`Consumer`], which know the stage they are at. Both hand out tokens that are
+//! moved: an [`EmptyStage`] is filled and committed, a [`FullStage`] is read and released. Doing either
+//! twice, or filling a stage behind its commit, does not compile; forgetting it, or doing it only
+//! under a condition of the running kernel, is an error of staging that names the line.
 //!
 //! ```
 //! use kernelsmith::prelude::*;
@@ -12,14 +15,14 @@
 //! fn sums(x: &TensorMap<f32, 2>, y: &mut [f32]) {
 //!     let piece = x.tile([8, 32], Swizzle::B128);
 //!     let rows = tiles::<f32>(4, [8, 32], Swizzle::B128);
-//!     let pipe = pipeline::<4>(128);
-//!     let mut at = pipe.start();
+//!     let (producer, consumer) = pipeline::<4>(128).split();
 //!     if warpgroup_id() == 0 {
 //!         if warp_id() == 0 {
 //!             if elect() {
 //!                 for column in (0..x.shape(1)).step_by(32) {
-//!                     let slot = pipe.fill(&mut at, rows.bytes());
-//!                     rows.stage(slot.index()).load(piece, [0, column], slot.barrier());
+//!                     let stage = producer.acquire();
+//!                     stage.load(rows.stage(stage.index()), piece, [0, column]);
+//!                     stage.commit();
 //!                 }
 //!             }
 //!         }
@@ -27,14 +30,14 @@
 //!         let row = thread_idx_x() % 128;
 //!         let mut sum = 0.0f32;
 //!         for column in (0..x.shape(1)).step_by(32) {
-//!             let tile = rows.stage(pipe.wait(at));
+//!             let stage = consumer.wait();
+//!             let tile = rows.stage(stage.index());
 //!             if row < 8 {
 //!                 for i in 0..32 {
 //!                     sum += tile.at(row, i).get();
 //!                 }
 //!             }
-//!             pipe.release(at);
-//!             at.advance();
+//!             stage.release();
 //!         }
 //!         if row < 8 {
 //!             y[row] = sum;
@@ -43,18 +46,24 @@
 //! }
 //! ```
 
+mod due;
+mod token;
+
+pub use token::{EmptyStage, FullStage, Held};
+
 use kernelsmith_ir::{Type, Value};
 
 use super::cluster::cluster_sync;
 use super::collectives::{thread_rank, when};
 use super::compare::{eq, lt};
 use super::contract::assume;
+use super::index::KernelIndex;
 use super::mbarrier::{Mbarrier, Mbarriers, mbarrier_fence, mbarriers};
 use super::place::Place;
 use super::stage::build;
 use super::staged::{Staged, next};
 use super::thread::barrier;
-use super::val::Val;
+use super::val::{IntoVal, Val};
 
 /// The barriers of a ring of `N` stages.
 #[derive(Clone, Copy)]
@@ -177,5 +186,120 @@ impl<const N: usize> Pipeline<N> {
     #[track_caller]
     pub fn release(&self, at: Cursor<N>) {
         self.empty.stage(at.index()).arrive();
+    }
+}
+
+impl<const N: usize> Pipeline<N> {
+    /// Its two ends. Both begin at the first stage; each belongs to one part of the block's warps, and
+    /// cannot be copied.
+    #[track_caller]
+    pub fn split(self) -> (Producer<N>, Consumer<N>) {
+        let at = |name: &str| Place::new(name, self.start());
+        let release = Release { empty: self.empty, leads: None, rank: None };
+        (
+            Producer { pipe: self, at: at("filling") },
+            Consumer { full: self.full, at: at("using"), release },
+        )
+    }
+}
+
+/// The end of a pipeline that fills stages. One thread has it.
+pub struct Producer<const N: usize> {
+    pipe: Pipeline<N>,
+    at: Place<Cursor<N>>,
+}
+
+impl<const N: usize> Producer<N> {
+    /// Waits until the next stage is empty.
+    #[track_caller]
+    pub fn acquire(&self) -> EmptyStage {
+        let mut at = self.at.get();
+        let index = at.index();
+        // A ring begins empty: the phase before the first counts as over.
+        self.pipe.empty.stage(index).wait(at.parity ^ Val::from(1));
+        let stage = EmptyStage::new(index, self.pipe.full.stage(index));
+        at.advance();
+        self.at.set(at);
+        stage
+    }
+}
+
+/// The end of a pipeline that uses stages. Every thread that waits for stages has it, and waits for
+/// the same ones.
+pub struct Consumer<const N: usize> {
+    full: Mbarriers,
+    at: Place<Cursor<N>>,
+    release: Release,
+}
+
+impl<const N: usize> Consumer<N> {
+    /// Releases count where this is true: on one thread of a warpgroup, say, where the pipeline was
+    /// made for as many releases as there are warpgroups. Without, every thread's counts.
+    #[track_caller]
+    pub fn led_by(mut self, leads: impl IntoVal<bool>) -> Self {
+        self.release.leads = Some(leads.into_val());
+        self
+    }
+
+    /// Releases are told to the barrier of the block of this rank in the cluster: whoever fills the
+    /// stages of several blocks at once waits for all of them.
+    #[track_caller]
+    pub fn of_block(mut self, rank: impl KernelIndex) -> Self {
+        self.release.rank = Some(rank.value());
+        self
+    }
+
+    /// Waits until the next stage is full.
+    #[track_caller]
+    pub fn wait(&self) -> FullStage<N> {
+        let mut at = self.at.get();
+        let index = at.index();
+        self.full.stage(index).wait(at.parity);
+        at.advance();
+        self.at.set(at);
+        FullStage::new(index, self.release)
+    }
+
+    /// What holds a stage that is released later than the next one is waited for; nothing yet.
+    #[track_caller]
+    pub fn hold(&self) -> Held<N> {
+        Held::new(self.release)
+    }
+}
+
+/// How a stage is released.
+#[derive(Clone, Copy)]
+struct Release {
+    empty: Mbarriers,
+    leads: Option<Val<bool>>,
+    rank: Option<Val<usize>>,
+}
+
+impl Release {
+    #[track_caller]
+    fn arrive(&self, stage: Val<usize>) {
+        match self.leads {
+            Some(leads) => when(leads, || self.come(stage)),
+            None => self.come(stage),
+        }
+    }
+
+    /// Comes to the barrier of a stage, if there is one.
+    #[track_caller]
+    fn arrive_where(&self, some: Val<bool>, stage: impl FnOnce() -> Val<usize>) {
+        let counts = match self.leads {
+            Some(leads) => leads & some,
+            None => some,
+        };
+        when(counts, || self.come(stage()));
+    }
+
+    #[track_caller]
+    fn come(&self, stage: Val<usize>) {
+        let barrier = self.empty.stage(stage);
+        match self.rank {
+            Some(rank) => barrier.arrive_at(rank),
+            None => barrier.arrive(),
+        }
     }
 }
