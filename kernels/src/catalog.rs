@@ -2,13 +2,14 @@
 
 use kernelsmith::ir::Kernel;
 use kernelsmith::lang::Val;
+use kernelsmith::prelude::Float;
 use kernelsmith::{Machine, StagingError, Target, bf16};
 
 use crate::activation::swiglu;
 use crate::attention::config::Tile;
 use crate::attention::{
-    Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir, attention_rows_ir,
-    attention_tiled_ir, combine_parts_ir,
+    self, Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir,
+    attention_rows_ir, attention_tiled_ir, combine_parts_ir,
 };
 use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir, zip_map_kernel_ir};
 use crate::embedding::{embedding_gradient_kernel_ir, embedding_kernel_ir};
@@ -78,6 +79,11 @@ pub const KERNELS: &[Entry] = &[
         name: "flash_attention",
         about: "causal attention of one head of dimension 64, f32",
         ir: attention,
+    },
+    Entry {
+        name: "flash_attention_bf16",
+        about: "causal attention of one head of dimension 64, bf16, in pairs on CPUs",
+        ir: attention_of_bf16,
     },
     Entry {
         name: "attention_parts",
@@ -265,38 +271,42 @@ fn softmax(target: &Target) -> Result<Kernel, StagingError> {
 }
 
 fn attention_of_few(target: &Target) -> Result<Kernel, StagingError> {
-    let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let same = |score, _, _, _| score;
-    attention_parts_ir::<bf16, bf16, _>(target, 64, form, same, false, false, false, false)
+    attention_parts_ir::<bf16, bf16, _>(target, 64, CAUSAL, same, false, false, false, false)
 }
 
 fn attention(target: &Target) -> Result<Kernel, StagingError> {
-    let form = Form { causal: true, windowed: false, capped: false, scored: false };
-    let same = |score, _, _, _| score;
     match target {
-        Target::Cpu => {
-            let none = false;
-            attention_rows_ir::<f32, f32, f32, f32, _>(
-                target, 64, form, same, none, none, none, none, true,
-            )
-        }
-        _ => attention_tiled_ir::<f32, f32, f32, _>(
-            target,
-            64,
-            Tile::of(64),
-            form,
-            same,
-            false,
-            false,
-            false,
-            false,
-            true,
-        ),
+        Target::Cpu => attention_by_rows::<f32, f32>(target),
+        _ => attention_by_tiles::<f32>(target),
     }
 }
 
+fn attention_of_bf16(target: &Target) -> Result<Kernel, StagingError> {
+    match target {
+        Target::Cpu => attention_by_rows::<bf16, u32>(target),
+        _ => attention_by_tiles::<bf16>(target),
+    }
+}
+
+const CAUSAL: Form = Form { causal: true, windowed: false, capped: false, scored: false };
+
+/// Of elements `T` that are multiplied as words `W`.
+fn attention_by_rows<T: Float, W: attention::Words>(
+    target: &Target,
+) -> Result<Kernel, StagingError> {
+    let same = |score, _, _, _| score;
+    let none = false;
+    attention_rows_ir::<T, W, W, f32, _>(target, 64, CAUSAL, same, none, none, none, none, true)
+}
+
+fn attention_by_tiles<T: Float>(target: &Target) -> Result<Kernel, StagingError> {
+    let (same, none) = (|score, _, _, _| score, false);
+    let tile = Tile::of(64);
+    attention_tiled_ir::<T, T, f32, _>(target, 64, tile, CAUSAL, same, none, none, none, none, true)
+}
+
 fn attention_backward(target: &Target) -> Result<Kernel, StagingError> {
-    let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let (_, tiling) = Tiling::new(target, 64);
-    attention_backward_ir::<f32, 32, _>(target, tiling, form, |score, _, _, _| score)
+    attention_backward_ir::<f32, 32, _>(target, tiling, CAUSAL, |score, _, _, _| score)
 }

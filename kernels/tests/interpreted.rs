@@ -197,7 +197,10 @@ fn run_paged_attention(device: &Device) {
         let same = |score, _, _, _| score;
         let (expected, sums) =
             reference::attention_with_sinks(&a, same, sinks, &q, &order(&k), &order(&v));
-        close("attention in pages", &out, &expected, 1e-5);
+        // Values are at most 1.75, and where pairs are multiplied weights are rounded to bf16.
+        let in_pairs = m == 9 && *device.target() == Target::Cpu && device.limits().has_dot2;
+        let tolerance = if in_pairs { 1.75 / 256.0 } else { 0.0 } + 1e-5;
+        close("attention in pages", &out, &expected, tolerance);
         close("its sums", &lse, &sums, 1e-5);
     }
 }
@@ -256,6 +259,7 @@ const RUNS: &[(&str, Run)] = &[
     ("matmul_bf16", run_matmul_bf16),
     ("matmul_i8", run_matmul_i8),
     ("flash_attention", run_flash_attention),
+    ("flash_attention_bf16", run_paged_attention),
     ("attention_backward", run_attention_backward),
     ("attention_delta", run_attention_backward),
     ("sum_parts", run_attention_backward),

@@ -8,7 +8,7 @@ use kernelsmith::prelude::*;
 use super::config::COLUMNS_OF_A_LANE;
 use super::form::{Form, Score, end_seen, first_seen};
 use super::lengths::span;
-use super::online::{OnlineSoftmax2, log_sum_of};
+use super::online::{OnlineSoftmax2, inverse_of, log_sum_of};
 
 /// Numbers of a part of a query's output besides its sums: the maximum and the sum of its weights.
 const STATE: usize = 2;
@@ -203,7 +203,7 @@ pub fn combine_parts<O: Num>(
             lse[[own.first + query]] = log_sum_of(max, sum);
         }
     }
-    let scale = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+    let scale = inverse_of(sum);
     let out = out.outer(own.outer).outer(head).outer(own.first + query);
     for e in (lane..d).step_by(warp_size()) {
         let mut value = 0.0;

@@ -56,6 +56,10 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         if !on_cpu && along && self.a.queries > FEW && self.table.is_none() {
             return self.tiled(k, v, score);
         }
+        let in_pairs = TypeId::of::<T>() == TypeId::of::<bf16>();
+        if on_cpu && in_pairs && self.out.device().limits().has_dot2 {
+            return self.pairs(score);
+        }
         // The CPU reads f32 in place; other elements are converted once rather than by each block.
         let tokens = k.shape()[2];
         let dense = self.table.is_none() && is_dense(&k) && is_dense(&v);
@@ -75,6 +79,25 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         } else {
             problem.tiled(key, value, score)
         }
+    }
+
+    /// bf16 by the CPU's kernel, where the CPU multiplies pairs of such: keys are read in place if they are
+    /// dense, values are laid out in pairs of rows.
+    fn pairs<S>(self, score: S) -> Result<(), Error>
+    where
+        S: ScoreFunction,
+    {
+        let Problem { a, key_ends, lengths, table, k, v, .. } = self;
+        let (rows, tokens) = (a.keys, k.shape()[2]);
+        let all = Sequences { batch: a.batch, most: rows, ends: key_ends, lengths, table };
+        let values = gather::<T, u32>(all, rows.next_multiple_of(2), true, v)?;
+        let in_place = table.is_none() && key_ends.is_none() && is_dense(&k);
+        // Elements that begin or end between words are no words.
+        if let (true, Ok(words)) = (in_place, k.data().cast::<u32>()) {
+            return self.rows::<u32, u32, S>(words, values.view(), (rows, tokens), score);
+        }
+        let keys = gather::<T, u32>(all, rows, false, k)?;
+        self.rows::<u32, u32, S>(keys.view(), values.view(), (rows, tokens), score)
     }
 
     /// Where keys and values are, packed ones as those of one sequence.

@@ -45,7 +45,7 @@ impl OnlineSoftmax {
 
     /// What outputs are multiplied by in the end; 0 where no key was seen.
     pub fn scale(&self) -> f32 {
-        if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
+        inverse_of(self.sum)
     }
 
     /// The natural logarithm of the sum of the scores' exponentials; `-inf` of no scores.
@@ -107,12 +107,19 @@ impl OnlineSoftmax2 {
 
     /// As [`OnlineSoftmax::scale`].
     pub fn scale(&self) -> f32 {
-        if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
+        inverse_of(self.sum)
     }
+
     /// As [`OnlineSoftmax::log_sum`]: of exponentials, not of powers of 2.
     pub fn log_sum(&self) -> f32 {
         log_sum_of(self.max, self.sum)
     }
+}
+
+/// What sums by weight are multiplied by if the weights have this sum: 0 if there are none, NaN if one is.
+#[device]
+pub(super) fn inverse_of(sum: f32) -> f32 {
+    if sum == 0.0 { 0.0 } else { 1.0 / sum }
 }
 
 /// The natural logarithm of `2^max * sum`; `-inf` of no scores.

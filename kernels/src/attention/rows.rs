@@ -28,7 +28,8 @@ pub(super) const KEYS: usize = 96;
 /// transposed query, score and output tiles belong to one thread each, so no score crosses threads.
 /// What is multiplied are words, single f32 or two bf16, and K and V consist of such, or of what converts
 /// to them. Words of two are of K along columns, `k_rows x d / 2` words of a head, and of V along
-/// rows, `k_rows / 2 x d`; then each sequence has its own `k_rows`, also with `k_ends`, which end at `tokens`.
+/// rows, half of `k_rows`, rounded up, `x d`; then each sequence has its own `k_rows`, also with `k_ends`,
+/// which end at `tokens`, and weights are rounded to bf16 before they are multiplied by values.
 ///
 /// Tiles that no query of the block sees are skipped, and only tiles that some query sees in part are
 /// masked. Causal blocks with the most to see run first. `sinks`, one a head, are scores whose weights join
@@ -74,10 +75,12 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     }
     let row = row0 + lane;
     let keys = if W::LEN == 1 { keys } else { keys.alone(sequence) };
-    let base = (keys.outer * (grid_dim_y() / group) + head / group) * k_rows + keys.first;
+    let matrix = keys.outer * (grid_dim_y() / group) + head / group;
+    let base = matrix * k_rows + keys.first;
     let width = d / W::LEN;
     let k = &k[base * width..(base + n) * width];
-    let v = &v[base / W::LEN * d..(base / W::LEN + n.div_ceil(W::LEN)) * d];
+    let base = if W::LEN == 1 { base } else { matrix * k_rows.div_ceil(W::LEN) };
+    let v = &v[base * d..(base + n.div_ceil(W::LEN)) * d];
     let q_tile = shared::<W>(width * QUERIES); // [column][query]
     let o_tile = shared::<f32>(d * QUERIES); // [column][query]
     let s_tile = shared::<f32>(KEYS * QUERIES); // [key][query]

@@ -25,6 +25,14 @@ fn bf16_are_multiplied_in_pairs_where_the_device_says_so() {
 }
 
 #[test]
+fn attention_multiplies_bf16_in_pairs_too() {
+    let most = most_at_once(&assembly("flash_attention_bf16"), "vdpbf16ps");
+    // The scores of 12 keys in two vectors.
+    let expected = if Device::cpu().limits().has_dot2 { 24 } else { 0 };
+    assert!(if expected == 0 { most == 0 } else { most >= expected }, "{most}");
+}
+
+#[test]
 #[cfg(target_arch = "x86_64")]
 fn bytes_are_multiplied_in_fours() {
     let features = std::env::var("KERNELSMITH_CPU_FEATURES").unwrap_or_default();
