@@ -5,7 +5,7 @@ use std::time::Duration;
 use half::{bf16, f16};
 use kernelsmith::prelude::*;
 use kernelsmith_benches::gpu::normal;
-use kernelsmith_benches::interleave::{best_within, timed};
+use kernelsmith_benches::interleave::{best_within, turn};
 use kernelsmith_kernels::attention::{Attention, flash_attention};
 
 use super::table::{Case, Table};
@@ -52,7 +52,7 @@ fn case<T: Float + From16>(
     let mut out =
         Buffer::<f32>::zeros(&device, HEADS * queries * dimension).map_err(|e| e.to_string())?;
     let mut ours = || {
-        timed(|| {
+        turn(|| {
             flash_attention(attention, &q, &k, &v, &mut out).expect("a launch");
             device.synchronize().expect("no failed check");
         })

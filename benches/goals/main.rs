@@ -81,9 +81,6 @@ fn start() -> Result<(), String> {
                     ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
                         .map(|name| (name, n)),
                 )
-                // Threads that spin for their next work would take others' time.
-                .env("OMP_WAIT_POLICY", "passive")
-                .env("KMP_BLOCKTIME", "0")
                 .status()
                 .map_err(|e| e.to_string())?;
             if !status.success() {

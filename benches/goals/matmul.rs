@@ -5,7 +5,7 @@ use std::time::Duration;
 use half::{bf16, f16};
 use kernelsmith::prelude::*;
 use kernelsmith_benches::gpu::normal;
-use kernelsmith_benches::interleave::{best_within, timed};
+use kernelsmith_benches::interleave::{best_within, turn};
 use kernelsmith_kernels::matmul::{Factor, Matmul, Output};
 
 use super::blas::{OneDnn, OpenBlas, Shape};
@@ -87,7 +87,7 @@ where
     let b = Buffer::from_slice(&device, &ys).map_err(|e| memory(e.into()))?;
     let mut c = Buffer::<O>::zeros(&device, m * n).map_err(|e| memory(e.into()))?;
     let mut ours = || {
-        timed(|| {
+        turn(|| {
             let b = match transposed {
                 true => View::of(&b, [n, k]).transposed(),
                 false => View::of(&b, [k, n]),
@@ -101,7 +101,7 @@ where
     let mut calls: Vec<Box<dyn FnMut() -> Duration + '_>> = Vec::new();
     for ((_, product), c) in peers.iter().zip(&mut theirs) {
         let (xs, ys) = (&xs, &ys);
-        calls.push(Box::new(move || timed(|| product(shape, xs, ys, c))));
+        calls.push(Box::new(move || turn(|| product(shape, xs, ys, c))));
     }
     let mut by_torch = || torch.run();
     let mut all: Vec<&mut dyn FnMut() -> Duration> = vec![&mut ours, &mut by_torch];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kernelsmith::prelude::*;
 use kernelsmith_benches::gpu::normal;
-use kernelsmith_benches::interleave::{best_within, timed};
+use kernelsmith_benches::interleave::{best_within, turn};
 use kernelsmith_kernels::Error;
 use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
 use rayon::prelude::*;
@@ -35,13 +35,13 @@ pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
     for (name, kernel) in kernels {
         torch.prepare(&format!("rows {name} {ROWS} {COLUMNS}"))?;
         let mut ours = || {
-            timed(|| {
+            turn(|| {
                 kernel(&x, &w, &mut y).expect("a launch");
                 device.synchronize().expect("no failed check");
             })
         };
         let mut copy = || {
-            timed(|| {
+            turn(|| {
                 let part = xs.len().div_ceil(rayon::current_num_threads());
                 copied
                     .par_chunks_mut(part)

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use kernelsmith_benches::interleave::TURN;
+
 use super::blas::folder;
 
 /// See `benches/peers/torch_peer.py` for what it understands.
@@ -50,9 +52,11 @@ impl Torch {
         self.ask(&format!("prepare {case}")).map(drop)
     }
 
-    /// The better of two calls, as the first finds its data out of the caches.
+    /// The best call of a turn.
     pub(crate) fn run(&self) -> Duration {
-        let seconds = self.ask("run 2").and_then(|s| s.parse().map_err(|e| format!("`{s}`: {e}")));
+        let seconds = self
+            .ask(&format!("run {}", TURN.as_secs_f64()))
+            .and_then(|s| s.parse().map_err(|e| format!("`{s}`: {e}")));
         match seconds {
             Ok(seconds) => Duration::from_secs_f64(seconds),
             Err(error) => panic!("{error}"),
