@@ -91,8 +91,13 @@ pub(super) const fn deepest<S>() -> usize {
 }
 
 /// Blocks for each thread: a few, so that none waits long for another's last.
-const BLOCKS: [usize; 4] = [USUAL_BLOCKS, 1, 2, 8];
-const USUAL_BLOCKS: usize = 4;
+const BLOCKS: [usize; 4] = [4, 1, 2, 8];
+
+/// Blocks for each thread if the model sees no reason for others. One thread alone waits for nobody, and
+/// each block copies its rows of A.
+fn usual_blocks(threads: usize) -> usize {
+    if threads == 1 { 1 } else { BLOCKS[0] }
+}
 
 /// Multiply-adds of a block at least: about 10 us, below which help costs more than it brings.
 const LEAST_WORK: usize = 1 << 19;
@@ -140,7 +145,7 @@ fn candidates(shape: &Shape, machine: &Machine) -> impl Iterator<Item = CpuConfi
         some.map(move |i| TileSize { rows, depth: depths[i] })
     });
     let most = Target::Cpu.max_shared_bytes() as usize;
-    let tiles = tiles.filter(move |tile| tile.elements() * sum <= most);
+    let tiles = tiles.filter(move |tile| own_bytes(*tile, tile.depth, sum) <= most);
     tiles.flat_map(move |tile| {
         let layouts = layouts.into_iter().flatten();
         layouts.flat_map(move |layout| BLOCKS.map(|blocks| CpuConfig { layout, tile, blocks }))
@@ -184,13 +189,14 @@ const UNCOVERED: f64 = 0.25;
 const COPY: f64 = 16.0;
 /// Bytes it moves in a cycle from memory and back while it does nothing else.
 const MEMORY: f64 = 8.0;
-/// Cycles that a row of a panel costs each group of rows of A if rows of B are pages apart: misses of
-/// the first-level TLB, most of them covered.
+/// Bytes a core reads in a cycle from beyond its own caches in pieces of a panel's width, which are not
+/// foreseen.
+const SCATTERED: f64 = 5.6;
+/// Bytes of a page of memory.
+const PAGE: usize = 4096;
+/// Cycles that a row of a panel costs if rows of B are pages apart: misses of the first-level TLB, most of
+/// them covered.
 const PAGES: f64 = 2.0;
-/// Bytes of B that lie in few enough pages for that TLB.
-const FEW_PAGES: usize = 64 << 10;
-/// Bytes of the sums of a thread, which are those of a group of rows: 12 of f32, 6 of f64.
-const GROUP: usize = 48;
 
 /// Cycles until a thread of the pool is awake.
 const WAKING: f64 = 50e3;
@@ -213,10 +219,12 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let layout = match config.layout {
         Layout::Panels if b == Right::Packed => 0.0,
         Layout::Panels => 2.0 * right / MEMORY,
-        Layout::Rows if n * k * sum <= FEW_PAGES => 0.0,
         Layout::Rows => {
-            let groups = f(strips) * f(plan.rows) / f(GROUP / sum);
-            groups * right / f(PANEL * sum) * PAGES
+            // The first rows of each strip read B as it is; a row may begin a page.
+            let apart = f((n * sum).min(PAGE)) / f(PAGE);
+            let pages = f(strips) * right / f(PANEL * sum) * PAGES * apart;
+            let far = right > f(machine.l2_per_core());
+            pages + if far { f(strips) * right / SCATTERED } else { 0.0 }
         }
     };
     // A tile and a panel that do not fit half of the core's cache are read from afar by each group.
@@ -225,7 +233,7 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let spilled = lacking * arithmetic;
     let cycles = f(batch) * (arithmetic + reads + copies + sums + layout + spilled);
     let usual_tile = tile.rows == USUAL_ROWS && usual_depths(sum, machine).contains(&tile.depth);
-    let unusual = if usual_tile && config.blocks == USUAL_BLOCKS { 0.0 } else { MARGIN };
+    let unusual = if usual_tile && config.blocks == usual_blocks(threads) { 0.0 } else { MARGIN };
     shared(cycles, across * strips * batch, threads) * (1.0 + unusual)
 }
 

@@ -45,7 +45,7 @@ impl TileSize {
 pub enum Layout {
     /// In panels, by [`pack_panels`](super::pack_panels): `batch x panels x (words * 32)`.
     Panels,
-    /// As it is, `batch x k x n`.
+    /// As it is, `batch x k x n`: a block copies a panel to its own memory while it multiplies the first rows.
     Rows,
 }
 
@@ -87,6 +87,10 @@ pub fn matmul_panels<A: Num, B: Num, D: Products<Sum = S>, S: Num + Summed, O: N
     let (row0, panel0) = (block_idx_y() * rows, block_idx_x() * panels);
     let rows = rows.min(m - row0);
     let tile = Tile::<D>::new(form);
+    let copy = match form.b {
+        Layout::Panels => None,
+        Layout::Rows => Some(shared::<D::Factor>(form.tile.depth * PANEL)),
+    };
     for k0 in (0..words).step_by(form.tile.depth) {
         let depth = (words - k0).min(form.tile.depth);
         tile.fill(a, (row0, k0), rows, depth);
@@ -95,22 +99,34 @@ pub fn matmul_panels<A: Num, B: Num, D: Products<Sum = S>, S: Num + Summed, O: N
         let out = Out { c, first: k0 == 0, last: k0 + depth == words, row0, epilogue };
         for panel in panel0..(panel0 + panels).min((n + (PANEL - 1)) / PANEL) {
             let column = panel * PANEL + lane;
-            if let Layout::Panels = form.b {
+            if let Some(copy) = copy {
+                // What a lane has written it reads itself: no barrier.
+                let again = |p: usize| copy[p * PANEL + lane];
+                let kept = |p: usize, b: D::Factor| {
+                    copy[p * PANEL + lane] = b;
+                    b
+                };
+                let next = if panel * PANEL + PANEL <= n {
+                    let b = |p: usize| kept(p, word_of_rows::<B, D>(b, k0 + p, column, form.whole));
+                    first_strip::<D, O, _>(tile, rows, depth, column, b, out)
+                } else {
+                    let b = |p: usize| {
+                        kept(
+                            p,
+                            if column < n {
+                                word_of_rows::<B, D>(b, k0 + p, column, form.whole)
+                            } else {
+                                Val::<D::Factor>::zero()
+                            },
+                        )
+                    };
+                    first_strip::<D, O, _>(tile, rows, depth, column, b, out)
+                };
+                strips::<D, O, _>(tile, (next, rows), depth, column, again, out);
+            } else {
                 let b = b.outer(panel);
                 let b = |p: usize| D::factor(b[[(k0 + p) * PANEL + lane]].cast());
-                strip::<D, O, _>(tile, rows, depth, column, b, out);
-            } else if panel * PANEL + PANEL <= n {
-                let b = |p: usize| word_of_rows::<B, D>(b, k0 + p, column, form.whole);
-                strip::<D, O, _>(tile, rows, depth, column, b, out);
-            } else {
-                let within = |p: usize| {
-                    if column < n {
-                        word_of_rows::<B, D>(b, k0 + p, column, form.whole)
-                    } else {
-                        Val::<D::Factor>::zero()
-                    }
-                };
-                strip::<D, O, _>(tile, rows, depth, column, within, out);
+                strips::<D, O, _>(tile, (0, rows), depth, column, b, out);
             }
         }
         barrier();
@@ -129,26 +145,72 @@ fn word_of_rows<B: Num, D: Products>(
     D::factor(D::Right::join(|i| element_or_zero(b, first + i, column, whole)))
 }
 
-/// All rows of a tile of A times one panel of B, given word by word.
+/// Rows of a tile of A, from the first of `rows` up to the other, times one panel of B, given word by word.
 #[device]
-fn strip<D: Products, O: Num, F: Fn(D::Sum) -> D::Sum + Copy>(
+fn strips<D: Products, O: Num, F: Fn(D::Sum) -> D::Sum + Copy>(
     tile: Tile<D>,
-    rows: usize,
+    rows: (usize, usize),
     depth: usize,
     column: usize,
     b: impl Fn(usize) -> D::Factor + Copy,
     out: Out<D::Sum, O, F>,
 ) {
     if size_of::<D::Sum>() == 8 {
-        strip_of::<D, O, F, 6, 4, 2>(tile, rows, depth, column, b, out);
+        strips_of::<D, O, F, 6, 4, 2>(tile, rows, depth, column, b, out);
     } else {
-        strip_of::<D, O, F, 12, 8, 4>(tile, rows, depth, column, b, out);
+        strips_of::<D, O, F, 12, 8, 4>(tile, rows, depth, column, b, out);
     }
 }
 
 /// `L` rows at a time, and at the end `M` or `N`: 3, 2 and 1 times as many.
 #[device]
-fn strip_of<
+fn strips_of<
+    D: Products,
+    O: Num,
+    F: Fn(D::Sum) -> D::Sum + Copy,
+    const L: usize,
+    const M: usize,
+    const N: usize,
+>(
+    tile: Tile<D>,
+    rows: (usize, usize),
+    depth: usize,
+    column: usize,
+    b: impl Fn(usize) -> D::Factor + Copy,
+    out: Out<D::Sum, O, F>,
+) {
+    let (mut i, rows) = rows;
+    while i + M < rows {
+        out.store(sums::<D, L>(tile, i, depth, b), i, column);
+        i += L;
+    }
+    if i + N < rows {
+        out.store(sums::<D, M>(tile, i, depth, b), i, column);
+    } else if i < rows {
+        out.store(sums::<D, N>(tile, i, depth, b), i, column);
+    }
+}
+
+/// As many rows of a tile of A as are summed at once, from its first one on, times one panel of B, each
+/// word of which is asked for once; and the row behind them.
+#[device]
+fn first_strip<D: Products, O: Num, F: Fn(D::Sum) -> D::Sum + Copy>(
+    tile: Tile<D>,
+    rows: usize,
+    depth: usize,
+    column: usize,
+    b: impl Fn(usize) -> D::Factor + Copy,
+    out: Out<D::Sum, O, F>,
+) -> usize {
+    if size_of::<D::Sum>() == 8 {
+        first_of::<D, O, F, 6, 4, 2>(tile, rows, depth, column, b, out)
+    } else {
+        first_of::<D, O, F, 12, 8, 4>(tile, rows, depth, column, b, out)
+    }
+}
+
+#[device]
+fn first_of<
     D: Products,
     O: Num,
     F: Fn(D::Sum) -> D::Sum + Copy,
@@ -162,16 +224,16 @@ fn strip_of<
     column: usize,
     b: impl Fn(usize) -> D::Factor + Copy,
     out: Out<D::Sum, O, F>,
-) {
-    let mut i = 0;
-    while i + M < rows {
-        out.store(sums::<D, L>(tile, i, depth, b), i, column);
-        i += L;
-    }
-    if i + N < rows {
-        out.store(sums::<D, M>(tile, i, depth, b), i, column);
-    } else if i < rows {
-        out.store(sums::<D, N>(tile, i, depth, b), i, column);
+) -> usize {
+    if rows > M {
+        out.store(sums::<D, L>(tile, 0, depth, b), 0, column);
+        L.into()
+    } else if rows > N {
+        out.store(sums::<D, M>(tile, 0, depth, b), 0, column);
+        M.into()
+    } else {
+        out.store(sums::<D, N>(tile, 0, depth, b), 0, column);
+        N.into()
     }
 }
 
