@@ -10,6 +10,7 @@ use kernelsmith_kernels::attention::{Attention, flash_attention};
 
 use super::table::{Case, Table};
 use super::torch::Torch;
+use super::wanted;
 
 const HEADS: usize = 8;
 
@@ -41,6 +42,12 @@ fn case<T: Float + From16>(
 ) -> Result<(), String> {
     let Attention { queries, keys, dimension, causal, .. } = attention;
     let mask = if causal { "causal" } else { "full" };
+    let decode = queries == 1;
+    let what = if decode { "decode" } else { mask };
+    let name = format!("{what} {HEADS}x{keys}x{dimension}");
+    if !wanted(&name, element) {
+        return Ok(());
+    }
     torch.prepare(&format!("attention {element} {mask} {HEADS} {queries} {keys} {dimension}"))?;
     let device = Device::cpu();
     let buffer = |rows: usize, seed| {
@@ -59,13 +66,10 @@ fn case<T: Float + From16>(
     };
     let best = best_within(Duration::from_secs(3), 5, &mut [&mut ours, &mut || torch.run()]);
     let pairs: usize = (0..queries).map(|query| attention.seen(query).len()).sum();
-    let decode = queries == 1;
     let (work, unit) = match decode {
         true => (2 * HEADS * keys * dimension * size_of::<T>(), "GB/s"),
         false => (4 * HEADS * pairs * dimension, "GFLOP/s"),
     };
-    let what = if decode { "decode" } else { mask };
-    let name = format!("{what} {HEADS}x{keys}x{dimension}");
     let case = Case { suite: "attention", name: &name, element, work: work as f64, unit, goal };
     table.row(&case, best[0], &[("torch", best[1])]);
     Ok(())

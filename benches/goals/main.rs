@@ -4,6 +4,7 @@
 //! scripts/install-peers
 //! cargo bench -p kernelsmith-benches --features peers --bench goals
 //! cargo bench -p kernelsmith-benches --features peers --bench goals -- matmul attention --threads 1
+//! cargo bench -p kernelsmith-benches --features peers --bench goals -- matmul --only 4096x4096
 //! ```
 //!
 //! Each suite and number of threads is a process of its own, as the peers read how many threads they
@@ -39,6 +40,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Names cases by a part of their name and type, as in `1x4096` or `bf16`.
+const ONLY: &str = "KERNELSMITH_GOALS_ONLY";
+
+/// Whether a case was asked for.
+fn wanted(name: &str, element: &str) -> bool {
+    env::var(ONLY).map_or(true, |only| format!("{name} {element}").contains(&only))
+}
+
 fn threads() -> usize {
     env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
@@ -57,12 +66,17 @@ fn work(suite: &str) -> Result<(), String> {
 /// Starts a process for each suite and number of threads.
 fn start() -> Result<(), String> {
     let (mut suites, mut threads) = (Vec::new(), vec!["1".to_owned(), "2".to_owned()]);
+    let mut only = None;
     let mut arguments = env::args().skip(1).filter(|a| a != "--bench");
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--threads" => {
                 let list = arguments.next().ok_or("--threads needs numbers, as in 1,2")?;
                 threads = list.split(',').map(str::to_owned).collect();
+            }
+            "--only" => {
+                let part = arguments.next().ok_or("--only needs a part of a case's name")?;
+                only = Some(part);
             }
             suite if SUITES.contains(&suite) => suites.push(argument),
             other => return Err(format!("there is no suite `{other}`; there are {SUITES:?}")),
@@ -77,6 +91,7 @@ fn start() -> Result<(), String> {
         for n in &threads {
             let status = Command::new(&program)
                 .env(WORKER, suite)
+                .envs(only.iter().map(|part| (ONLY, part)))
                 .envs(
                     ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
                         .map(|name| (name, n)),

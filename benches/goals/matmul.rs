@@ -12,6 +12,7 @@ use super::blas::{OneDnn, OpenBlas, Shape};
 use super::crates;
 use super::table::{Case, Table};
 use super::torch::Torch;
+use super::wanted;
 
 /// How long a case is measured.
 const BUDGET: Duration = Duration::from_secs(3);
@@ -78,6 +79,10 @@ where
 {
     let Shape { m, n, k, transposed } = shape;
     let order = if transposed { "nt" } else { "nn" };
+    let name = format!("{m}x{n}x{k} {order}");
+    if !wanted(&name, element) {
+        return Ok(());
+    }
     torch.prepare(&format!("product {element} {order} {m} {n} {k}"))?;
     let numbers = |len, seed| normal(len, seed).into_iter().map(T::of).collect::<Vec<T>>();
     let (xs, ys) = (numbers(m * k, 1), numbers(k * n, 2));
@@ -111,7 +116,6 @@ where
     check(shape, &xs, &ys, &c.to_vec().map_err(|e| e.to_string())?)?;
     let names = ["torch"].into_iter().chain(peers.iter().map(|peer| peer.0));
     let peers: Vec<_> = names.zip(best[1..].iter().copied()).collect();
-    let name = format!("{m}x{n}x{k} {order}");
     let work = 2.0 * (m * n) as f64 * k as f64;
     let case = Case { suite: "matmul", name: &name, element, work, unit: "GFLOP/s", goal };
     table.row(&case, best[0], &peers);

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::table::{Case, Table};
 use super::torch::Torch;
+use super::wanted;
 
 /// More than the caches hold.
 const ROWS: usize = 8192;
@@ -33,6 +34,9 @@ pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
     let w = Buffer::from_slice(&device, &[1.0f32; COLUMNS]).map_err(|e| failed(e.into()))?;
     let mut y = Buffer::from_slice(&device, &xs).map_err(|e| failed(e.into()))?;
     for (name, kernel) in kernels {
+        if !wanted(name, "f32") {
+            continue;
+        }
         torch.prepare(&format!("rows {name} {ROWS} {COLUMNS}"))?;
         let mut ours = || {
             turn(|| {

@@ -34,7 +34,7 @@ where
 }
 
 /// Elements of a word.
-fn word_len<T: Factor<U>, U: Num>(device: &Device) -> usize {
+pub(super) fn word_len<T: Factor<U>, U: Num>(device: &Device) -> usize {
     match T::is_native(device) {
         true => <T::Native as Products>::Left::LEN,
         false => <T::Plain as Products>::Left::LEN,
