@@ -65,15 +65,15 @@ fn depths(sum: usize) -> [usize; 5] {
     [SHORT, LONG / sum, LONG / 4 / sum, LONG / 2 / sum, LONG * 2 / sum]
 }
 
-/// The two depths that do for most shapes: the short one, and the longest with which a tile and a panel
-/// fit half of a core's second-level cache.
+/// The two depths that do for most shapes: the short one, and up to half of the longest as much as fits half
+/// of a core's second-level cache with a panel.
 fn usual_depths(sum: usize, machine: &Machine) -> [usize; 2] {
-    let [short, long, quarter, half, _] = depths(sum);
+    let [short, _, quarter, half, _] = depths(sum);
     let fits = |depth: &usize| {
         own_bytes(TileSize { rows: USUAL_ROWS, depth: *depth }, *depth, sum)
             <= machine.l2_per_core() / 2
     };
-    [short, [long, half, quarter].into_iter().find(fits).unwrap_or(quarter)]
+    [short, [half, quarter].into_iter().find(fits).unwrap_or(short)]
 }
 
 /// Bytes that a block reads over and over: its tile and a panel of as many rows.
@@ -194,6 +194,8 @@ const MEMORY: f64 = 8.0;
 const SCATTERED: f64 = 5.6;
 /// Bytes of a page of memory.
 const PAGE: usize = 4096;
+/// Bytes that all cores together move in a cycle from memory and back if no cache holds them.
+const FAR_MEMORY: f64 = 4.0;
 /// Cycles that a row of a panel costs if rows of B are pages apart: misses of the first-level TLB, most of
 /// them covered.
 const PAGES: f64 = 2.0;
@@ -218,6 +220,10 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let sums = (passes - 1.0) * 2.0 * f(m) * f(n) * f(sum) / AFAR;
     let layout = match config.layout {
         Layout::Panels if b == Right::Packed => 0.0,
+        // Memory is no faster for several threads.
+        Layout::Panels if 2.0 * right > f(machine.l3) => {
+            2.0 * right / FAR_MEMORY * f(threads.min(across * strips * batch))
+        }
         Layout::Panels => 2.0 * right / MEMORY,
         Layout::Rows => {
             // The first rows of each strip read B as it is; a row may begin a page.

@@ -7,6 +7,9 @@ use super::left::{APART, BEYOND, Tile, element_or_zero};
 use super::pack::PANEL;
 use super::products::{Products, Summed, Words};
 
+/// Words along k whose products take longer than memory does to bring a line: 24 cycles each.
+const FAR: usize = 128;
+
 /// What of a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Form {
@@ -181,12 +184,15 @@ fn strips_of<
 ) {
     let (mut i, rows) = rows;
     while i + M < rows {
+        out.expect::<L>(i, column, depth);
         out.store(sums::<D, L>(tile, i, depth, b), i, column);
         i += L;
     }
     if i + N < rows {
+        out.expect::<M>(i, column, depth);
         out.store(sums::<D, M>(tile, i, depth, b), i, column);
     } else if i < rows {
+        out.expect::<N>(i, column, depth);
         out.store(sums::<D, N>(tile, i, depth, b), i, column);
     }
 }
@@ -226,12 +232,15 @@ fn first_of<
     out: Out<D::Sum, O, F>,
 ) -> usize {
     if rows > M {
+        out.expect::<L>(0, column, depth);
         out.store(sums::<D, L>(tile, 0, depth, b), 0, column);
         L.into()
     } else if rows > N {
+        out.expect::<M>(0, column, depth);
         out.store(sums::<D, M>(tile, 0, depth, b), 0, column);
         M.into()
     } else {
+        out.expect::<N>(0, column, depth);
         out.store(sums::<D, N>(tile, 0, depth, b), 0, column);
         N.into()
     }
@@ -281,6 +290,15 @@ struct Out<S: Num, O: Num, F> {
 
 #[device]
 impl<S: Num + Summed, O: Num, F: Fn(S) -> S + Copy> Out<S, O, F> {
+    /// Asks for where the sums of the rows from `i` on belong, if their products take longer than memory.
+    fn expect<const TM: usize>(&self, i: usize, column: usize, depth: usize) {
+        if depth >= FAR {
+            for j in unroll(0..TM) {
+                self.c.prefetch([self.row0 + i + j, column]);
+            }
+        }
+    }
+
     /// Stores the sums of the rows from `i` on.
     fn store<const TM: usize>(&self, sums: [S; TM], i: usize, column: usize) {
         let (m, n) = (self.c.shape(0), self.c.shape(1));

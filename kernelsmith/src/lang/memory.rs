@@ -210,16 +210,23 @@ impl<T: Num> SliceMut<T> {
 
 #[track_caller]
 fn prefetch<T: Element>(memory: &impl Memory<T>, index: Val<usize>) {
+    let inside = || Val::from_id(build(|b| b.compare(Opcode::Lt, index.id, memory.length().id)));
+    prefetch_at(|| unchecked(memory, index).address(), inside);
+}
+
+/// Asks for the line at an address, if it is `inside` of what it belongs to.
+#[track_caller]
+fn prefetch_at(address: impl FnOnce() -> Value, inside: impl FnOnce() -> Val<bool>) {
     let ask = || {
-        let at = unchecked(memory, index).address();
+        let at = address();
         build(|b| b.emit(Opcode::Prefetch, Attr::None, &[at], &[]));
     };
     // A CPU's prefetch ignores addresses that are none; PTX does not say so of its own.
     if target() == Target::Cpu {
         return ask();
     }
-    let inside = build(|b| b.compare(Opcode::Lt, index.id, memory.length().id));
-    build(|b| b.begin_if(inside));
+    let inside = inside();
+    build(|b| b.begin_if(inside.id));
     ask();
     build(|b| {
         b.begin_else(&[]);
@@ -323,14 +330,39 @@ macro_rules! views {
                 }
             }
 
+            /// Asks for the cache line of an element to be brought closer, as [`Slice::prefetch`] does:
+            /// outside of the view it does nothing.
+            #[track_caller]
+            pub fn prefetch<I: KernelIndex>(&self, index: [I; R]) {
+                let index = index.map(|i| i.value().id);
+                let inside = || {
+                    build(|b| {
+                        let mut inside = b.constant(Const::bool(true));
+                        for (&i, &extent) in index.iter().zip(&self.shape) {
+                            let below = b.compare(Opcode::Lt, i, extent);
+                            inside = b.same(Opcode::And, &[inside, below]);
+                        }
+                        Val::from_id(inside)
+                    })
+                };
+                prefetch_at(|| self.place(index, false).address(), inside);
+            }
+
             /// Checks each index against its axis, and gives the element's address.
             #[track_caller]
             fn locate<I: KernelIndex>(&self, index: [I; R]) -> Slot<T> {
-                let index = index.map(|i| i.value().id);
+                self.place(index.map(|i| i.value().id), true)
+            }
+
+            /// An element's address.
+            #[track_caller]
+            fn place(&self, index: [Value; R], checked: bool) -> Slot<T> {
                 Slot::new(build(|b| {
                     let mut offset = None;
                     for (axis, &i) in index.iter().enumerate() {
-                        b.check_bounds(i, self.shape[axis]);
+                        if checked {
+                            b.check_bounds(i, self.shape[axis]);
+                        }
                         let part = b.same(Opcode::Mul, &[i, self.strides[axis]]);
                         offset = Some(match offset {
                             Some(sum) => b.same(Opcode::Add, &[sum, part]),

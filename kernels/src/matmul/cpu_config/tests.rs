@@ -37,10 +37,10 @@ fn the_default_is_what_was_measured_to_be_best() {
     for (size, layout, depth, grid) in [
         (64, Layout::Rows, 128, (1, 1)),
         (128, Layout::Rows, 128, (2, 2)),
-        (256, Layout::Panels, 1024, (2, 4)),
-        (512, Layout::Panels, 1024, (1, 8)),
-        (1024, Layout::Panels, 1024, (1, 16)),
-        (4096, Layout::Panels, 1024, (1, 64)),
+        (256, Layout::Rows, 512, (2, 4)),
+        (512, Layout::Rows, 512, (1, 8)),
+        (1024, Layout::Panels, 512, (1, 16)),
+        (4096, Layout::Panels, 512, (1, 64)),
     ] {
         let shape = shape(size, size, size, 4, Right::Rows);
         let config = default(&shape, &measured(), 2);
@@ -49,13 +49,17 @@ fn the_default_is_what_was_measured_to_be_best() {
         let plan = Plan::new(&config, &shape, 2);
         assert_eq!((plan.rows, plan.grid), (64, grid), "{size}");
     }
-    // Few rows: B is read as it is. f64: as many bytes.
-    for m in [1, 8, 32, 64, 128] {
+    // Few rows: B is read as it is, in one strip. f64: as many bytes.
+    for (m, rows) in [(1, 64), (8, 64), (32, 64), (64, 64), (128, 128)] {
         let config = default(&shape(m, 4096, 4096, 4, Right::Rows), &measured(), 2);
-        assert_eq!((config.layout, config.tile.depth), (Layout::Rows, 1024), "{m} rows");
+        assert_eq!(
+            (config.layout, config.tile),
+            (Layout::Rows, TileSize { rows, depth: 512 }),
+            "{m} rows"
+        );
     }
     let config = default(&shape(1000, 1000, 1000, 8, Right::Rows), &measured(), 2);
-    assert_eq!((config.layout, config.tile), (Layout::Panels, TileSize { rows: 64, depth: 512 }));
+    assert_eq!((config.layout, config.tile), (Layout::Panels, TileSize { rows: 64, depth: 256 }));
 }
 
 #[test]
@@ -63,7 +67,7 @@ fn tiles_shrink_and_grow_with_the_cache() {
     let shape = shape(1024, 1024, 1024, 4, Right::Columns);
     let tile = |kib: usize| default(&shape, &with_l2(kib << 10), 8).tile;
     let depths: Vec<_> = [256, 512, 1024, 2048, 4096].map(|kib| tile(kib).depth).into();
-    assert_eq!(depths, [256, 512, 1024, 1024, 1024]);
+    assert_eq!(depths, [256, 512, 512, 512, 512]);
     assert!([256, 512, 1024, 2048].iter().all(|&kib| tile(kib).rows == 64));
 }
 

@@ -112,6 +112,10 @@ fn add<B: Num, D: Products, const K: usize>(
         })
     });
     for j in (thread_idx_x()..block.count).step_by(PANEL) {
+        // The rows behind these begin in other pages, which the processor does not foresee.
+        for p in unroll(0..K * D::Right::LEN) {
+            b.prefetch([(first + K) * D::Right::LEN + p, block.first + j]);
+        }
         let b: [D::Factor; K] = array(|p| {
             D::factor(D::Right::join(|e| rows[p][e][j].cast::<<D::Right as Words>::Element>()))
         });
