@@ -57,6 +57,7 @@ pub struct Matmul<'a, T: Factor<U>, O: Num, F = Identity, U: Num = T> {
     residual: Option<Matrix<'a, O>>,
     map: F,
     tuned: bool,
+    tf32: bool,
 }
 
 /// What an epilogue does to each element.
@@ -95,7 +96,29 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>> Matmul<'a, T, O, Identity, U> 
     pub fn new(a: impl Into<Matrix<'a, T>>, b: impl Into<Right<'a, U>>) -> Self {
         let Terms { alpha, beta, .. } = Terms::<T::Sum, O>::default();
         let (a, b) = (a.into(), b.into());
-        Matmul { a, b, alpha, beta, bias: None, residual: None, map: Identity, tuned: false }
+        Matmul {
+            a,
+            b,
+            alpha,
+            beta,
+            bias: None,
+            residual: None,
+            map: Identity,
+            tuned: false,
+            tf32: false,
+        }
+    }
+}
+
+impl<O: Output<f32>, F: Map<f32>> Matmul<'_, f32, O, F> {
+    /// Lets tensor cores read the upper 19 bits of each element of the factors, which is tf32 (PTX ISA,
+    /// "Alternate Floating-Point Data Formats"): each may then be off by 2^-10 of itself, for many times
+    /// the speed. Sums are in f32 either way. Off at first, as PyTorch's `allow_tf32`: f32 is f32.
+    ///
+    /// Devices without such products take those of f32, as do factors that do not lie as they want:
+    /// Hopper, rows of A and columns of B that are contiguous and begin at multiples of 16 bytes.
+    pub fn allow_tf32(self) -> Self {
+        Self { tf32: true, ..self }
     }
 }
 
@@ -124,8 +147,8 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, 
     /// Applies a function to each element; in kernels, so it captures nothing. See
     /// [`activation`](crate::activation).
     pub fn map<G: Map<T::Sum>>(self, map: G) -> Matmul<'a, T, O, G, U> {
-        let Matmul { a, b, alpha, beta, bias, residual, map: _, tuned } = self;
-        Matmul { a, b, alpha, beta, bias, residual, map, tuned }
+        let Matmul { a, b, alpha, beta, bias, residual, map: _, tuned, tf32 } = self;
+        Matmul { a, b, alpha, beta, bias, residual, map, tuned, tf32 }
     }
 
     /// Searches, on the CPU, for the best way to compute products of about this size, unless that has been
@@ -149,9 +172,10 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, 
         'a: 'c,
         U: Factor<T, Sum = T::Sum>,
     {
-        let Matmul { a, b, alpha, beta, bias, residual, map, tuned } = self;
+        let Matmul { a, b, alpha, beta, bias, residual, map, tuned, tf32 } = self;
         let mut problem = Problem::new(a, b, bias, residual, c.into())?;
         problem.tuned = tuned;
+        problem.tf32 = tf32;
         problem.terms.alpha = alpha;
         problem.terms.beta = beta;
         problem.terms.steps.beta = beta != T::Sum::ZERO;
@@ -186,18 +210,21 @@ where
     // The CPU's kernel keeps the sums of a deep product in C meanwhile.
     let on_cpu = is_cpu(device);
     let shallow = !on_cpu || problem.extents().2 <= cpu::deepest::<T, U>(device);
-    let reads_c = problem.terms.steps.beta && T::has_matrix_units(device);
+    let reads_c = problem.terms.steps.beta && T::has_matrix_units(device, problem.tf32);
     let direct = problem.c_units()[0] && !reads_c && (in_sums || shallow);
     if direct || on_cpu && low::takes(&problem) {
         return product(&mut problem, map);
     }
-    let Problem { a, b, c, terms, tuned } = problem;
+    let Problem { a, b, c, terms, tuned, tf32 } = problem;
     let shape = c.shape();
     let len = shape.iter().product();
     // SAFETY: the product writes every element before the epilogue reads it.
     let mut sums = unsafe { Buffer::<T::Sum>::uninit(c.device(), len) }?;
     let to = View::of_mut(&mut sums, shape);
-    product::<T, U, _, _>(&mut Problem { a, b, c: to, terms: Terms::default(), tuned }, |x| x)?;
+    product::<T, U, _, _>(
+        &mut Problem { a, b, c: to, terms: Terms::default(), tuned, tf32 },
+        |x| x,
+    )?;
     finish::finish(terms, map, Some(View::of(&sums, shape)), c)
 }
 

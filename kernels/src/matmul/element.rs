@@ -1,5 +1,6 @@
 //! Which numbers can be multiplied, what they are summed in, and what sums can be stored as.
 
+use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith::{bf16, f16};
 
@@ -34,9 +35,9 @@ pub trait Factor<B: Num = Self>: Num {
     }
 
     /// Whether a device multiplies these by matrix instructions of its own, of which there is a
-    /// kernel. It does not read C.
+    /// kernel, `tf32` where f32 may be that. It does not read C.
     #[doc(hidden)]
-    fn has_matrix_units(_device: &Device) -> bool {
+    fn has_matrix_units(_device: &Device, _tf32: bool) -> bool {
         false
     }
 
@@ -55,16 +56,34 @@ pub trait Factor<B: Num = Self>: Num {
 }
 
 macro_rules! singles {
-    ($($ty:ty),*) => {
+    ($($ty:ty { $($rest:tt)* })*) => {
         $(impl Factor for $ty {
             type Sum = $ty;
             type Plain = Dot<Single<$ty>, Single<$ty>>;
             type Native = Self::Plain;
+            $($rest)*
         })*
     };
 }
 
-singles!(f32, f64);
+singles! {
+    f32 {
+        fn has_matrix_units(device: &Device, tf32: bool) -> bool {
+            tf32 && hopper::is_hopper(device)
+        }
+
+        fn by_matrix_units<O: Num, F>(
+            problem: &mut Problem<'_, f32, f32, O>,
+            map: F,
+        ) -> Option<Result<(), Error>>
+        where
+            F: Pointwise<f32>,
+        {
+            if problem.tf32 { hopper::product::<Tf32, _, _, _>(problem, map) } else { None }
+        }
+    }
+    f64 {}
+}
 
 macro_rules! halves {
     ($($ty:ty as $native:ty, $is_native:expr;)*) => {
@@ -78,7 +97,7 @@ macro_rules! halves {
                 is_native(device)
             }
 
-            fn has_matrix_units(device: &Device) -> bool {
+            fn has_matrix_units(device: &Device, _tf32: bool) -> bool {
                 hopper::is_hopper(device)
             }
 
@@ -89,7 +108,7 @@ macro_rules! halves {
             where
                 F: Pointwise<f32>,
             {
-                hopper::product(problem, map)
+                hopper::product::<$ty, _, _, _>(problem, map)
             }
         })*
     };
@@ -101,20 +120,49 @@ halves! {
 }
 
 macro_rules! bytes {
-    ($($a:ty, $b:ty;)*) => {
+    ($($a:ty, $b:ty { $($rest:tt)* })*) => {
         $(impl Factor<$b> for $a {
             type Sum = i32;
             type Plain = Dot<Bytes<$a>, Bytes<$b>>;
             type Native = Self::Plain;
+            $($rest)*
         })*
     };
 }
 
 bytes! {
-    i8, i8;
-    i8, u8;
-    u8, i8;
-    u8, u8;
+    i8, i8 {
+        fn has_matrix_units(device: &Device, _tf32: bool) -> bool {
+            hopper::is_hopper(device)
+        }
+
+        fn by_matrix_units<O: Num, F>(
+            problem: &mut Problem<'_, Self, Self, O>,
+            map: F,
+        ) -> Option<Result<(), Error>>
+        where
+            F: Pointwise<i32>,
+        {
+            hopper::product::<Self, _, _, _>(problem, map)
+        }
+    }
+    i8, u8 {}
+    u8, i8 {}
+    u8, u8 {
+        fn has_matrix_units(device: &Device, _tf32: bool) -> bool {
+            hopper::is_hopper(device)
+        }
+
+        fn by_matrix_units<O: Num, F>(
+            problem: &mut Problem<'_, Self, Self, O>,
+            map: F,
+        ) -> Option<Result<(), Error>>
+        where
+            F: Pointwise<i32>,
+        {
+            hopper::product::<Self, _, _, _>(problem, map)
+        }
+    }
 }
 
 /// An element of a product whose sums are of type `S`.

@@ -41,6 +41,55 @@ pub fn finish_product<P: Num, S: Num + Summed, O: Num>(
     }
 }
 
+/// [`finish_product`] of a product that was summed in parts, `sums: batch x parts x m x n`, which are added
+/// in their order.
+#[kernel(block = 128)]
+pub fn finish_product_parts<S: Num + Summed, O: Num>(
+    alpha: S,
+    beta: S,
+    #[comptime] steps: Steps,
+    map: impl Fn(S) -> S,
+    sums: &View<S, 4>,
+    bias: Option<&View<S, 3>>,
+    residual: Option<&View<O, 3>>,
+    c: &mut View<O, 3>,
+) {
+    let column = global_idx_x();
+    for batch in (block_idx_z()..c.shape(0)).step_by(grid_dim_z()) {
+        let (c, sums) = (c.outer(batch), sums.outer(batch));
+        let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
+        for row in (block_idx_y()..c.shape(0)).step_by(grid_dim_y()) {
+            if column < c.shape(1) {
+                let mut sum = Val::<S>::zero();
+                for part in 0..sums.shape(0) {
+                    sum += sums[[part, row, column]];
+                }
+                let x = epilogue.begin(sum, || c[[row, column]]);
+                c[[row, column]] = epilogue.end(x, row, column).cast::<O>();
+            }
+        }
+    }
+}
+
+/// Launches [`finish_product_parts`].
+pub(super) fn finish_parts<S: Num + Summed, O: Num, F>(
+    terms: Terms<'_, S, O>,
+    map: F,
+    sums: ViewArg<'_, S, 4>,
+    c: ViewMutArg<'_, O, 3>,
+) -> Result<(), Error>
+where
+    F: Pointwise<S>,
+{
+    let device = c.device().clone();
+    let [batch, m, n] = c.shape();
+    let Terms { alpha, beta, steps, bias, residual } = terms;
+    finish_product_parts::<S, O, F>(alpha, beta, steps, map, sums, bias, residual, c)
+        .grid((n.div_ceil(128), m.min(TALL), batch.min(TALL)))
+        .launch(&device)?;
+    Ok(())
+}
+
 /// The most blocks along y and z on every GPU (CUDA C++ Programming Guide, technical specifications).
 const TALL: usize = 65535;
 

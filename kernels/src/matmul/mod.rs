@@ -17,6 +17,7 @@ mod packed;
 mod panels;
 mod problem;
 mod products;
+mod scaled;
 mod tiled;
 mod tuning;
 
@@ -24,13 +25,16 @@ pub use builder::{Identity, Map, Matmul};
 pub use cpu_config::CpuConfig;
 pub use element::{Factor, Output};
 pub use epilogue::{Pointwise, Steps};
-pub use finish::{finish_product, finish_product_ir};
+pub use finish::{
+    finish_product, finish_product_ir, finish_product_parts, finish_product_parts_ir,
+};
 pub use low::{LowForm, matmul_low_dots, matmul_low_dots_ir, matmul_low_rows, matmul_low_rows_ir};
 pub use operand::{Matrix, MatrixMut, Right};
 pub use pack::{pack_panels, pack_panels_ir};
 pub use packed::Packed;
 pub use panels::{Form, Layout, TileSize, matmul_panels, matmul_panels_ir};
 pub use products::{Bytes, Dot, Pairs, Products, Single, Summed, Words};
+pub use scaled::{Float8, Scaled, ScaledMatmul, Scales, unscale, unscale_ir};
 pub use tiled::{matmul_tiled, matmul_tiled_ir};
 pub use tuning::tune_matmul;
 

@@ -55,6 +55,8 @@ pub struct Problem<'p, T: Factor<U>, U: Num, O: Num> {
     pub(super) terms: Terms<'p, T::Sum, O>,
     /// Whether to search for the best way if nobody has.
     pub(super) tuned: bool,
+    /// Whether of f32 only the upper 19 bits need be multiplied.
+    pub(super) tf32: bool,
 }
 
 impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
@@ -117,7 +119,7 @@ impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
         let (shape, strides) = c.layout();
         let c = c.strides(normal_strides(shape, strides));
         let terms = Terms { bias, residual, ..Terms::default() };
-        Ok(Problem { a: normal(a), b, c, terms, tuned: false })
+        Ok(Problem { a: normal(a), b, c, terms, tuned: false, tf32: false })
     }
 
     /// Rows, columns and depth.
@@ -147,7 +149,7 @@ impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
     where
         U: Factor<T, Sum = T::Sum>,
     {
-        let Problem { a, c, terms, tuned, .. } = self;
+        let Problem { a, c, terms, tuned, tf32, .. } = self;
         let bias = terms.bias.map(ViewArg::transposed);
         let residual = terms.residual.map(ViewArg::transposed);
         Problem {
@@ -156,6 +158,7 @@ impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
             c: c.transposed(),
             terms: Terms { bias, residual, ..terms },
             tuned,
+            tf32,
         }
     }
 }

@@ -134,7 +134,7 @@ fn search<T: Factor<U>, U: Num, O: Num>(
     let mut c = unsafe { Buffer::<O>::uninit(problem.c.device(), shape.iter().product()) }?;
     prepared(problem, tuner).run(|&config| {
         let (a, b, c) = (problem.a, problem.b, View::of_mut(&mut c, shape));
-        let mut once = Problem { a, b, c, terms: Terms::default(), tuned: false };
+        let mut once = Problem { a, b, c, terms: Terms::default(), tuned: false, tf32: false };
         cpu::product_by(config, &mut once, |x| x)
     })
 }

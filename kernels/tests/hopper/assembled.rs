@@ -2,66 +2,93 @@
 
 use kernelsmith::codegen::{Stage, emit, resources};
 use kernelsmith::ir::Kernel;
+use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::hopper::attention_forward_ir;
-use kernelsmith_kernels::matmul::Steps;
-use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
-use kernelsmith_kernels::matmul::hopper::matmul_cooperative_ir;
-
-/// What a configuration is planned to be.
-struct Plan {
-    kernel: Result<Kernel, StagingError>,
-    /// Registers of a thread at the start: 65536 among 384 threads, in steps of 8.
-    registers: u32,
-    /// Matrix instructions, loads and stores of the copy engine, in the whole kernel.
-    hgmma: usize,
-    utmaldg: usize,
-    utmastg: usize,
-}
+use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
+use kernelsmith_kernels::matmul::hopper::{
+    Form, ScaledForm, matmul_cooperative_ir, matmul_pingpong_ir, matmul_scaled_ir,
+};
+use kernelsmith_kernels::matmul::{Steps, Summed};
 
 fn hopper() -> Target {
     "sm_90a".parse().unwrap()
 }
 
-fn cooperative<T: Float, const BN: usize>(a: Order, b: Order) -> Result<Kernel, StagingError>
+fn cooperative<W, T, S, O>(form: Form) -> Result<Kernel, StagingError>
 where
-    Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Stored,
+    S: Num + Summed,
+    O: Num,
 {
-    matmul_cooperative_ir::<T, T, BN, 4, _>(&hopper(), a, b, Steps::default(), |x| x, false, false)
+    let steps = Steps::default();
+    matmul_cooperative_ir::<W, T, S, O, 4, _>(&hopper(), form, steps, |x| x, false, false)
 }
 
+/// In whole kernels: products of a step, boxes of a stage, panels of C.
 #[test]
 fn matmuls_are_what_was_planned() {
+    let along = Form { a: AlongK, b: AlongK, cluster: 1, exchanged: false };
+    let across = Form { a: AcrossK, b: AcrossK, ..along };
+    let clusters = Form { cluster: 2, ..along };
+    let exchanged = Form { exchanged: true, ..along };
     let plans = [
-        Plan {
-            kernel: cooperative::<bf16, 128>(AlongK, AlongK),
-            registers: 168,
-            hgmma: 4,
-            utmaldg: 2,
-            utmastg: 2,
-        },
-        Plan {
-            kernel: cooperative::<f16, 256>(AcrossK, AcrossK),
-            registers: 168,
-            hgmma: 4,
-            utmaldg: 6,
-            utmastg: 4,
-        },
+        ("bf16 128", cooperative::<Wgmma<bf16, 128>, bf16, f32, bf16>(along), [4, 2, 2]),
+        ("f16 256 tn", cooperative::<Wgmma<f16, 256>, f16, f32, f16>(across), [4, 6, 4]),
+        ("bf16 256 x 2", cooperative::<Wgmma<bf16, 256>, bf16, f32, bf16>(clusters), [4, 2, 4]),
+        ("bf16 16 rows", cooperative::<Wgmma<bf16, 16>, bf16, f32, bf16>(exchanged), [4, 2, 1]),
+        ("tf32 256 x 2", cooperative::<Wgmma<Tf32, 256>, f32, f32, f32>(clusters), [4, 2, 8]),
+        ("i8 256 x 2", cooperative::<Wgmma<i8, 256>, i8, i32, i32>(clusters), [4, 2, 8]),
     ];
-    for plan in plans {
-        let kernel = plan.kernel.unwrap();
+    let steps = Steps::default();
+    let turns = matmul_pingpong_ir::<Wgmma<bf16, 128>, bf16, f32, bf16, 6, _>(
+        &hopper(),
+        clusters,
+        steps,
+        |x| x,
+        false,
+        false,
+    );
+    for (name, kernel, [products, boxes, panels]) in
+        plans.into_iter().chain([("bf16 128 x 2 in turns", turns, [8, 2, 4])])
+    {
+        let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
         // Nothing that the assembler says costs speed: products that wait for one another, shares of
         // registers that it ignores.
-        assert_eq!(found.note, None);
-        assert_eq!((found.registers, found.spills), (Some(plan.registers), Some(0)));
+        assert_eq!(found.note, None, "{name}");
+        // 65536 among 384 threads, in steps of 8.
+        assert_eq!((found.registers, found.spills), (Some(168), Some(0)), "{name}");
         let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
-        let count = |name: &str| code.matches(name).count();
-        assert_eq!(count("HGMMA."), plan.hgmma, "{code}");
-        assert_eq!(count("UTMALDG."), plan.utmaldg, "{code}");
-        assert_eq!(count("UTMASTG."), plan.utmastg, "{code}");
-        assert_eq!(count("USETMAXREG"), 2, "{code}");
+        let count = |opcode: &str| code.matches(opcode).count();
+        let matrix = ["HGMMA.", "QGMMA.", "IGMMA."].map(count).into_iter().sum::<usize>();
+        assert_eq!(matrix, products, "{name}: {code}");
+        assert_eq!(count("UTMALDG."), boxes, "{name}: {code}");
+        assert_eq!(count("UTMASTG."), panels, "{name}: {code}");
+        assert_eq!(count("USETMAXREG"), 2, "{name}: {code}");
+    }
+}
+
+/// A step is four products, and 64 additions of the CUDA cores for each thread (in a loop of its own for
+/// the multiply-adds of the epilogue); B is shared.
+#[test]
+fn scaled_matmuls_are_what_was_planned() {
+    for blocks in [false, true] {
+        let form = ScaledForm { cluster: 2, blocks, map: false };
+        let kernel =
+            matmul_scaled_ir::<Wgmma<e4m3, 128>, e4m3, bf16, 6, _>(&hopper(), form, |x| x, false);
+        let kernel = kernel.unwrap();
+        let found = resources(&kernel, None, &hopper()).unwrap();
+        assert_eq!(found.note, None);
+        assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
+        let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        let count = |opcode: &str| code.matches(opcode).count();
+        assert_eq!(count("QGMMA."), 4, "{code}");
+        assert_eq!(count("UTMALDG."), 2, "{code}");
+        let adds = if blocks { count("FFMA ") } else { count("FADD ") };
+        assert_eq!(adds, 64, "{code}");
     }
 }
 

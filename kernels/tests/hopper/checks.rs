@@ -4,8 +4,8 @@
 use kernelsmith::prelude::*;
 use kernelsmith_kernels::attention::hopper::attention_forward;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
-use kernelsmith_kernels::matmul::hopper::matmul_cooperative;
-use kernelsmith_kernels::matmul::{Matmul, Steps};
+use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingpong};
+use kernelsmith_kernels::matmul::{Matmul, ScaledMatmul, Scales, Steps, Summed};
 use kernelsmith_kernels::reference;
 
 /// The largest error, and the largest allowed.
@@ -28,55 +28,149 @@ fn buffer<T: Float>(device: &Device, numbers: &[f64]) -> Result<Buffer<T>, kerne
     Ok(Buffer::from_slice(device, &numbers)?)
 }
 
+/// An element of a product, and numbers of it of which products and sums are exact.
+pub(super) trait Exact: Stored {
+    /// The element near a number from -1 to 1, a multiple of 1/64.
+    fn near(x: f64) -> Self;
+    fn value(self) -> f64;
+}
+
+macro_rules! exact {
+    ($($ty:ty: $near:expr, $value:expr;)*) => {$(
+        impl Exact for $ty {
+            fn near(x: f64) -> $ty {
+                let near: fn(f64) -> $ty = $near;
+                near(x)
+            }
+            fn value(self) -> f64 {
+                let value: fn($ty) -> f64 = $value;
+                value(self)
+            }
+        }
+    )*};
+}
+
+exact! {
+    bf16: bf16::from_f64, bf16::to_f64;
+    f16: f16::from_f64, f16::to_f64;
+    f32: |x| x as f32, f64::from;
+    i8: |x| (x * 64.0) as i8, f64::from;
+    u8: |x| (x * 64.0 + 64.0) as u8, f64::from;
+    i32: |_| unreachable!("sums are not made of numbers"), f64::from;
+    // Three bits of e4m3's mantissa hold eighths, two of e5m2's fourths.
+    e4m3: |x| e4m3::from_f32((x * 8.0).round() as f32 / 8.0), |x| x.to_f32().into();
+    e5m2: |x| e5m2::from_f32((x * 4.0).round() as f32 / 4.0), |x| x.to_f32().into();
+}
+
 /// The largest difference; infinite where a number is NaN.
 fn worst(found: impl IntoIterator<Item = f64>, expected: impl IntoIterator<Item = f64>) -> f64 {
     let errors = found.into_iter().zip(expected).map(|(x, y)| (x - y).abs());
     errors.map(|e| if e.is_nan() { f64::INFINITY } else { e }).fold(0.0, f64::max)
 }
 
-fn transposed(x: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+fn transposed<T: Copy>(x: &[T], rows: usize, columns: usize) -> Vec<T> {
     (0..columns).flat_map(|j| (0..rows).map(move |i| x[i * columns + j])).collect()
 }
 
-/// One product, by `blocks` blocks. Products and sums of these numbers are exact in f32 for depths up
-/// to 4096, so that one rounding is left, and the error is 0.
-pub(super) fn matmul<const BN: usize, const STAGES: usize>(
+/// How a product is computed.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) orders: [Order; 2],
+    pub(super) cluster: usize,
+    pub(super) exchanged: bool,
+    pub(super) parts: usize,
+    pub(super) pingpong: bool,
+    pub(super) blocks: usize,
+}
+
+impl How {
+    /// By `blocks` blocks, each by itself.
+    pub(super) fn plain(orders: [Order; 2], blocks: usize) -> How {
+        How { orders, cluster: 1, exchanged: false, parts: 1, pingpong: false, blocks }
+    }
+
+    fn form(self) -> Form {
+        let How { orders: [a, b], cluster, exchanged, .. } = self;
+        Form { a, b, cluster, exchanged }
+    }
+}
+
+/// One product of elements `T` by the instruction `W`, stored as `O`. Products and sums of these numbers
+/// are exact in f32 for depths up to 4096, so that one rounding is left, and the error is 0.
+pub(super) fn matmul<W, T, S, O, const STAGES: usize>(
     device: &Device,
     [m, n, k]: [usize; 3],
-    [a_order, b_order]: [Order; 2],
-    blocks: usize,
+    how: How,
 ) -> Checked
 where
-    Wgmma<bf16, BN>: WgmmaAtom<Input = bf16, Sum = f32>,
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Exact,
+    S: Num + Summed,
+    O: Exact + Num,
 {
-    let (a, b) = (numbers(1, m * k), numbers(2, k * n));
-    let expected = reference::matmul(m, n, k, &a, &b);
-    let (a, a_shape) = match a_order {
+    let near = |seed, len| numbers(seed, len).into_iter().map(T::near).collect::<Vec<T>>();
+    let values = |x: &[T]| x.iter().map(|x| x.value()).collect::<Vec<f64>>();
+    let (a, b) = (near(1, m * k), near(2, k * n));
+    let mut expected = Vec::new();
+    let each = k.div_ceil(128 / size_of::<T>()).div_ceil(how.parts) * (128 / size_of::<T>());
+    for part in 0..how.parts {
+        let kept = |x: Vec<f64>, along: fn(usize, usize, usize) -> usize, width: usize| {
+            let inside = |at| (part * each..(part + 1) * each).contains(&along(at, width, k));
+            x.into_iter().enumerate().map(|(at, x)| if inside(at) { x } else { 0.0 }).collect()
+        };
+        let a: Vec<f64> = kept(values(&a), |at, _, k| at % k, 0);
+        let b: Vec<f64> = kept(values(&b), |at, n, _| at / n, n);
+        expected.extend(reference::matmul(m, n, k, &a, &b));
+    }
+    let (a, a_shape) = match how.orders[0] {
         AlongK => (a, [1, m, k]),
         AcrossK => (transposed(&a, m, k), [1, k, m]),
     };
-    let (b, b_shape) = match b_order {
+    let (b, b_shape) = match how.orders[1] {
         AlongK => (transposed(&b, k, n), [1, n, k]),
         AcrossK => (b, [1, k, n]),
     };
-    let (a, b) = (buffer::<bf16>(device, &a)?, buffer::<bf16>(device, &b)?);
-    let mut c = buffer::<bf16>(device, &vec![f64::NAN; m * n])?;
-    matmul_cooperative::<bf16, bf16, BN, STAGES, _>(
-        1.0,
-        a_order,
-        b_order,
-        Steps::default(),
-        |x| x,
-        View::of(&a, a_shape),
-        View::of(&b, b_shape),
-        None,
-        None,
-        View::of_mut(&mut c, [1, m, n]),
-    )
-    .grid(blocks)
-    .launch(device)?;
-    let rounded = expected.into_iter().map(|x| bf16::from_f64(x).to_f64());
-    Ok((worst(c.to_vec()?.into_iter().map(f64::from), rounded), 0.0))
+    let (a, b) = (Buffer::from_slice(device, &a)?, Buffer::from_slice(device, &b)?);
+    let (rows, columns) = if how.exchanged { (n, m) } else { (m, n) };
+    // SAFETY: nothing reads it before the kernel has written every element, which the interpreter checks.
+    let mut c = unsafe { Buffer::<O>::uninit(device, how.parts * m * n) }?;
+    let (a, b) = (View::of(&a, a_shape), View::of(&b, b_shape));
+    let (one, steps, to) =
+        (S::ONE, Steps::default(), View::of_mut(&mut c, [how.parts, rows, columns]));
+    let launch = match how.pingpong {
+        false => matmul_cooperative::<W, T, S, O, STAGES, _>(
+            one,
+            how.parts,
+            how.form(),
+            steps,
+            |x| x,
+            a,
+            b,
+            None,
+            None,
+            to,
+        ),
+        true => matmul_pingpong::<W, T, S, O, STAGES, _>(
+            one,
+            how.form(),
+            steps,
+            |x| x,
+            a,
+            b,
+            None,
+            None,
+            to,
+        ),
+    };
+    launch.grid(how.blocks).launch(device)?;
+    let exact = O::TYPE != bf16::TYPE && O::TYPE != f16::TYPE;
+    let rounded = |x: f64| if exact { x } else { O::near(x).value() };
+    let found = c.to_vec()?;
+    let matrices = found.chunks(m * n).flat_map(|c| match how.exchanged {
+        true => transposed(c, n, m),
+        false => c.to_vec(),
+    });
+    Ok((worst(matrices.map(O::value), expected.into_iter().map(rounded)), 0.0))
 }
 
 /// Some heads of dimension `D`. Weights and outputs are rounded to bf16, whose unit in the last place
@@ -150,5 +244,86 @@ pub(super) fn library(device: &Device, [batch, m, n, k]: [usize; 4]) -> Checked 
             expected.push((0.5 * sum + bias[at % n]).max(0.0) + residual[i * m * n + at]);
         }
     }
+    Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
+}
+
+/// f32 by tf32, which these numbers are, and bytes: what users call takes Hopper's kernel for them, and has
+/// the same bits each time.
+pub(super) fn types(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
+    let (a, b) = (numbers(10, m * k), numbers(11, k * n));
+    let expected = reference::matmul(m, n, k, &a, &b);
+    let (a_f32, b_f32) = (buffer::<f32>(device, &a)?, buffer(device, &transposed(&b, k, n))?);
+    let mut c = buffer::<f32>(device, &vec![f64::NAN; m * n])?;
+    Matmul::new(View::of(&a_f32, [m, k]), View::of(&b_f32, [n, k]).transposed())
+        .allow_tf32()
+        .run(View::of_mut(&mut c, [m, n]))?;
+    let tf32 = worst(c.to_vec()?.into_iter().map(f64::from), expected.iter().copied());
+    let bytes = |x: &[f64]| x.iter().map(|&x| (x * 64.0) as i8).collect::<Vec<i8>>();
+    let a_i8 = Buffer::from_slice(device, &bytes(&a))?;
+    let b_i8 = Buffer::from_slice(device, &bytes(&transposed(&b, k, n)))?;
+    let mut sums = Buffer::from_slice(device, &vec![i32::MIN; m * n])?;
+    Matmul::new(View::of(&a_i8, [m, k]), View::of(&b_i8, [n, k]).transposed())
+        .run(View::of_mut(&mut sums, [m, n]))?;
+    let scaled = sums.to_vec()?.into_iter().map(|x| f64::from(x) / 4096.0);
+    Ok((tf32.max(worst(scaled, expected)), 0.0))
+}
+
+/// Scales of 8-bit floats: powers of two, so that all is exact.
+fn scales(seed: u64, len: usize) -> Vec<f64> {
+    numbers(seed, len).into_iter().map(|x| 2f64.powi((4.0 * x).round() as i32)).collect()
+}
+
+/// Which elements have a scale in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shared {
+    Tensors,
+    Rows,
+    Blocks,
+}
+
+/// Products of 8-bit floats with scales, on any device.
+pub(super) fn scaled(device: &Device, [m, n, k]: [usize; 3], shared: Shared) -> Checked {
+    let near = |seed, len| numbers(seed, len).into_iter().map(e4m3::near).collect::<Vec<_>>();
+    let (a, b) = (near(12, m * k), near(13, n * k));
+    // The scale of an element at a row and an index along k, and how many scales there are.
+    let (deep, across) = (k.div_ceil(128), n.div_ceil(128));
+    let [of_a, of_b] = match shared {
+        Shared::Tensors => [1, 1],
+        Shared::Rows => [m, n],
+        Shared::Blocks => [m * deep, deep * across],
+    };
+    let (of_a, of_b) = (scales(14, of_a), scales(15, of_b));
+    let at_a = |i: usize, p: usize| match shared {
+        Shared::Tensors => 0,
+        Shared::Rows => i,
+        Shared::Blocks => i * deep + p / 128,
+    };
+    let at_b = |p: usize, j: usize| match shared {
+        Shared::Tensors => 0,
+        Shared::Rows => j,
+        Shared::Blocks => p / 128 * across + j / 128,
+    };
+    let a_exact: Vec<f64> =
+        (0..m * k).map(|at| a[at].value() * of_a[at_a(at / k, at % k)]).collect();
+    let b_exact: Vec<f64> =
+        (0..k * n).map(|at| b[at % n * k + at / n].value() * of_b[at_b(at / n, at % n)]).collect();
+    let bias = numbers(16, n);
+    let expected = reference::matmul(m, n, k, &a_exact, &b_exact);
+    let expected = expected.into_iter().enumerate().map(|(at, x)| (x + bias[at % n]).max(0.0));
+    let (a, b) = (Buffer::from_slice(device, &a)?, Buffer::from_slice(device, &b)?);
+    let (of_a, of_b) = (buffer::<f32>(device, &of_a)?, buffer::<f32>(device, &of_b)?);
+    let bias = buffer::<f32>(device, &bias)?;
+    let mut c = buffer::<f32>(device, &vec![f64::NAN; m * n])?;
+    let scales = match shared {
+        Shared::Tensors => Scales::per_tensor(&of_a, &of_b),
+        Shared::Rows => Scales::per_row(&of_a, &of_b),
+        Shared::Blocks => {
+            Scales::InBlocks(View::of(&of_a, [m, deep]), View::of(&of_b, [deep, across]))
+        }
+    };
+    ScaledMatmul::new(View::of(&a, [m, k]), View::of(&b, [n, k]).transposed(), scales)
+        .bias(&bias)
+        .map(|x: Val<f32>| x.max(Val::from(0.0)))
+        .run(View::of_mut(&mut c, [m, n]))?;
     Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
 }

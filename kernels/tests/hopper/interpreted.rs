@@ -1,10 +1,12 @@
 //! The numbers, by the interpreter: with schedules of its own, and every access checked. It would
 //! find a race, a barrier that nobody comes to, sums that are read too early.
 
+use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
-use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
+use kernelsmith_kernels::matmul::Summed;
+use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 
-use crate::checks::{self, Checked};
+use crate::checks::{self, Checked, Exact, How, Shared};
 
 #[track_caller]
 fn holds(checked: Checked) {
@@ -13,31 +15,105 @@ fn holds(checked: Checked) {
 }
 
 #[track_caller]
-fn matmul(shape: [usize; 3], orders: [Order; 2], blocks: usize) {
-    holds(checks::matmul::<128, 2>(&Device::interpreter(), shape, orders, blocks));
+fn matmul<W, T, S, O>(shape: [usize; 3], how: How)
+where
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Exact,
+    S: Num + Summed,
+    O: Exact + Num,
+{
+    holds(checks::matmul::<W, T, S, O, 2>(&Device::interpreter(), shape, how));
+}
+
+#[track_caller]
+fn of_bf16(shape: [usize; 3], how: How) {
+    matmul::<Wgmma<bf16, 128>, bf16, f32, bf16>(shape, how);
 }
 
 #[test]
 fn matmul_of_one_tile() {
-    matmul([128, 128, 64], [AlongK, AlongK], 1);
+    of_bf16([128, 128, 64], How::plain([AlongK, AlongK], 1));
 }
 
 #[test]
 fn matmul_of_several_tiles_and_odd_ends() {
-    matmul([200, 264, 200], [AlongK, AlongK], 2);
-    holds(checks::matmul::<256, 3>(&Device::interpreter(), [136, 264, 72], [AlongK, AcrossK], 2));
+    of_bf16([200, 264, 200], How::plain([AlongK, AlongK], 2));
+    matmul::<Wgmma<bf16, 256>, bf16, f32, bf16>([136, 264, 72], How::plain([AlongK, AcrossK], 2));
 }
 
 #[test]
 fn matmul_in_the_other_orders() {
-    matmul([136, 136, 104], [AlongK, AcrossK], 1);
-    matmul([136, 136, 104], [AcrossK, AlongK], 3);
-    matmul([72, 136, 72], [AcrossK, AcrossK], 1);
+    of_bf16([136, 136, 104], How::plain([AlongK, AcrossK], 1));
+    of_bf16([136, 136, 104], How::plain([AcrossK, AlongK], 3));
+    of_bf16([72, 136, 72], How::plain([AcrossK, AcrossK], 1));
+}
+
+/// Two blocks that share B: rows of tiles even and odd, more clusters and fewer than there are tiles.
+#[test]
+fn matmul_in_clusters() {
+    let clusters = |orders, blocks| How { cluster: 2, ..How::plain(orders, blocks) };
+    of_bf16([256, 128, 200], clusters([AlongK, AlongK], 2));
+    of_bf16([300, 264, 136], clusters([AlongK, AcrossK], 4));
+    of_bf16([72, 136, 264], clusters([AcrossK, AlongK], 2));
+}
+
+/// C as the transpose of the sums, of all widths.
+#[test]
+fn matmul_exchanged() {
+    let exchanged = How { exchanged: true, ..How::plain([AlongK, AlongK], 2) };
+    matmul::<Wgmma<bf16, 16>, bf16, f32, bf16>([200, 8, 136], exchanged);
+    matmul::<Wgmma<bf16, 32>, bf16, f32, f32>([136, 24, 72], exchanged);
+    let across = How { orders: [AcrossK, AcrossK], ..exchanged };
+    matmul::<Wgmma<f16, 64>, f16, f32, f16>([136, 56, 72], across);
+}
+
+/// Warpgroups that take turns: one, two and three tiles for a block, more stages than steps and fewer.
+#[test]
+fn matmul_in_turns() {
+    let turns = |orders, blocks| How { pingpong: true, ..How::plain(orders, blocks) };
+    of_bf16([136, 72, 72], turns([AlongK, AlongK], 1));
+    of_bf16([136, 264, 328], turns([AlongK, AcrossK], 2));
+    of_bf16([264, 128, 136], turns([AcrossK, AlongK], 1));
+    let clusters = How { cluster: 2, ..turns([AlongK, AlongK], 2) };
+    of_bf16([300, 136, 200], clusters);
+}
+
+/// Sums of parts of the depth, the last of which may be short or empty.
+#[test]
+fn matmul_in_parts() {
+    let parts = |parts| How { parts, ..How::plain([AlongK, AlongK], 2) };
+    matmul::<Wgmma<bf16, 128>, bf16, f32, f32>([72, 136, 328], parts(3));
+    matmul::<Wgmma<bf16, 64>, bf16, f32, f32>([72, 72, 200], parts(3));
+    let few = How { exchanged: true, ..parts(2) };
+    matmul::<Wgmma<bf16, 16>, bf16, f32, f32>([136, 16, 200], few);
+}
+
+#[test]
+fn matmul_of_other_types() {
+    let plain = How::plain([AlongK, AlongK], 1);
+    matmul::<Wgmma<Tf32, 64>, f32, f32, f32>([72, 72, 40], plain);
+    matmul::<Wgmma<e4m3, 64>, e4m3, f32, bf16>([72, 72, 144], plain);
+    matmul::<Wgmma<e5m2, 64>, e5m2, f32, f32>([72, 72, 144], plain);
+    matmul::<Wgmma<i8, 64>, i8, i32, i32>([72, 72, 144], plain);
+    let clusters = How { cluster: 2, blocks: 2, ..plain };
+    matmul::<Wgmma<u8, 128>, u8, i32, i32>([200, 136, 144], clusters);
+}
+
+#[test]
+fn matmul_of_8_bit_floats_with_scales() {
+    for shared in [Shared::Tensors, Shared::Rows, Shared::Blocks] {
+        holds(checks::scaled(&Device::cpu(), [40, 200, 300], shared));
+        holds(checks::scaled(&Device::interpreter(), [136, 136, 272], shared));
+    }
 }
 
 #[test]
 fn products_of_the_library_take_it() {
     holds(checks::library(&Device::interpreter(), [2, 72, 136, 72]));
+    // Few rows, few columns, and a deep product.
+    holds(checks::library(&Device::interpreter(), [1, 8, 136, 72]));
+    holds(checks::library(&Device::interpreter(), [1, 136, 8, 600]));
+    holds(checks::types(&Device::interpreter(), [40, 72, 80]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kernelsmith::prelude::*;
 use super::kernels::{pipelined, tiles};
 use super::{numbers, product, target};
 
-fn buffer<T: Num>(device: &Device, x: &[f64], cast: impl Fn(f64) -> T) -> Buffer<T> {
+fn buffer<T: Stored>(device: &Device, x: &[f64], cast: impl Fn(f64) -> T) -> Buffer<T> {
     Buffer::from_slice(device, &x.iter().map(|&x| cast(x)).collect::<Vec<_>>()).unwrap()
 }
 

@@ -17,7 +17,7 @@ use kernelsmith_codegen_ptx::ptxas::{Nvdisasm, Ptxas, Sass};
 use kernels::{pipelined, tiles};
 
 /// The arguments of `ir`: only types count, no memory is read.
-fn staged<T: Num + Default, U: Num + Default>(
+fn staged<T: Stored + Default, U: Num + Default>(
     target: &Target,
     launch: impl FnOnce(&Buffer<T>, &mut Buffer<U>) -> Result<Kernel, kernelsmith::Error>,
 ) -> Kernel {

@@ -25,7 +25,7 @@ use kernelsmith_ir::attr::CheckKind;
 use kernelsmith_ir::mma::{Family, MmaShape, Operand};
 use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
 
-use super::element::Num;
+use super::element::{Num, Stored};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
 use super::place::Place;
 use super::shared::Shared;
@@ -47,8 +47,8 @@ pub(crate) mod sealed {
             WmmaGfx12<f16 or bf16, 16, 16, 16>"
 )]
 pub trait MmaAtom: sealed::Sealed + Copy + Send + Sync + 'static {
-    /// The type of the elements of A and B.
-    type Input: Num;
+    /// The type of the elements of A and B in memory.
+    type Input: Stored;
     /// The type of the elements of C and D.
     type Sum: Num;
     /// The instruction in the IR, with the layout of its fragments.
@@ -129,7 +129,7 @@ pub trait MatrixRole: sealed::Sealed + Copy + Send + Sync + 'static {
     /// The operand of the instruction.
     const OPERAND: Operand;
     /// The type of its elements in an atom.
-    type Element<S: MmaAtom>: Num;
+    type Element<S: MmaAtom>: Stored;
 }
 
 macro_rules! roles {
@@ -557,7 +557,7 @@ mod tests {
     use super::*;
     use kernelsmith_ir::mma::SHAPES;
 
-    /// tf32 is no type of the language yet; every other instruction of the IR is an atom.
+    /// tf32 is no type of fragments yet; every other instruction of the IR is an atom.
     #[test]
     fn atoms_are_the_instructions_of_the_table() {
         let table: Vec<_> = SHAPES.iter().filter(|s| s.ab != Scalar::TF32).collect();

@@ -206,7 +206,7 @@ pub fn fix_block(size: impl BlockSize) {
     build(|b| b.kernel_mut().block_dim = Some(size.map(|d| d as u32)));
 }
 
-/// `#[kernel(cluster = ..)]`.
+/// `#[kernel(cluster = ..)]`. A cluster of one block is none, so that a parameter may choose.
 #[track_caller]
 pub fn fix_cluster(size: impl BlockSize) {
     let size = size.block_size();
@@ -214,5 +214,7 @@ pub fn fix_cluster(size: impl BlockSize) {
     if !(1..=16).contains(&blocks) {
         super::stage::fail(format!("a cluster of {size:?} blocks; clusters have 1 to 16"));
     }
-    build(|b| b.kernel_mut().cluster_dim = Some(size.map(|d| d as u32)));
+    if blocks > 1 {
+        build(|b| b.kernel_mut().cluster_dim = Some(size.map(|d| d as u32)));
+    }
 }

@@ -148,6 +148,30 @@ impl<T: Stored> Tile<T> {
         build(|b| b.ptr_add(self.base, first.id))
     }
 
+    /// One of `parts` equal parts, which lie one behind the other: rows of a tile that is one panel wide,
+    /// else panels, whole columns. What each block of a cluster loads of a tile that all of them get.
+    /// `index` is checked.
+    #[track_caller]
+    pub fn part(&self, index: impl KernelIndex, parts: usize) -> Tile<T> {
+        let Shape { rows, columns, wide, .. } = self.shape;
+        let one_panel = columns == wide;
+        let (whole, unit) = if one_panel { (rows, 8) } else { (columns, wide) };
+        let own = whole / parts.max(1);
+        if parts == 0 || own * parts != whole || own == 0 || !own.is_multiple_of(unit) {
+            fail(format!(
+                "{parts} parts of a tile of {rows} x {columns}: a part is whole panels, {wide} columns \
+                 wide, or of one panel a multiple of 8 rows"
+            ));
+        }
+        let shape = match one_panel {
+            true => Shape { rows: own, ..self.shape },
+            false => Shape { columns: own, ..self.shape },
+        };
+        let first = checked_tile(parts, index) * (shape.rows * shape.columns);
+        let base = build(|b| b.ptr_add(self.base, first.id));
+        Tile { base, shape, ty: PhantomData }
+    }
+
     /// The rows as those along m or n, the columns along k: 32 bytes of columns from `k` on, and the
     /// rows from `row` on, a multiple of 8. `k` is known while staging.
     #[track_caller]

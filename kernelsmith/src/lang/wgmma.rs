@@ -24,11 +24,13 @@
 use std::marker::PhantomData;
 
 use half::{bf16, f16};
+use kernelsmith_ir::attr::CacheHint;
 use kernelsmith_ir::mma::{MmaShape, Operand};
 use kernelsmith_ir::wgmma::{self as ir, exists};
-use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
+use kernelsmith_ir::{Attr, Opcode, Scalar, Space, Type, Value};
+use kernelsmith_runtime::{e4m3, e5m2};
 
-use super::element::Num;
+use super::element::{Element, Num};
 use super::index::KernelIndex;
 use super::matrix::{Accumulator, Fragment, MatrixA, MmaAtom};
 use super::stage::{build, fail};
@@ -38,15 +40,30 @@ use super::val::{IntoVal, Val};
 
 /// The instruction `wgmma` of `N` columns, a multiple of 8 up to 256: `64 x N` sums in f32 over 32
 /// bytes of factors of type `T`.
+///
+/// | `T` | elements in memory | sums | along |
+/// |---|---|---|---|
+/// | `f16`, `bf16` | the same | f32 | k, m or n |
+/// | [`Tf32`] | f32, of which the upper 19 bits are read | f32 | k |
+/// | `e4m3`, `e5m2` | the same | f32, in which long sums lose bits | k |
+/// | `i8`, `u8` | the same | i32 | k |
+///
+/// Sums of 8-bit floats keep fewer bits than an f32 while the tensor core adds to them (DeepSeek-V3
+/// Technical Report, section 3.3.2): kernels add them up in registers of their own from time to time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wgmma<T, const N: usize>(PhantomData<T>);
 
+/// Names the products of f32 of which the tensor core reads the upper 19 bits: 8 of the exponent, 10 of
+/// the mantissa (PTX ISA, "Alternate Floating-Point Data Formats: tf32"). Factors are in shared memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tf32;
+
 macro_rules! wgmmas {
-    ($($ab:ty: $scalar:ident -> $cd:ty, $sum:ident;)*) => {$(
+    ($($ab:ty: $input:ty, $scalar:ident -> $cd:ty, $sum:ident;)*) => {$(
         impl<const N: usize> super::matrix::sealed::Sealed for Wgmma<$ab, N> {}
 
         impl<const N: usize> MmaAtom for Wgmma<$ab, N> {
-            type Input = $ab;
+            type Input = $input;
             type Sum = $cd;
             const SHAPE: MmaShape = {
                 assert!(N >= 8 && N <= 256 && N.is_multiple_of(8), "wgmma has 8, 16, .. 256 columns");
@@ -59,10 +76,13 @@ macro_rules! wgmmas {
 }
 
 wgmmas! {
-    f16: F16 -> f32, F32;
-    bf16: BF16 -> f32, F32;
-    i8: I8 -> i32, I32;
-    u8: U8 -> i32, I32;
+    f16: f16, F16 -> f32, F32;
+    bf16: bf16, BF16 -> f32, F32;
+    Tf32: f32, TF32 -> f32, F32;
+    e4m3: e4m3, E4M3 -> f32, F32;
+    e5m2: e5m2, E5M2 -> f32, F32;
+    i8: i8, I8 -> i32, I32;
+    u8: u8, U8 -> i32, I32;
 }
 
 /// The shapes of [`Wgmma`]. Sealed.
@@ -116,16 +136,13 @@ pub trait LeftFactor<S: WgmmaAtom> {
     fn operand(&self) -> (Value, Option<ir::SmemLayout>);
 }
 
-impl<S: WgmmaAtom> LeftFactor<S> for Factor<S::Input>
-where
-    S::Input: super::element::Stored,
-{
+impl<S: WgmmaAtom> LeftFactor<S> for Factor<S::Input> {
     #[track_caller]
     fn operand(&self) -> (Value, Option<ir::SmemLayout>) {
         if self.rows < 64 {
             fail(format!("a left factor of {} rows: wgmma takes 64", self.rows));
         }
-        (self.address, Some(self.layout))
+        (as_read::<S>(self.address), Some(self.layout))
     }
 }
 
@@ -133,6 +150,16 @@ impl<S: WgmmaAtom> LeftFactor<S> for Fragment<S, MatrixA> {
     fn operand(&self) -> (Value, Option<ir::SmemLayout>) {
         (self.value(), None)
     }
+}
+
+/// A factor's address as that of what the instruction reads: of f32 it may be less than there is.
+#[track_caller]
+fn as_read<S: WgmmaAtom>(address: Value) -> Value {
+    if S::Input::TYPE == S::SHAPE.ab {
+        return address;
+    }
+    let ty = Type::Ptr(Space::Shared, S::SHAPE.ab);
+    build(|b| b.emit1(Opcode::PtrCast, Attr::None, &[address], ty))
 }
 
 /// Begins `a * b + sums`, or `a * b` where `accumulate` is false, on the warpgroup. `a` has 64 rows
@@ -144,10 +171,7 @@ pub fn wgmma<S: WgmmaAtom>(
     b: Factor<S::Input>,
     sums: InFlight<S>,
     accumulate: impl IntoVal<bool>,
-) -> InFlight<S>
-where
-    S::Input: super::element::Stored,
-{
+) -> InFlight<S> {
     if !exists(S::SHAPE) {
         fail(format!("{} is no shape of wgmma", S::SHAPE.name()));
     }
@@ -155,7 +179,7 @@ where
         fail(format!("a right factor of {}: wgmma takes {}", b.rows, S::N));
     }
     let (left, layout) = a.operand();
-    let operands = [left, b.address, sums.id, accumulate.into_val().id];
+    let operands = [left, as_read::<S>(b.address), sums.id, accumulate.into_val().id];
     let attr = Attr::Wgmma(ir::Wgmma { shape: S::SHAPE, a: layout, b: b.layout });
     let ty = S::SHAPE.fragment_type(Operand::C);
     InFlight::of(build(|b| b.emit1(Opcode::Wgmma, attr, &operands, ty)))
@@ -229,7 +253,7 @@ impl<T: super::element::Stored + Num> Tile<T> {
     /// the tile is where the first of the warpgroup's 64 rows goes. What is stored of a sum is
     /// `convert(row, column, sum)`, row and column counted in the sums.
     ///
-    /// Elements of 16 bits are stored by `stmatrix` (PTX ISA), others one by one.
+    /// Elements of 16 bits are stored by `stmatrix` (PTX ISA), others two by two.
     #[track_caller]
     pub fn store_sums<S: WgmmaAtom>(
         &self,
@@ -258,29 +282,88 @@ impl<T: super::element::Stored + Num> Tile<T> {
                 elements.push(convert(row, column, sums.element(i)));
             }
             if T::TYPE.size() == 2 {
-                self.store_matrices(row, 16 * columns, &elements);
+                let at = |lane: u32| (lane / 32 * 16 + lane % 16, lane % 32 / 16 * 8);
+                self.store_matrices((row, 16 * columns), at, &elements, false);
                 continue;
             }
-            for (i, element) in (from..).zip(elements) {
-                let own_row = Fragment::<S, Accumulator>::row(i);
-                let column = Fragment::<S, Accumulator>::column(i);
+            // Two that follow each other along the row at once.
+            for (pair, at) in elements.chunks(2).zip((from..).step_by(2)) {
+                let own_row = Fragment::<S, Accumulator>::row(at);
+                let column = Fragment::<S, Accumulator>::column(at);
                 let address = self.address(row + own_row, column - first);
+                self.store_pair(address, [pair[0], pair[1]]);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn store_pair(&self, address: Value, pair: [Val<T>; 2]) {
+        let align = 2 * T::TYPE.size();
+        let attr = Attr::Mem { align, cache: CacheHint::Normal };
+        build(|b| {
+            let ty = Type::Vector(T::TYPE, 2);
+            let pair = b.emit1(Opcode::VecMake, Attr::None, &pair.map(|x| x.id), ty);
+            b.emit(Opcode::Store, attr, &[address, pair], &[]);
+        });
+    }
+
+    /// Stores sums with their rows along the tile's columns, 64 of them, and their columns along its rows,
+    /// as many as it has. What is stored of a sum is `convert(row, column, sum)`, row and column counted
+    /// in the sums. See [`store_sums`](Tile::store_sums).
+    #[track_caller]
+    pub fn store_sums_transposed<S: WgmmaAtom>(
+        &self,
+        sums: Fragment<S, Accumulator>,
+        mut convert: impl FnMut(Val<usize>, Val<usize>, Val<S::Sum>) -> Val<T>,
+    ) {
+        let (rows, columns) = (self.rows(), self.columns());
+        if columns != 64 || rows != S::N || !rows.is_multiple_of(16) {
+            fail(format!(
+                "64 x {} sums into a tile of {rows} x {columns}, transposed: it has 64 columns, and as \
+                 many rows as there are columns of sums, a multiple of 16",
+                S::N
+            ));
+        }
+        for columns in 0..S::N / 16 {
+            // No closures, so that operations stand at the caller's line.
+            let mut elements = Vec::new();
+            for i in 8 * columns..8 * columns + 8 {
+                let row = Fragment::<S, Accumulator>::row(i);
+                let column = Fragment::<S, Accumulator>::column(i);
+                elements.push(convert(row, column, sums.element(i)));
+            }
+            if T::TYPE.size() == 2 {
+                let at =
+                    |lane: u32| (lane % 32 / 16 * 8 + lane % 8, lane / 32 * 16 + lane % 16 / 8 * 8);
+                self.store_matrices(((16 * columns).into(), 0), at, &elements, true);
+                continue;
+            }
+            for (i, element) in (8 * columns..).zip(elements) {
+                let row = Fragment::<S, Accumulator>::row(i);
+                let column = Fragment::<S, Accumulator>::column(i);
+                let address = self.address(column, row);
                 build(|b| b.store(address, element.id));
             }
         }
     }
 
-    /// Four matrices at once: rows 0 to 7 and 8 to 15 of the warp's 16, of two times 8 columns.
+    /// Four matrices at once: rows 0 to 7 and 8 to 15 of the warp's 16, of two times 8 columns. `at` is
+    /// where in the tile the row (the column, if transposed) begins that a thread names.
     #[track_caller]
-    fn store_matrices(&self, row: Val<usize>, column: usize, elements: &[Val<T>]) {
-        let at = |lane: u32| (lane / 32 * 16 + lane % 16, lane % 32 / 16 * 8);
+    fn store_matrices(
+        &self,
+        (row, column): (Val<usize>, usize),
+        at: impl Fn(u32) -> (u32, u32),
+        elements: &[Val<T>],
+        trans: bool,
+    ) {
         let own_row = row + super::thread::lane_linear(128, |lane| at(lane).0);
         let own_column = super::thread::lane_linear(128, |lane| at(lane).1);
         let elements: Vec<Value> = elements.iter().map(|x| x.id).collect();
         let ty = Type::Vector(T::TYPE, 8);
         let matrices = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, ty));
         let address = self.address(own_row, own_column + column);
-        let attr = Attr::Ldmatrix { count: 4, trans: false };
+        let attr = Attr::Ldmatrix { count: 4, trans };
         build(|b| b.emit(Opcode::Stmatrix, attr, &[address, matrices], &[]));
     }
 }

@@ -1,7 +1,10 @@
 //! The kernels of Hopper, which the interpreter runs on small shapes, here on a GPU and on larger ones.
 
+use checks::{Exact, How, Shared};
 use kernelsmith::Target;
+use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
+use kernelsmith_kernels::matmul::Summed;
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 
 use crate::cases::{Case, case};
@@ -15,26 +18,30 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
     if *device.target() != Target::sm(90, true) {
         return cases;
     }
-    for shape @ [m, n, k] in [[128, 128, 64], [200, 264, 200], [1000, 1000, 1000], [512, 4096, 512]]
+    products(&mut cases);
+    for shape @ [batch, m, n, k] in [
+        [1, 256, 256, 256],
+        [3, 200, 136, 72],
+        [2, 1000, 504, 520],
+        [1, 8, 4096, 4096],
+        [1, 40, 1000, 2048],
+        [1, 4096, 8, 2048],
+    ] {
+        let text = format!("{batch}x{m}x{n}x{k}");
+        cases.push(case("matmul epilogue", &text, move |device| checks::library(device, shape)));
+    }
+    for shape @ [m, n, k] in [[40, 200, 300], [136, 136, 272], [1000, 1000, 1008], [300, 512, 2048]]
     {
-        for (name, orders) in [
-            ("nt", [AlongK, AlongK]),
-            ("nn", [AlongK, AcrossK]),
-            ("tt", [AcrossK, AlongK]),
-            ("tn", [AcrossK, AcrossK]),
-        ] {
-            let text = format!("{m}x{n}x{k} {name}");
-            cases.push(case("wgmma 128", &text, move |device| {
-                checks::matmul::<128, 6>(device, shape, orders, 132)
-            }));
-            cases.push(case("wgmma 256", &text, move |device| {
-                checks::matmul::<256, 4>(device, shape, orders, 132)
+        for shared in [Shared::Tensors, Shared::Rows, Shared::Blocks] {
+            let text = format!("{m}x{n}x{k} {shared:?}");
+            cases.push(case("matmul e4m3", &text, move |device| {
+                checks::scaled(device, shape, shared)
             }));
         }
     }
-    for shape @ [batch, m, n, k] in [[1, 256, 256, 256], [3, 200, 136, 72], [2, 1000, 504, 520]] {
-        let text = format!("{batch}x{m}x{n}x{k}");
-        cases.push(case("matmul epilogue", &text, move |device| checks::library(device, shape)));
+    for shape @ [m, n, k] in [[40, 72, 80], [1000, 1000, 1008], [16, 4096, 2048]] {
+        let text = format!("{m}x{n}x{k}");
+        cases.push(case("matmul tf32, i8", &text, move |device| checks::types(device, shape)));
     }
     for shape @ [heads, group, m, n] in
         [[1, 1, 128, 128], [4, 2, 200, 300], [8, 8, 1000, 1000], [2, 1, 40, 168], [2, 1, 136, 40]]
@@ -50,4 +57,72 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
         }
     }
     cases
+}
+
+/// The matmul in all its forms.
+fn products(cases: &mut Vec<Case>) {
+    for shape in [[128, 128, 64], [200, 264, 200], [1000, 1000, 1000], [512, 4096, 512]] {
+        for (name, orders) in [
+            ("nt", [AlongK, AlongK]),
+            ("nn", [AlongK, AcrossK]),
+            ("tt", [AcrossK, AlongK]),
+            ("tn", [AcrossK, AcrossK]),
+        ] {
+            let plain = How::plain(orders, 132);
+            let clusters = How { cluster: 2, ..plain };
+            let parts = How { parts: 3, ..plain };
+            of::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(cases, name, shape, plain);
+            of::<Wgmma<bf16, 256>, bf16, f32, bf16, 4>(cases, name, shape, plain);
+            of::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(cases, name, shape, clusters);
+            of::<Wgmma<bf16, 256>, bf16, f32, f32, 4>(cases, name, shape, clusters);
+            of::<Wgmma<f16, 64>, f16, f32, f32, 8>(cases, name, shape, parts);
+            for how in [plain, clusters] {
+                let turns = How { pingpong: true, ..how };
+                of::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(cases, name, shape, turns);
+            }
+            let exchanged = How { exchanged: true, ..plain };
+            of::<Wgmma<bf16, 64>, bf16, f32, bf16, 8>(cases, name, shape, exchanged);
+        }
+        let plain = How::plain([AlongK, AlongK], 132);
+        let exchanged = How { exchanged: true, parts: 2, ..plain };
+        of::<Wgmma<bf16, 16>, bf16, f32, f32, 12>(cases, "nt", shape, exchanged);
+        of::<Wgmma<bf16, 32>, bf16, f32, f32, 10>(cases, "nt", shape, exchanged);
+    }
+    for shape in [[128, 128, 128], [200, 264, 208], [1000, 1000, 1008]] {
+        let plain = How::plain([AlongK, AlongK], 132);
+        for how in [plain, How { cluster: 2, ..plain }] {
+            of::<Wgmma<Tf32, 256>, f32, f32, f32, 4>(cases, "tf32", shape, how);
+            of::<Wgmma<e4m3, 256>, e4m3, f32, bf16, 4>(cases, "e4m3", shape, how);
+            of::<Wgmma<e5m2, 128>, e5m2, f32, f32, 6>(cases, "e5m2", shape, how);
+            of::<Wgmma<i8, 256>, i8, i32, i32, 4>(cases, "i8", shape, how);
+            of::<Wgmma<u8, 128>, u8, i32, i32, 6>(cases, "u8", shape, how);
+        }
+    }
+}
+
+fn of<W, T, S, O, const STAGES: usize>(
+    cases: &mut Vec<Case>,
+    name: &str,
+    shape @ [m, n, k]: [usize; 3],
+    how: How,
+) where
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Exact,
+    S: Num + Summed,
+    O: Exact + Num,
+{
+    let mut text = format!("{m}x{n}x{k} {name} {}", W::N);
+    for (set, what) in [
+        (how.cluster > 1, " cluster"),
+        (how.parts > 1, " parts"),
+        (how.exchanged, " exchanged"),
+        (how.pingpong, " in turns"),
+    ] {
+        if set {
+            text.push_str(what);
+        }
+    }
+    cases.push(case("wgmma", text, move |device| {
+        checks::matmul::<W, T, S, O, STAGES>(device, shape, how)
+    }));
 }

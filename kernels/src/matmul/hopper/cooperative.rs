@@ -2,88 +2,104 @@
 
 use kernelsmith::prelude::*;
 
-use super::schedule::tile_at;
-use crate::matmul::Steps;
+use super::operand::{Operand, Order, of_cluster, step};
+use super::schedule::{GROUP, part_of, tile_at};
 use crate::matmul::epilogue::Epilogue;
+use crate::matmul::{Steps, Summed};
 
-/// Columns of A and B that one stage holds: 128 bytes.
-const BK: usize = 64;
-
-/// Rows of a tile of C: 64 for each of the two warpgroups that multiply.
+/// Rows of a tile of sums: 64 for each of the two warpgroups that multiply.
 pub(super) const BM: usize = 128;
 
-/// Columns of a box of a factor whose rows are those along k: 128 bytes.
-const WIDE: usize = 64;
-
-/// Which axis of a factor's memory is contiguous.
+/// What of a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Order {
-    /// Along k: A is stored as `m x k`, B as `n x k`.
-    AlongK,
-    /// Along m or n: A is stored as `k x m`, B as `k x n`.
-    AcrossK,
+pub struct Form {
+    /// How the left factor is stored.
+    pub a: Order,
+    /// How the right factor is stored.
+    pub b: Order,
+    /// Blocks of a cluster: they take tiles one above the other, and each loads a part of B for all.
+    pub cluster: usize,
+    /// Whether C is stored as the transpose of the sums, which is `n x m`: few rows of C are then the
+    /// columns of a tile, of which there may be few, and not its 128 rows.
+    pub exchanged: bool,
 }
 
-impl Order {
-    /// Whether k is the contiguous axis.
-    pub fn is_along_k(self) -> bool {
-        self == Order::AlongK
+impl Form {
+    /// Warpgroups that use a stage before it is filled again: two of each block.
+    fn consumers(self) -> u32 {
+        2 * self.cluster as u32
+    }
+
+    /// The same where each warpgroup has stages of its own: one of each block.
+    pub(super) fn owners(self) -> u32 {
+        self.cluster as u32
     }
 }
 
-/// `C = map(alpha * A * B + bias) + residual` of each matrix of a batch, `C: m x n`, sums in f32. How A
-/// and B are stored, `a_order` and `b_order` say.
+/// `C = map(alpha * A * B + bias) + residual` of each matrix of a batch, `A: m x k`, `B: k x n`; or C is the
+/// transpose of that, if `form.exchanged`, and the bias and the residual are as C. `W` is the instruction,
+/// `m64nN`.
 ///
-/// Persistent: as many blocks as the device has multiprocessors take tiles of `128 x BN` in turn. A
-/// producer warp fills a ring of `STAGES` stages, each 64 columns of A and B; two warpgroups wait for
-/// a stage, begin its products, and release the stage before once its own are done. The sums leave
-/// through shared memory and the copy engine, while the producer already loads the next tile.
-#[kernel(block = 384)]
-pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize>(
-    alpha: f32,
-    #[comptime] a_order: Order,
-    #[comptime] b_order: Order,
+/// Persistent: as many blocks as the device has multiprocessors take tiles of `128 x N` in turn. A producer
+/// warp fills a ring of `STAGES` stages, each 128 bytes along k of A and B; two warpgroups wait for a stage,
+/// begin its products, and release the stage before once its own are done. The sums leave through shared
+/// memory and the copy engine, while the producer already loads the next tile.
+///
+/// C may have `parts` matrices for each of A, one behind the other: each is the sum over one part of the
+/// depth. Then there is no bias and no residual.
+#[kernel(block = 384, cluster = form.cluster)]
+pub fn matmul_cooperative<
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Stored,
+    S: Num + Summed,
+    O: Num,
+    const STAGES: usize,
+>(
+    alpha: S,
+    parts: usize,
+    #[comptime] form: Form,
     #[comptime] steps: Steps,
-    map: impl Fn(f32) -> f32 + Copy,
+    map: impl Fn(S) -> S + Copy,
     a: &TensorMap<T, 3>,
     b: &TensorMap<T, 3>,
-    bias: Option<&View<f32, 3>>,
+    bias: Option<&View<S, 3>>,
     residual: Option<&View<O, 3>>,
     c: &mut TensorMap<O, 3>,
-) where
-    Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
-{
-    let a_along = a_order.is_along_k();
-    let b_along = b_order.is_along_k();
-    // Columns of C that leave through shared memory at once: 128 bytes.
+) {
+    let Form { a: a_order, b: b_order, cluster, exchanged } = form;
+    let a = Operand::new(a, a_order, (BM, STAGES, 1));
+    let b = Operand::new(b, b_order, (W::N, STAGES, cluster));
+    // Columns of C of a panel in shared memory: 128 bytes. A warpgroup's tile of C leaves through one
+    // panel after the other; exchanged, its few rows leave at once.
     let panel = 128 / size_of::<O>();
-    let a_box = a.tile(if a_along { [1, BM, BK] } else { [1, BK, WIDE] }, Swizzle::B128);
-    let b_box = b.tile(if b_along { [1, BN, BK] } else { [1, BK, WIDE] }, Swizzle::B128);
-    let c_box = c.tile([1, 64, panel], Swizzle::B128);
-    let a_tiles = tiles::<T>(STAGES, if a_along { [BM, BK] } else { [BK, BM] }, Swizzle::B128);
-    let b_tiles = tiles::<T>(STAGES, if b_along { [BN, BK] } else { [BK, BN] }, Swizzle::B128);
-    let c_tiles = tiles::<O>(2, [64, panel], Swizzle::B128);
-    let (producer, consumer) = pipeline::<STAGES>(2).split();
+    let out_shape = if exchanged { [W::N, 64] } else { [64, panel] };
+    let c_box = c.tile([1, out_shape[0], panel], Swizzle::B128);
+    let c_tiles = tiles::<O>(2, out_shape, Swizzle::B128);
+    let (producer, consumer) = pipeline::<STAGES>(form.consumers()).split();
 
-    let depth = if a_along { a.shape(2) } else { a.shape(1) }.div_ceil(BK);
-    let (m, n) = (c.shape(1), c.shape(2));
-    let (down, across) = (m.div_ceil(BM), n.div_ceil(BN));
+    let (rows, columns) = (c.shape(1), c.shape(2));
+    let (m, n) = if exchanged { (columns, rows) } else { (rows, columns) };
+    let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(W::N));
     let all = c.shape(0) * down * across;
+    let depth = a.depth().div_ceil(step::<T>());
+    let group = Val::<usize>::from(GROUP / cluster);
+    let rank = if cluster > 1 { cluster_rank() } else { Val::<usize>::zero() };
+    let (first, apart) = (block_idx_x() / cluster, grid_dim_x() / cluster);
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (block_idx_x()..all).step_by(grid_dim_x()) {
-                    let (batch, row, column) = tile_at(tile, down, across);
-                    let (row, column) = (row * BM, column * BN);
-                    for step in 0..depth {
+                for tile in (first..all).step_by(apart) {
+                    let (matrix, row, column) = tile_at(tile, down, across, group);
+                    let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+                    let batch = matrix / parts;
+                    let (begin, end) = part_of(depth, matrix % parts, parts);
+                    for k in begin..end {
                         let stage = producer.acquire();
-                        let k = step * BK;
-                        let a_at = if a_along { [batch, row, k] } else { [batch, k, row] };
-                        let b_at = if b_along { [batch, column, k] } else { [batch, k, column] };
-                        stage.load(a_tiles.stage(stage.index()), a_box, a_at);
-                        stage.load(b_tiles.stage(stage.index()), b_box, b_at);
-                        stage.commit();
+                        let k = k * step::<T>();
+                        a.load(&stage, [batch, row, k], rank);
+                        b.load(&stage, [batch, column, k], rank);
+                        stage.commit_bytes(a.bytes() + b.bytes());
                     }
                 }
             }
@@ -91,23 +107,23 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
     } else {
         raise_registers(232);
         let half = warpgroup_id() - 1;
-        let leads = thread_idx_x() % 128 == 0;
-        let consumer = consumer.led_by(leads);
+        let thread = thread_idx_x() % 128;
+        let leads = thread == 0;
+        let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (block_idx_x()..all).step_by(grid_dim_x()) {
-            let (batch, row, column) = tile_at(tile, down, across);
-            let (row, column) = (row * BM + half * 64, column * BN);
-            let mut sums = InFlight::<Wgmma<T, BN>>::zero();
+        for tile in (first..all).step_by(apart) {
+            let (matrix, row, column) = tile_at(tile, down, across, group);
+            let (row, column) = ((row * cluster + rank) * BM + half * 64, column * W::N);
+            let (begin, end) = part_of(depth, matrix % parts, parts);
+            let mut sums = InFlight::<W>::zero();
             let before = consumer.hold();
-            for _ in 0..depth {
+            for _ in begin..end {
                 let stage = consumer.wait();
-                let (a, b) = (a_tiles.stage(stage.index()), b_tiles.stage(stage.index()));
-                let rows = half * 64;
                 wgmma_fence();
-                for k in unroll(0..BK / 16) {
-                    let k = 16 * k;
-                    let a = if a_along { a.k_major(rows, k) } else { a.mn_major(rows, k) };
-                    let b = if b_along { b.k_major(0, k) } else { b.mn_major(0, k) };
+                for k in unroll(0..4) {
+                    let k = k * W::K;
+                    let a = a.factor(stage.index(), half * 64, k);
+                    let b = b.factor(stage.index(), Val::<usize>::zero(), k);
                     sums = wgmma(a, b, sums, true);
                 }
                 wgmma_commit();
@@ -116,21 +132,32 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
             }
             let sums = sums.wait();
             before.release();
-            let beta = Val::<f32>::zero();
-            let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
-            for first in unroll(0..BN / panel) {
-                let first = first * panel;
+            let beta = Val::<S>::zero();
+            let epilogue = Epilogue::of_batch(matrix, steps, (alpha, beta), bias, residual, map);
+            let passes = if exchanged { 1 } else { W::N / panel };
+            for pass in unroll(0..passes) {
+                let pass = pass * panel;
                 if leads {
                     bulk_wait_read(0);
                 }
                 barrier_sync(1, 256);
-                out.store_sums(sums, 0, first, |i, j, sum| {
-                    finished(epilogue, sum, row + i, column + j, m, n)
-                });
+                if exchanged {
+                    out.store_sums_transposed(sums, |i, j, sum| {
+                        finished(epilogue, sum, column + j, row + i, rows, columns)
+                    });
+                } else {
+                    out.store_sums(sums, 0, pass, |i, j, sum| {
+                        finished(epilogue, sum, row + i, column + j, rows, columns)
+                    });
+                }
                 async_fence();
                 barrier_sync(1, 256);
                 if leads {
-                    out.store(c_box, [batch, row, column + first]);
+                    if exchanged {
+                        out.store(c_box, [matrix, column, row]);
+                    } else {
+                        out.store(c_box, [matrix, row, column + pass]);
+                    }
                     bulk_commit();
                 }
             }
@@ -139,22 +166,26 @@ pub fn matmul_cooperative<T: Float, O: Num, const BN: usize, const STAGES: usize
             bulk_wait(0);
         }
     }
+    // The other block may still come to this one's barriers.
+    if cluster > 1 {
+        cluster_sync();
+    }
 }
 
 /// An element of C. What lies outside of it is not stored, and has no bias.
 #[device]
-fn finished<O: Num, F: Fn(f32) -> f32 + Copy>(
-    epilogue: Epilogue<f32, O, F>,
-    sum: f32,
+pub(super) fn finished<S: Num + Summed, O: Num, F: Fn(S) -> S + Copy>(
+    epilogue: Epilogue<S, O, F>,
+    sum: S,
     row: usize,
     column: usize,
-    m: usize,
-    n: usize,
+    rows: usize,
+    columns: usize,
 ) -> O {
     let x = epilogue.alpha * sum;
     if epilogue.is_linear() {
         return x.cast::<O>();
     }
-    let x = if row < m && column < n { epilogue.end(x, row, column) } else { x };
+    let x = if row < rows && column < columns { epilogue.end(x, row, column) } else { x };
     x.cast::<O>()
 }

@@ -2,8 +2,18 @@
 
 pub mod config;
 mod cooperative;
+mod family;
 mod launch;
+mod launch_scaled;
+mod operand;
+mod pingpong;
+mod scaled;
 mod schedule;
 
-pub use cooperative::{Order, matmul_cooperative, matmul_cooperative_ir};
+pub use cooperative::{Form, matmul_cooperative, matmul_cooperative_ir};
 pub(super) use launch::{is_hopper, product};
+pub(super) use launch_scaled::scaled_product;
+pub use operand::Order;
+pub use pingpong::{matmul_pingpong, matmul_pingpong_ir};
+pub(super) use scaled::BLOCK;
+pub use scaled::{ScaledForm, matmul_scaled, matmul_scaled_ir};

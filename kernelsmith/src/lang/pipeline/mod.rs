@@ -133,6 +133,17 @@ impl<const N: usize> Cursor<N> {
     }
 }
 
+impl<const N: usize> Cursor<N> {
+    /// Goes on by `steps` stages.
+    #[track_caller]
+    fn advance_many(&mut self, steps: Val<usize>) {
+        let at = self.index() + steps;
+        let rounds: Val<u32> = super::cast::cast(at / N);
+        self.index = at % N;
+        self.parity = self.parity ^ (rounds & Val::<u32>::from(1));
+    }
+}
+
 /// A stage that waits to be filled.
 #[derive(Clone, Copy)]
 #[must_use = "copies that fill the stage tell its barrier"]
@@ -242,7 +253,8 @@ impl<const N: usize> Consumer<N> {
     }
 
     /// Releases are told to the barrier of the block of this rank in the cluster: whoever fills the
-    /// stages of several blocks at once waits for all of them.
+    /// stages of several blocks at once waits for all of them. No block ends before the last of them, nor
+    /// before the last copy into it: a [`cluster_sync`] ends such kernels.
     #[track_caller]
     pub fn of_block(mut self, rank: impl KernelIndex) -> Self {
         self.release.rank = Some(rank.value());
@@ -258,6 +270,15 @@ impl<const N: usize> Consumer<N> {
         at.advance();
         self.at.set(at);
         FullStage::new(index, self.release)
+    }
+
+    /// Goes on by `steps` stages without waiting, which other consumers use. Who waits for a stage after that
+    /// knows that the one before has been full: a barrier tells only this phase from the next.
+    #[track_caller]
+    pub fn pass(&self, steps: Val<usize>) {
+        let mut at = self.at.get();
+        at.advance_many(steps);
+        self.at.set(at);
     }
 
     /// What holds a stage that is released later than the next one is waited for; nothing yet.

@@ -1,0 +1,154 @@
+//! The ping-pong matmul: one warpgroup copies, two multiply whole tiles in turns.
+
+use kernelsmith::prelude::*;
+
+use super::cooperative::{BM, Form, finished};
+use super::operand::{Operand, of_cluster, step};
+use super::schedule::{GROUP, tile_at};
+use crate::matmul::epilogue::Epilogue;
+use crate::matmul::{Steps, Summed};
+
+/// What [`matmul_cooperative`](super::matmul_cooperative) computes, neither exchanged nor in parts. Here a
+/// warpgroup has a tile of `128 x N` for itself, and while it finishes one and stores it, the other
+/// warpgroup multiplies the next: what is done to the sums costs the tensor cores nothing (CUTLASS,
+/// `sm90_gemm_tma_warpspecialized_pingpong`). Twice the sums a thread, so tiles are half as large.
+///
+/// The producer fills stages for one tile after the other; each warpgroup skips those of the other's tiles.
+/// Who multiplies has the turn, and gives it away behind its last product.
+#[kernel(block = 384, cluster = form.cluster)]
+pub fn matmul_pingpong<
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Stored,
+    S: Num + Summed,
+    O: Num,
+    const STAGES: usize,
+>(
+    alpha: S,
+    #[comptime] form: Form,
+    #[comptime] steps: Steps,
+    map: impl Fn(S) -> S + Copy,
+    a: &TensorMap<T, 3>,
+    b: &TensorMap<T, 3>,
+    bias: Option<&View<S, 3>>,
+    residual: Option<&View<O, 3>>,
+    c: &mut TensorMap<O, 3>,
+) {
+    let cluster = form.cluster;
+    let a = Operand::new(a, form.a, (BM, STAGES, 1));
+    let b = Operand::new(b, form.b, (W::N, STAGES, cluster));
+    let panel = 128 / size_of::<O>();
+    let c_box = c.tile([1, 64, panel], Swizzle::B128);
+    let c_tiles = tiles::<O>(2, [64, panel], Swizzle::B128);
+    // One warpgroup of each block uses a stage.
+    let (producer, consumer) = pipeline::<STAGES>(form.owners()).split();
+
+    let (m, n) = (c.shape(1), c.shape(2));
+    let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(W::N));
+    let all = c.shape(0) * down * across;
+    let depth = a.depth().div_ceil(step::<T>());
+    let group = Val::<usize>::from(GROUP / cluster);
+    let rank = if cluster > 1 { cluster_rank() } else { Val::<usize>::zero() };
+    let (first, apart) = (block_idx_x() / cluster, grid_dim_x() / cluster);
+    if warpgroup_id() == 0 {
+        lower_registers(40);
+        if warp_id() == 0 {
+            if elect() {
+                for tile in (first..all).step_by(apart) {
+                    let (batch, row, column) = tile_at(tile, down, across, group);
+                    let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+                    for k in 0..depth {
+                        let stage = producer.acquire();
+                        let k = k * step::<T>();
+                        a.load(&stage, [batch, row, k], rank);
+                        b.load(&stage, [batch, column, k], rank);
+                        stage.commit_bytes(a.bytes() + b.bytes());
+                    }
+                }
+            }
+        }
+    } else {
+        raise_registers(232);
+        let own = warpgroup_id() - 1;
+        let thread = thread_idx_x() % 128;
+        let leads = thread == 0;
+        let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
+        let out = c_tiles.stage(own);
+        if own == 1 {
+            // The first tile is the other's.
+            consumer.pass(depth);
+            if first < all {
+                barrier_arrive(1, 256);
+            }
+        }
+        for tile in (first + own * apart..all).step_by(2 * apart) {
+            let (batch, row, column) = tile_at(tile, down, across, group);
+            let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+            if own == 0 {
+                barrier_sync(1, 256)
+            } else {
+                barrier_sync(2, 256)
+            }
+            let mut upper = InFlight::<W>::zero();
+            let mut lower = InFlight::<W>::zero();
+            let before = consumer.hold();
+            for _ in 0..depth {
+                let stage = consumer.wait();
+                wgmma_fence();
+                for j in unroll(0..4) {
+                    let (k, zero) = (j * W::K, Val::<usize>::zero());
+                    let columns = b.factor(stage.index(), zero, k);
+                    upper = wgmma(a.factor(stage.index(), zero, k), columns, upper, true);
+                    let columns = b.factor(stage.index(), zero, k);
+                    lower = wgmma(a.factor(stage.index(), zero + 64, k), columns, lower, true);
+                }
+                wgmma_commit();
+                wgmma_wait(1);
+                before.replace(stage);
+            }
+            // The other one's products come behind these.
+            if tile + apart < all {
+                if own == 0 { barrier_arrive(2, 256) } else { barrier_arrive(1, 256) }
+            }
+            let upper = upper.wait();
+            let lower = lower.wait();
+            before.release();
+            consumer.pass(depth);
+            let beta = Val::<S>::zero();
+            let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
+            for (half, sums) in [upper, lower].into_iter().enumerate() {
+                let row = row + 64 * half;
+                for pass in unroll(0..W::N / panel) {
+                    let pass = pass * panel;
+                    if leads {
+                        bulk_wait_read(0);
+                    }
+                    if own == 0 {
+                        barrier_sync(3, 128)
+                    } else {
+                        barrier_sync(4, 128)
+                    }
+                    out.store_sums(sums, 0, pass, |i, j, sum| {
+                        finished(epilogue, sum, row + i, column + j, m, n)
+                    });
+                    async_fence();
+                    if own == 0 {
+                        barrier_sync(3, 128)
+                    } else {
+                        barrier_sync(4, 128)
+                    }
+                    if leads {
+                        out.store(c_box, [batch, row, column + pass]);
+                        bulk_commit();
+                    }
+                }
+            }
+        }
+        if leads {
+            bulk_wait(0);
+        }
+    }
+    // The other block may still come to this one's barriers.
+    if cluster > 1 {
+        cluster_sync();
+    }
+}
