@@ -1,7 +1,7 @@
 //! Copies by the engine (PTX ISA, "Data Movement and Conversion Instructions: Bulk copy" and
 //! "Tensor copy").
 
-use kernelsmith_ir::attr::{Attr, Eviction, ReduceOp};
+use kernelsmith_ir::attr::{Attr, BoxMode, Eviction, ReduceOp};
 use kernelsmith_ir::{Inst, Opcode, Scalar, Space, Type, Value};
 
 use crate::emit::{Emitter, ins};
@@ -10,7 +10,7 @@ use crate::memory::braced;
 use crate::reg::{Class, Operand, Reg};
 
 /// How a load tells that it has arrived.
-const COMPLETES: &str = "shared::cluster.global.mbarrier::complete_tx::bytes";
+const COMPLETES: &str = "mbarrier::complete_tx::bytes";
 
 /// What stands behind a copy's operands: which blocks, and how caches keep what is moved.
 struct Tail {
@@ -31,27 +31,54 @@ impl<'k> Emitter<'k> {
                 let to = self.operand_in(inst.operands[0], Space::Shared)?;
                 let barrier = self.operand_in(inst.operands[2], Space::Shared)?;
                 let rank = self.rank(inst.operands[1]);
-                let tensor = self.tensor(inst.operands[1], &inst.operands[3..3 + rank]);
-                let tail = self.tail(inst, inst.operands.get(3 + rank));
+                let (count, offsets) = numbers(inst, rank);
+                let tensor = self.tensor(inst.operands[1], &inst.operands[3..3 + count]);
+                let window = self.window(&inst.operands[3 + count..][..offsets]);
+                let tail = self.tail(inst, inst.operands.get(3 + count + offsets));
                 let Tail { qualifiers, operands } = tail;
+                let (space, mode) = (self.destination(inst), mode_name(inst));
                 ins!(
                     self,
-                    "cp.async.bulk.tensor.{rank}d.{COMPLETES}{qualifiers} {to}, {tensor}, \
-                     {barrier}{operands};"
+                    "cp.async.bulk.tensor.{rank}d.{space}.global{mode}.{COMPLETES}{qualifiers} {to}, \
+                     {tensor}, {barrier}{window}{operands};"
+                );
+            }
+            Opcode::TmaFetch => {
+                let rank = self.rank(inst.operands[0]);
+                let (count, offsets) = numbers(inst, rank);
+                let tensor = self.tensor(inst.operands[0], &inst.operands[1..1 + count]);
+                let window = self.window(&inst.operands[1 + count..][..offsets]);
+                let Tail { qualifiers, operands } = self.tail(inst, None);
+                let mode = mode_name(inst);
+                ins!(
+                    self,
+                    "cp.async.bulk.prefetch.tensor.{rank}d.L2.global{mode}{qualifiers} \
+                     {tensor}{window}{operands};"
+                );
+            }
+            Opcode::BulkFetch => {
+                let from = self.operand_in(inst.operands[0], Space::Global)?;
+                let bytes = self.operand(inst.operands[1]);
+                let Tail { qualifiers, operands } = self.tail(inst, None);
+                ins!(
+                    self,
+                    "cp.async.bulk.prefetch.L2.global{qualifiers} {from}, {bytes}{operands};"
                 );
             }
             Opcode::TmaStore => {
                 let from = self.operand_in(inst.operands[1], Space::Shared)?;
                 let rank = self.rank(inst.operands[0]);
-                let tensor = self.tensor(inst.operands[0], &inst.operands[2..2 + rank]);
+                let (count, _) = numbers(inst, rank);
+                let tensor = self.tensor(inst.operands[0], &inst.operands[2..2 + count]);
                 let Tail { qualifiers, operands } = self.tail(inst, None);
                 let (reduce, op) = match reduction(inst) {
                     Some(op) => ("reduce.", format!(".{}", reduce_name(op))),
                     None => ("", String::new()),
                 };
+                let mode = if is_rows(inst) { ".tile::scatter4" } else { "" };
                 ins!(
                     self,
-                    "cp.{reduce}async.bulk.tensor.{rank}d.global.shared::cta{op}.bulk_group\
+                    "cp.{reduce}async.bulk.tensor.{rank}d.global.shared::cta{op}{mode}.bulk_group\
                      {qualifiers} {tensor}, {from}{operands};"
                 );
             }
@@ -63,7 +90,7 @@ impl<'k> Emitter<'k> {
                 let Tail { qualifiers, operands } = self.tail(inst, inst.operands.get(4));
                 ins!(
                     self,
-                    "cp.async.bulk.{COMPLETES}{qualifiers} {to}, {from}, {bytes}, \
+                    "cp.async.bulk.shared::cluster.global.{COMPLETES}{qualifiers} {to}, {from}, {bytes}, \
                      {barrier}{operands};"
                 );
             }
@@ -120,6 +147,27 @@ impl<'k> Emitter<'k> {
         format!("[{map}, {}]", braced(at.iter()))
     }
 
+    /// The space that a load names. Four rows at once come to the cluster's by the data centre's
+    /// Blackwell alone, to the block's own memory on all (PTX ISA, `cp.async.bulk.tensor`).
+    fn destination(&mut self, inst: &Inst) -> &'static str {
+        match inst.attr {
+            Attr::Bulk { mode: BoxMode::Rows, multicast: false, .. } => {
+                self.need(8, 6);
+                "shared::cta"
+            }
+            _ => "shared::cluster",
+        }
+    }
+
+    /// Offsets in a window, of 16 bits each.
+    fn window(&mut self, offsets: &[Value]) -> String {
+        if offsets.is_empty() {
+            return String::new();
+        }
+        let offsets: Vec<Reg> = offsets.iter().map(|&offset| self.half_word(offset)).collect();
+        format!(", {}", braced(offsets.iter()))
+    }
+
     fn tail(&mut self, inst: &Inst, blocks: Option<&Value>) -> Tail {
         let Attr::Bulk { multicast, eviction, .. } = inst.attr else {
             unreachable!("the kernel is verified: a copy says how")
@@ -131,13 +179,19 @@ impl<'k> Emitter<'k> {
             tail.operands.push_str(&format!(", {mask}"));
         }
         if eviction != Eviction::Normal {
-            let policy = self.new_reg(Class::B64);
-            let name = eviction.name();
-            ins!(self, "createpolicy.fractional.L2::{name}.b64 {policy}, 1.0;");
+            let policy = self.policy(eviction.name());
             tail.qualifiers.push_str(".L2::cache_hint");
             tail.operands.push_str(&format!(", {policy}"));
         }
         tail
+    }
+
+    /// How the L2 cache keeps what is moved (PTX ISA, `createpolicy`).
+    pub(crate) fn policy(&mut self, name: &str) -> Reg {
+        self.need(7, 4);
+        let policy = self.new_reg(Class::B64);
+        ins!(self, "createpolicy.fractional.L2::{name}.b64 {policy}, 1.0;");
+        policy
     }
 
     /// The lower half of a 32-bit value.
@@ -145,6 +199,28 @@ impl<'k> Emitter<'k> {
         let word = self.operand(value);
         let word = self.in_reg(word);
         self.op("cvt.u16.u32", Class::B16, &[word.into()])
+    }
+}
+
+/// How many coordinates a copy has, and offsets in a window.
+fn numbers(inst: &Inst, rank: usize) -> (usize, usize) {
+    match inst.attr {
+        Attr::Bulk { mode: BoxMode::Rows, .. } => (5, 0),
+        Attr::Bulk { mode: BoxMode::Pixels, .. } => (rank, rank - 2),
+        _ => (rank, 0),
+    }
+}
+
+fn is_rows(inst: &Inst) -> bool {
+    matches!(inst.attr, Attr::Bulk { mode: BoxMode::Rows, .. })
+}
+
+/// The mode of a load; boxes need none.
+const fn mode_name(inst: &Inst) -> &'static str {
+    match inst.attr {
+        Attr::Bulk { mode: BoxMode::Rows, .. } => ".tile::gather4",
+        Attr::Bulk { mode: BoxMode::Pixels, .. } => ".im2col",
+        _ => "",
     }
 }
 

@@ -183,7 +183,8 @@ impl<'k> Emitter<'k> {
             Stmatrix => self.stmatrix(inst)?,
             MbarrierInit | MbarrierFence | MbarrierArrive | MbarrierExpect | MbarrierTest
             | MbarrierWait | CpAsyncArrive => self.mbarrier(inst)?,
-            AsyncFence | TmaLoad | TmaStore | TmaPrefetch | BulkLoad | BulkStore => {
+            AsyncFence | TmaLoad | TmaStore | TmaPrefetch | TmaFetch | BulkLoad | BulkStore
+            | BulkFetch => {
                 self.bulk(inst)?;
             }
             BulkCommit | BulkWait | BulkWaitRead => self.bulk_group(inst),

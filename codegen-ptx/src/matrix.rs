@@ -30,6 +30,12 @@ impl<'k> Emitter<'k> {
             let rule = format!("{} is not there", shape.name());
             return Err(self.unsupported(self.ty(inst.operands[0]), rule));
         }
+        if matches!(shape.ab, Scalar::E4M3 | Scalar::E5M2) {
+            self.need(8, 4);
+        }
+        if shape.ab == Scalar::F64 && shape.m == 16 {
+            self.need(7, 8);
+        }
         let [a, b, c] = [0, 1, 2].map(|i| braced(self.regs(inst.operands[i]).iter()));
         let results = self.new_regs(self.ty(inst.result()));
         let d = braced(results.iter());

@@ -142,20 +142,37 @@ impl<'k> Emitter<'k> {
         let regs: Vec<Reg> = units.iter().map(|u| self.new_reg(u.class)).collect();
         // PTX ISA, `ld`, `ld.global.nc`: cache operators are for global memory.
         let global = address.space == Space::Global;
-        let hint = if global && cache == CacheHint::Streaming { ".cs" } else { "" };
+        let (hint, policy) = self.cache_hint(global, cache);
         let coherence = if global && address.read_only { ".nc" } else { "" };
+        let hints = match cache {
+            CacheHint::Streaming => format!("{hint}{coherence}"),
+            _ => format!("{coherence}{hint}"),
+        };
         for group in group(&units, align, self.widest(address, align)) {
             let suffix = self.vector_suffix(&units[group.units.clone()]);
             let list = register_list(&regs[group.units]);
             let at = self.memory_operand(address.plus(group.offset));
             let space = space_name(address.space);
-            ins!(self, "ld.{space}{hint}{coherence}{suffix} {list}, {at};");
+            ins!(self, "ld.{space}{hints}{suffix} {list}, {at}{policy};");
         }
         let (words, elements) = regs.split_at(cut.words);
         let elements = elements.iter().map(|&r| self.after_load(ty.elem(), r)).collect();
         let mut value = words.to_vec();
         value.extend(self.pack(ty, elements));
         self.bind_regs(inst.result(), value);
+    }
+
+    /// What a load or store says of caches, in its name and behind its operands. Policies for the L2
+    /// cache are there from sm_80 on (PTX ISA, `ld`, `.L2::cache_hint`).
+    fn cache_hint(&mut self, global: bool, cache: CacheHint) -> (&'static str, String) {
+        match cache {
+            CacheHint::Streaming if global => (".cs", String::new()),
+            CacheHint::EvictFirst | CacheHint::EvictLast if global && self.target.sm >= 80 => {
+                let policy = self.policy(cache.name());
+                (".L2::cache_hint", format!(", {policy}"))
+            }
+            _ => ("", String::new()),
+        }
     }
 
     /// A scalar from the register it was loaded into.
@@ -174,12 +191,12 @@ impl<'k> Emitter<'k> {
         let units = cut.units(ty.elem());
         let regs = self.stored_regs(ty, &cut, inst);
         let global = address.space == Space::Global;
-        let hint = if global && cache == CacheHint::Streaming { ".cs" } else { "" };
+        let (hint, policy) = self.cache_hint(global, cache);
         for group in group(&units, align, self.widest(address, align)) {
             let suffix = self.vector_suffix(&units[group.units.clone()]);
             let list = register_list(&regs[group.units]);
             let at = self.memory_operand(address.plus(group.offset));
-            ins!(self, "st.{}{hint}{suffix} {at}, {list};", space_name(address.space));
+            ins!(self, "st.{}{hint}{suffix} {at}, {list}{policy};", space_name(address.space));
         }
     }
 

@@ -287,3 +287,78 @@ fn tensor_maps_are_read_where_the_launch_puts_them() {
     assert_eq!((module.record_offset, module.param_bytes), (328, 336));
     sass(&kernel);
 }
+
+/// Boxes that windows and rows are, fetches into the L2 cache, and hints for it.
+#[test]
+fn every_mode_of_copies_assembles() {
+    let text = r#"kernel @modes(%0 "x": tensor_map<bf16, 4> tile[64, 256, 1, 1 b128 walk -1 -1 1, -1 1 2], %1 "y": tensor_map<bf16, 2> tile_mut[64, 8 b128], %2 "z": ptr<global, f32> exclusive) block(32, 1, 1) cluster(2, 1, 1) {
+  shared s0 "bar": u64 x 1 align 8
+  shared s1 "to": bf16 x 16384 align 1024
+  %3: ptr<shared, u64> = shared_addr[s0]
+  %4: ptr<shared, bf16> = shared_addr[s1]
+  %5: i32 = const[i32 -1]
+  %6: i32 = const[i32 2]
+  %7: u32 = const[u32 3]
+  tma_load[normal pixels] %4, %0, %3, %6, %5, %5, %6, %6, %6
+  tma_load[evict_last multicast pixels] %4, %0, %3, %6, %5, %5, %6, %6, %6, %7
+  tma_fetch[evict_first pixels] %0, %6, %5, %5, %6, %6, %6
+  tma_fetch[normal] %1, %6, %6
+  %8: u32 = const[u32 256]
+  bulk_fetch[evict_last] %2, %8
+  %9: f32 = load[align 4 evict_first] %2
+  store[align 4 evict_last] %2, %9
+  return
+}
+"#;
+    let kernel = prepared(text);
+    let text = ptx(&kernel, HOPPER).text;
+    for part in [
+        "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [",
+        "cp.async.bulk.prefetch.tensor.4d.L2.global.im2col.L2::cache_hint [",
+        "cp.async.bulk.prefetch.tensor.2d.L2.global [",
+        "cp.async.bulk.prefetch.L2.global.L2::cache_hint [",
+        "ld.global.L2::cache_hint.f32 ",
+        "st.global.L2::cache_hint.f32 ",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let code = sass(&kernel);
+    assert_eq!(
+        (code.count("UTMALDG"), code.count("UTMAPF"), code.count("UBLKPF")),
+        (2, 2, 1),
+        "{}",
+        code.text()
+    );
+}
+
+#[test]
+fn rows_are_gathered_and_scattered_on_blackwell() {
+    let text = r#"kernel @rows(%0 "x": tensor_map<bf16, 2> tile_mut[64, 1 b128]) block(32, 1, 1) {
+  shared s0 "bar": u64 x 1 align 8
+  shared s1 "to": bf16 x 256 align 1024
+  %1: ptr<shared, u64> = shared_addr[s0]
+  %2: ptr<shared, bf16> = shared_addr[s1]
+  %3: i32 = const[i32 5]
+  tma_load[normal rows] %2, %0, %1, %3, %3, %3, %3, %3
+"#;
+    let loads = format!("{text}  return\n}}\n");
+    let stores = format!(
+        "{text}  tma_store[normal rows] %0, %2, %3, %3, %3, %3, %3\n  tma_store[normal rows add] %0, %2, %3, %3, %3, %3, %3\n  return\n}}\n"
+    );
+    for (text, target, there) in [
+        (&loads, sm(100, false), true),
+        (&loads, sm(120, false), true),
+        (&loads, HOPPER, false),
+        (&stores, sm(100, true), true),
+        (&stores, sm(120, true), false),
+    ] {
+        let kernel = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        match passes::prepare(&kernel, &Target::Ptx(target)) {
+            Ok(kernel) => {
+                assert!(there, "{target:?}");
+                assemble(&kernel, target);
+            }
+            Err(error) => assert!(!there && error.to_string().contains("of rows"), "{error}"),
+        }
+    }
+}

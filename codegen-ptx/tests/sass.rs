@@ -101,6 +101,8 @@ fn the_tensor_cores_are_used() {
         ("mma_sync.m16n8k8.f16.f32", "HMMA.1688.F32", 1),
         ("mma_sync.m16n8k8.tf32.f32", "HMMA.1688.F32.TF32", 1),
         ("mma_sync.m16n8k32.i8.i32", "IMMA.16832.S8.S8", 1),
+        ("mma_sync.m16n8k32.u8.i32", "IMMA.16832.U8.U8", 1),
+        ("mma_sync.m8n8k4.f64.f64", "DMMA.884", 1),
     ] {
         let shape = MmaShape::from_name(name).unwrap();
         let code = sass(&kernels::one_mma(shape), sm(80, false));

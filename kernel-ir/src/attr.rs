@@ -209,6 +209,10 @@ named_enum! {
         Normal = "normal",
         /// Read or written once.
         Streaming = "streaming",
+        /// The first that the L2 cache of global memory gives up, on targets that take hints for it.
+        EvictFirst = "evict_first",
+        /// The last that the L2 cache gives up.
+        EvictLast = "evict_last",
     }
 }
 
@@ -221,6 +225,21 @@ named_enum! {
         First = "evict_first",
         /// It goes last: others will use it too.
         Last = "evict_last",
+    }
+}
+
+named_enum! {
+    /// What of a tensor a copy by the engine moves (PTX ISA, "Tensors": "Tiled mode",
+    /// "tile::scatter4 and tile::gather4 modes", "im2col mode").
+    BoxMode {
+        /// A box: as many indices along each axis as the tile says.
+        Tile = "tile",
+        /// Four rows of a matrix that lie apart, each a box of one row: the coordinates are the first
+        /// column, then four rows.
+        Rows = "rows",
+        /// Pixels of images one after the other, as a convolution's window walks over them; see
+        /// [`Walk`](crate::tensor_map::Walk).
+        Pixels = "pixels",
     }
 }
 
@@ -327,6 +346,8 @@ pub enum Attr {
         reduce: Option<ReduceOp>,
         /// How long the L2 cache keeps what is moved.
         eviction: Eviction,
+        /// What of a tensor is moved.
+        mode: BoxMode,
     },
     /// A warpgroup's matrix multiply-accumulate.
     Wgmma(Wgmma),

@@ -3,7 +3,7 @@
 //! Asked of the kernel as the front end wrote it, so that the error is at the user's line, says what
 //! was written there, and names the targets that have it.
 
-use crate::attr::Attr;
+use crate::attr::{Attr, BoxMode};
 use crate::kernel::{Inst, Kernel, Param, ParamKind};
 use crate::op::{Availability, Opcode};
 use crate::target::Target;
@@ -100,6 +100,11 @@ pub fn check(kernel: &Kernel, target: &Target) -> Result<(), LegalError> {
 /// The targets that have an operation, in words. What only the variants with features of their own
 /// have says so itself.
 fn available(kernel: &Kernel, inst: &Inst) -> String {
+    if let Attr::Bulk { mode: BoxMode::Rows, .. } = inst.attr
+        && !is_available(kernel, inst, &Target::sm(100, false))
+    {
+        return Target::sm(100, true).to_string();
+    }
     match inst.op.info().availability {
         specific @ (Availability::SmOnly(_) | Availability::SmSpecific(_)) => specific.describe(),
         _ => Target::describe_where(|t| is_available(kernel, inst, t)),
@@ -111,6 +116,9 @@ pub fn is_available(kernel: &Kernel, inst: &Inst, target: &Target) -> bool {
     let info = inst.op.info();
     match (&inst.attr, info.availability) {
         (Attr::Mma(shape), Availability::ByShape) => shape.available(target),
+        (Attr::Bulk { mode: BoxMode::Rows, multicast, .. }, _) => {
+            has_rows(target, inst.op == Opcode::TmaLoad && !multicast)
+        }
         (Attr::Atomic { .. }, all) => {
             all.on(target) && has_atomics(target, kernel.ty(inst.operands[0]).elem())
         }
@@ -130,6 +138,15 @@ pub const fn has_tf32(target: &Target) -> bool {
     matches!(target, Target::Ptx(ptx) if ptx.sm >= 80)
 }
 
+/// Whether a target copies four rows at once: Blackwell; all but loads into the own block by the
+/// instructions of the data centre's alone (PTX ISA, `cp.async.bulk.tensor`, target notes).
+const fn has_rows(target: &Target, loads_here: bool) -> bool {
+    match target {
+        Target::Ptx(ptx) => ptx.sm >= 100 && (loads_here || (ptx.sm == 100 && ptx.specific)),
+        _ => false,
+    }
+}
+
 /// Whether a target has atomics on a type. AMD's are on 4 and 8 bytes (LLVM AMDGPU guide, "Memory
 /// Model"; "CDNA3 ISA", chapter "Flat Memory Instructions"); on the others narrower ones are loops
 /// of compare-and-swap.
@@ -143,6 +160,7 @@ fn describe(kernel: &Kernel, inst: &Inst) -> String {
     match (&inst.attr, inst.op) {
         (Attr::Mma(shape), _) => format!("{name} {}", shape.name()),
         (Attr::Wgmma(wgmma), _) => wgmma.shape.name(),
+        (Attr::Bulk { mode: BoxMode::Rows, .. }, _) => format!("{name} of rows"),
         (Attr::Atomic { .. }, Opcode::AtomicRmw | Opcode::AtomicCas) => {
             format!("{name} on {}", kernel.ty(inst.operands[0]).elem())
         }

@@ -81,6 +81,16 @@ pub const SHAPES: &[MmaShape] = {
         shape(MmaSync, (16, 8, 8), TF32, F32),
         shape(MmaSync, (16, 8, 16), I8, I32),
         shape(MmaSync, (16, 8, 32), I8, I32),
+        shape(MmaSync, (8, 8, 16), I8, I32),
+        shape(MmaSync, (8, 8, 16), U8, I32),
+        shape(MmaSync, (16, 8, 16), U8, I32),
+        shape(MmaSync, (16, 8, 32), U8, I32),
+        shape(MmaSync, (16, 8, 32), E4M3, F32),
+        shape(MmaSync, (16, 8, 32), E5M2, F32),
+        shape(MmaSync, (8, 8, 4), F64, F64),
+        shape(MmaSync, (16, 8, 4), F64, F64),
+        shape(MmaSync, (16, 8, 8), F64, F64),
+        shape(MmaSync, (16, 8, 16), F64, F64),
         shape(Mfma, (16, 16, 16), F16, F32),
         shape(Mfma, (16, 16, 16), BF16, F32),
         shape(Mfma, (32, 32, 8), F16, F32),
@@ -130,10 +140,15 @@ impl MmaShape {
     pub fn available(self, target: &Target) -> bool {
         match (target, self.family) {
             (Target::Ptx(Ptx { sm, .. }), Family::MmaSync) => {
-                // PTX ISA, "mma", target ISA notes: m16n8k8 f16 and 8-bit integers below k = 32
-                // since sm_75 or sm_80, everything else here since sm_80.
-                let since_75 = self.ab == Scalar::F16 && self.k == 8;
-                *sm >= 80 || (*sm >= 75 && since_75)
+                // PTX ISA, "mma", target ISA notes: m16n8k8 of f16 and m8n8k16 since sm_75, 8-bit
+                // floats since sm_89, f64 of 16 rows since sm_90, everything else since sm_80.
+                let first = match (self.ab, self.m, self.k) {
+                    (Scalar::F16, _, 8) | (Scalar::I8 | Scalar::U8, 8, _) => 75,
+                    (Scalar::E4M3 | Scalar::E5M2, ..) => 89,
+                    (Scalar::F64, 16, _) => 90,
+                    _ => 80,
+                };
+                *sm >= first
             }
             (Target::Ptx(ptx), Family::Wgmma) => ptx.sm == 90 && ptx.specific,
             (Target::Amdgcn(gfx), Family::Mfma) => {
@@ -219,8 +234,8 @@ impl MmaShape {
         if let Operand::C = operand {
             return (group + 8 * (index / 2), 2 * member + index % 2);
         }
-        // Elements of a 32-bit word, which lie next to each other along k.
-        let packed = 4 / self.ab.size();
+        // Elements of a 32-bit word, which lie next to each other along k; an f64 is one by itself.
+        let packed = if self.ab.size() < 4 { 4 / self.ab.size() } else { 1 };
         let (word, part) = (index / packed, index % packed);
         let k = member * packed + part;
         match operand {
@@ -318,6 +333,23 @@ mod tests {
         assert_eq!(bf16.element(Operand::A, 5, 4), (1, 10));
         assert_eq!(bf16.element(Operand::B, 5, 2), (10, 1));
         assert_eq!(bf16.element(Operand::C, 5, 2), (9, 2));
+        // "Matrix Fragments for mma.m16n8k16" of f64: rows alternate, columns go on by four.
+        let f64s = find("mma_sync.m16n8k16.f64.f64");
+        for (lane, i) in (0..32).flat_map(|lane| (0..8).map(move |i| (lane, i))) {
+            let (row, column) = (lane / 4 + i % 2 * 8, i / 2 * 4 + lane % 4);
+            assert_eq!(f64s.element(Operand::A, lane, i), (row, column));
+        }
+        // "... mma.m16n8k32" of 8 bits: a0 to a3 and a8 to a11 in the upper rows, a8 on 16 columns on.
+        let fp8 = find("mma_sync.m16n8k32.e4m3.f32");
+        for (lane, i) in (0..32).flat_map(|lane| (0..16).map(move |i| (lane, i))) {
+            let row = if i % 8 < 4 { lane / 4 } else { lane / 4 + 8 };
+            let column = lane % 4 * 4 + i % 4 + if i < 8 { 0 } else { 16 };
+            assert_eq!(fp8.element(Operand::A, lane, i), (row, column));
+            if i < 8 {
+                let place = (lane % 4 * 4 + i % 4 + i / 4 * 16, lane / 4);
+                assert_eq!(fp8.element(Operand::B, lane, i), place);
+            }
+        }
         // Register r of lane l has row i and column j with r = 4 * (i / 8) + i % 4 and
         // l = 32 * (i / 4) % 64 + j.
         let mfma = find("mfma.m32n32k8.f16.f32");

@@ -173,12 +173,16 @@ pub enum Signature {
     /// `(ptr<shared, s>, rank: u32) -> ptr<cluster, s>`.
     MapShared,
     /// `(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared, u64>, coordinates: i32...) -> ()`,
-    /// and with multicast the blocks as `u32` bits last.
+    /// of pixels behind them the offsets in the window, and with multicast the blocks as `u32` bits last.
     TmaLoad,
     /// `(tensor_map<s>, from: ptr<shared, s>, coordinates: i32...) -> ()`.
     TmaStore,
     /// `(tensor_map) -> ()`.
     TmaPrefetch,
+    /// `(tensor_map<s>, coordinates: i32...) -> ()`.
+    TmaFetch,
+    /// `(from: ptr<global, s>, bytes: u32) -> ()`.
+    BulkFetch,
     /// `(to: ptr<shared, s>, from: ptr<global, s>, bytes: u32, barrier: ptr<shared, u64>) -> ()`,
     /// and with multicast the blocks as `u32` bits last.
     BulkLoad,
@@ -406,6 +410,8 @@ table! {
     TmaLoad "tma_load" Write, S::TmaLoad, Sm(90), "Begins to copy a box of a tensor to shared memory; its bytes are counted by the barrier there. Elements outside of the tensor are 0.";
     TmaStore "tma_store" Write, S::TmaStore, Sm(90), "Begins to copy a box to a tensor, or to combine it with what is there; what is outside of the tensor is left out.";
     TmaPrefetch "tma_prefetch" Sync, S::TmaPrefetch, Sm(90), "Brings a tensor map closer.";
+    TmaFetch "tma_fetch" Sync, S::TmaFetch, Sm(90), "Begins to bring a box of a tensor into the L2 cache.";
+    BulkFetch "bulk_fetch" Sync, S::BulkFetch, Sm(90), "Begins to bring bytes of global memory into the L2 cache, a multiple of 16 at a multiple of 16.";
     BulkLoad "bulk_load" Write, S::BulkLoad, Sm(90), "Begins to copy bytes to shared memory, a multiple of 16 at multiples of 16; they are counted by the barrier there.";
     BulkStore "bulk_store" Write, S::BulkStore, Sm(90), "Begins to copy bytes to global memory, a multiple of 16 at multiples of 16, or to combine them with what is there.";
     BulkCommit "bulk_commit" Sync, S::Nothing, Sm(90), "Closes a group of this thread's copies to global memory.";

@@ -22,10 +22,11 @@
 use std::collections::HashMap;
 use std::fmt::{self, Display, Write};
 
-use crate::attr::{Attr, CacheHint};
+use crate::attr::{Attr, BoxMode, CacheHint};
 use crate::contract::{Requirement, Term};
 use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
 use crate::loc::Loc;
+use crate::tensor_map::Walk;
 use crate::types::Scalar;
 use crate::wgmma::{SmemLayout, Wgmma};
 
@@ -195,10 +196,19 @@ fn kind_text(kind: &ParamKind) -> String {
     match kind {
         ParamKind::TensorMap(tile) => {
             let extents: Vec<String> = tile.extents().iter().map(|n| n.to_string()).collect();
-            format!("{}[{} {}]", kind.name(), extents.join(", "), tile.swizzle.name())
+            let walk = tile.walk.map_or(String::new(), |walk| walk_text(&walk));
+            format!("{}[{} {}{walk}]", kind.name(), extents.join(", "), tile.swizzle.name())
         }
         plain => plain.name().to_owned(),
     }
+}
+
+/// How a window walks over images: along each axis of theirs, innermost first, from where to where,
+/// and in which steps.
+fn walk_text(walk: &Walk) -> String {
+    let axes = (0..usize::from(walk.axes))
+        .map(|i| format!("{} {} {}", walk.lower[i], walk.upper[i], walk.steps[i]));
+    format!(" walk {}", axes.collect::<Vec<_>>().join(", "))
 }
 
 /// How a factor lies in shared memory.
@@ -247,10 +257,14 @@ pub(crate) fn attr_text(attr: &Attr) -> String {
         Attr::Check(kind, None) => format!("[{}]", kind.name()),
         Attr::Check(kind, Some(message)) => format!("[{} {message:?}]", kind.name()),
         Attr::Count(n) => format!("[{n}]"),
-        Attr::Bulk { multicast, reduce, eviction } => {
+        Attr::Bulk { multicast, reduce, eviction, mode } => {
             let multicast = if *multicast { " multicast" } else { "" };
+            let mode = match mode {
+                BoxMode::Tile => String::new(),
+                mode => format!(" {}", mode.name()),
+            };
             let reduce = reduce.map_or(String::new(), |op| format!(" {}", op.name()));
-            format!("[{}{multicast}{reduce}]", eviction.name())
+            format!("[{}{multicast}{mode}{reduce}]", eviction.name())
         }
         Attr::Wgmma(Wgmma { shape, a, b }) => {
             let a = a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));

@@ -63,6 +63,78 @@ impl Swizzle {
     }
 }
 
+/// How a window walks over a batch of images, `N x D x H x W x C` with up to three axes between the
+/// batch and the channels (PTX ISA, "Tensors: im2col mode"; CUDA Driver API,
+/// `cuTensorMapEncodeIm2col`).
+///
+/// A copy begins with the window's first corner at a pixel, and goes on along the innermost axis of
+/// the image, then the next, then to the next image, until it has as many pixels as the box is high.
+/// The corner stays within `lower ..= extent - 1 + upper` along each axis. What is read is the pixel at the corner plus
+/// the copy's offset in the window; outside of the image that is 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Walk {
+    /// Axes of the image, 1 to 3: two less than the tensor has.
+    pub axes: u8,
+    /// Where the corner begins along each axis, innermost first: minus the padding.
+    pub lower: [i16; 3],
+    /// Where it ends, from the image's last pixel: padding minus what the window reaches over.
+    pub upper: [i16; 3],
+    /// From one corner to the next, 1 to 8.
+    pub steps: [u8; 3],
+}
+
+impl Walk {
+    /// What is wrong with it for a tensor of so many axes, if anything is.
+    pub fn fault(&self, rank: u8) -> Option<String> {
+        let Walk { axes, lower, upper, steps } = *self;
+        if !(1..=3).contains(&axes) || rank != axes + 2 {
+            return Some(format!("a window along {axes} axes walks over no tensor of {rank}"));
+        }
+        // The corners of all axes share 16 bits.
+        let most = [1 << 15, 1 << 7, 1 << 4][usize::from(axes) - 1];
+        for i in 0..usize::from(axes) {
+            for corner in [lower[i], upper[i]].map(i32::from) {
+                if !(-most..most).contains(&corner) {
+                    let range = format!("{} to {}", -most, most - 1);
+                    return Some(format!(
+                        "its corner {corner} along axis {} is not {range}",
+                        i + 1
+                    ));
+                }
+            }
+            if !(1..=8).contains(&steps[i]) {
+                return Some(format!("its step {} along axis {} is not 1 to 8", steps[i], i + 1));
+            }
+        }
+        None
+    }
+
+    /// How large the offset in a window may be along each axis: they share 16 bits, too.
+    pub const fn most_offset(axes: u8) -> u32 {
+        match axes {
+            1 => (1 << 16) - 1,
+            2 => (1 << 8) - 1,
+            _ => (1 << 5) - 1,
+        }
+    }
+
+    /// The corners, innermost axis first with the image behind, from one on.
+    pub fn corners(self, extents: [i64; 3], start: [i64; 4]) -> impl Iterator<Item = [i64; 4]> {
+        std::iter::successors(Some(start), move |at| {
+            let mut next = *at;
+            for i in 0..usize::from(self.axes) {
+                next[i] += i64::from(self.steps[i]);
+                if next[i] <= extents[i] - 1 + i64::from(self.upper[i]) {
+                    return Some(next);
+                }
+                next[i] = i64::from(self.lower[i]);
+            }
+            next[3] += 1;
+            Some(next)
+        })
+    }
+}
+
 /// What a kernel says of a tensor map: the box that each of its copies moves.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TensorTile {
@@ -75,13 +147,16 @@ pub struct TensorTile {
     pub swizzle: Swizzle,
     /// Whether the kernel writes the tensor.
     pub written: bool,
+    /// How a window walks over the tensor. The box is then one of channels by pixels: its first two
+    /// extents, with 1 for each axis behind.
+    pub walk: Option<Walk>,
 }
 
 impl TensorTile {
     /// A box of these extents, innermost axis first.
     pub fn new(extents: &[u16], swizzle: Swizzle, written: bool) -> TensorTile {
-        let mut tile =
-            TensorTile { rank: extents.len() as u8, extents: [1; MOST_AXES], swizzle, written };
+        let (rank, walk) = (extents.len() as u8, None);
+        let mut tile = TensorTile { rank, extents: [1; MOST_AXES], swizzle, written, walk };
         for (to, &from) in tile.extents.iter_mut().zip(extents) {
             *to = from;
         }
@@ -104,9 +179,20 @@ impl TensorTile {
         if !(1..=MOST_AXES).contains(&usize::from(self.rank)) {
             return Some(format!("it has {} axes, and tensor maps have 1 to 5", self.rank));
         }
-        if let Some(axis) = self.extents().iter().position(|n| !(1..=256).contains(n)) {
-            let n = self.extents[axis];
-            return Some(format!("its extent {n} along axis {axis} is not 1 to 256"));
+        let most = |axis: usize| if axis == 1 && self.walk.is_some() { 1024 } else { 256 };
+        let within = |(axis, n): (usize, &u16)| (1..=most(axis)).contains(n);
+        let mut extents = self.extents().iter().enumerate();
+        if let Some((axis, n)) = extents.find(|&axis| !within(axis)) {
+            return Some(format!("its extent {n} along axis {axis} is not 1 to {}", most(axis)));
+        }
+        if let Some(walk) = self.walk {
+            let deep = self.extents()[2.min(self.extents().len())..].iter().any(|&n| n != 1);
+            if let Some(fault) = walk.fault(self.rank) {
+                return Some(fault);
+            }
+            if deep || self.written {
+                return Some("a window reads channels by pixels".to_owned());
+            }
         }
         let row = u32::from(self.extents[0]) * elem.size();
         if !row.is_multiple_of(16) {
@@ -151,6 +237,14 @@ impl TensorMap {
         bytes[100] = self.tile.written.into();
         let elem = Scalar::ALL.into_iter().position(|s| s == self.elem);
         bytes[101] = elem.expect("every scalar is listed") as u8;
+        if let Some(walk) = self.tile.walk {
+            bytes[102] = walk.axes;
+            for i in 0..3 {
+                bytes[104 + 4 * i..][..2].copy_from_slice(&walk.lower[i].to_le_bytes());
+                bytes[106 + 4 * i..][..2].copy_from_slice(&walk.upper[i].to_le_bytes());
+                bytes[116 + i] = walk.steps[i];
+            }
+        }
         bytes
     }
 
@@ -169,6 +263,7 @@ impl TensorMap {
                 extents,
                 swizzle: *Swizzle::ALL.get(usize::from(bytes[99]))?,
                 written: bytes[100] != 0,
+                walk: decode_walk(bytes)?,
             },
             elem: *Scalar::ALL.get(usize::from(bytes[101]))?,
             address: word(0),
@@ -176,6 +271,21 @@ impl TensorMap {
             strides: std::array::from_fn(|i| word(6 + i)),
         })
     }
+}
+
+/// The window's part of the portable form: none, or none that there is.
+fn decode_walk(bytes: &[u8; BYTES]) -> Option<Option<Walk>> {
+    let corner = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    Some(match bytes[102] {
+        0 => None,
+        axes @ 1..=3 => Some(Walk {
+            axes,
+            lower: std::array::from_fn(|i| corner(104 + 4 * i)),
+            upper: std::array::from_fn(|i| corner(106 + 4 * i)),
+            steps: std::array::from_fn(|i| bytes[116 + i]),
+        }),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -218,7 +328,55 @@ mod tests {
             strides: [2, 2048, 4_096_000, 0, 0],
         };
         assert_eq!(TensorMap::decode(&map.encode()), Some(map));
+        let (lower, upper) = ([-1, -2, 0], [1, -7, 0]);
+        let walk = Some(Walk { axes: 2, lower, upper, steps: [1, 2, 0] });
+        let tile = TensorTile { walk, ..TensorTile::new(&[64, 128, 1, 1], Swizzle::B128, false) };
+        let map = TensorMap { tile, ..map };
+        assert_eq!(TensorMap::decode(&map.encode()), Some(map));
         assert_eq!(TensorMap::decode(&[0xFF; BYTES]), None);
+    }
+
+    /// The examples of PTX ISA, "Tensors: im2col mode", with their first and last pixels: images of
+    /// 9 x 14 pixels, W before H.
+    #[test]
+    fn windows_walk_as_in_the_manual() {
+        let walk = |corners: [i16; 2], step| Walk {
+            axes: 2,
+            lower: [corners[0], corners[0], 0],
+            upper: [corners[1], corners[1], 0],
+            steps: [step, step, 0],
+        };
+        let corners = |walk: Walk, extents, start, n: usize| {
+            walk.corners(extents, start).take(n).collect::<Vec<_>>()
+        };
+        // Example 1: from W 7, H 4 within -1 to 7 and -1 to 12.
+        let found = corners(walk([-1, -1], 1), [9, 14, 1], [7, 4, 0, 0], 64);
+        assert_eq!(found[..3], [[7, 4, 0, 0], [-1, 5, 0, 0], [0, 5, 0, 0]]);
+        assert_eq!(found[63], [7, 11, 0, 0]);
+        // Example 2: within 0 to 6 and 0 to 11.
+        let found = corners(walk([0, -2], 1), [9, 14, 1], [6, 4, 0, 0], 64);
+        assert_eq!((found[1], found[50]), ([0, 5, 0, 0], [0, 0, 0, 1]));
+        // Example 3: every second pixel of 8 x 14.
+        let found = corners(walk([-1, -1], 2), [8, 14, 1], [5, 5, 0, 0], 32);
+        assert_eq!(found[..2], [[5, 5, 0, 0], [-1, 7, 0, 0]]);
+        assert_eq!(found[5], [-1, 9, 0, 0]);
+    }
+
+    #[test]
+    fn windows_have_limits() {
+        let walk = Walk { axes: 2, lower: [-1, -1, 0], upper: [-1, -1, 0], steps: [1, 1, 0] };
+        let fault = |walk: Walk, extents: &[u16]| {
+            let tile = TensorTile::new(extents, Swizzle::B128, false);
+            TensorTile { walk: Some(walk), ..tile }.fault(Scalar::BF16).unwrap_or_default()
+        };
+        assert_eq!(fault(walk, &[64, 1024, 1, 1]), "");
+        assert_eq!(fault(walk, &[64, 1025, 1, 1]), "its extent 1025 along axis 1 is not 1 to 1024");
+        assert_eq!(fault(walk, &[64, 8, 2, 1]), "a window reads channels by pixels");
+        assert_eq!(fault(walk, &[64, 8, 1]), "a window along 2 axes walks over no tensor of 3");
+        let far = Walk { lower: [-1, -129, 0], ..walk };
+        assert_eq!(fault(far, &[64, 8, 1, 1]), "its corner -129 along axis 2 is not -128 to 127");
+        let long = Walk { steps: [1, 9, 0], ..walk };
+        assert_eq!(fault(long, &[64, 8, 1, 1]), "its step 9 along axis 2 is not 1 to 8");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use crate::lang::wgmma::{
     InFlight, LeftFactor, SumsAsFactor, Wgmma, WgmmaAtom, wgmma, wgmma_commit, wgmma_fence,
     wgmma_wait,
 };
+pub use crate::lang::window::{Window, WindowTile};
 pub use crate::lang::{RunOption, Staged, Val};
 pub use crate::launch::{Launch, Partition, View};
 pub use crate::{Buffer, Device, KernelValue, Stream, bf16, device, e4m3, e5m2, f16, kernel};

@@ -1,6 +1,8 @@
 //! Instructions that the lanes of a warp execute together.
 
 use half::{bf16, f16};
+use kernelsmith_ir::Scalar;
+use kernelsmith_ir::attr::Const;
 
 use super::arith::signed;
 use super::memory::load;
@@ -160,14 +162,20 @@ fn place_c(lane: usize, i: usize) -> (usize, usize) {
 
 /// One element of a fragment, as the type in the instruction has it.
 fn element(ty: Ty, words: &[u64], i: usize) -> f64 {
-    let per_word = 32 / ty.bits() as usize;
+    let per_word = (32 / ty.bits() as usize).max(1);
     let bits = words[i / per_word] >> (ty.bits() as usize * (i % per_word));
     match ty {
         Ty::F16 => f16::from_bits(bits as u16).to_f64(),
         Ty::BF16 => bf16::from_bits(bits as u16).to_f64(),
         Ty::TF32 => f32::from_bits(bits as u32 & !0x1FFF).into(),
         Ty::F32 => f32::from_bits(bits as u32).into(),
+        Ty::F64 => f64::from_bits(bits),
+        Ty::E4M3 | Ty::E5M2 => {
+            let ty = if ty == Ty::E4M3 { Scalar::E4M3 } else { Scalar::E5M2 };
+            Const::new(ty, bits).as_f64().unwrap_or(f64::NAN)
+        }
         Ty::Signed(width) => signed(bits, width) as f64,
+        Ty::Bits(width) => (bits & ((1 << width) - 1)) as f64,
         _ => f64::NAN,
     }
 }
@@ -179,14 +187,14 @@ fn multiply(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Res
     whole(warp, common)?;
     let shape = shape(instr)?;
     let ab = instr.name.iter().rev().nth(1).and_then(|n| Ty::parse(n)).ok_or("no type")?;
-    let run = 32 / ab.bits() as usize;
+    let run = (32 / ab.bits() as usize).max(1);
     let matrix = |arg: &Arg, columns: usize, size: usize, ty: Ty, place: Place, run: usize| {
         let mut matrix = vec![f64::NAN; size];
         for thread in warp.iter() {
             let Arg::List(regs) = arg else { return Err("no list".to_owned()) };
             let words: Result<Vec<u64>, _> = regs.iter().map(|r| thread.read(r, common)).collect();
             let words = words?;
-            for i in 0..words.len() * (32 / ty.bits() as usize) {
+            for i in 0..words.len() * (32 / ty.bits() as usize).max(1) {
                 let (row, column) = place(thread.lane as usize, i, run);
                 matrix[row * columns + column] = element(ty, &words, i);
             }
@@ -205,6 +213,7 @@ fn multiply(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Res
             let sum = c[row * shape.n + column] + product.sum::<f64>();
             let bits = match instr.ty {
                 Ty::F32 => (sum as f32).to_bits().into(),
+                Ty::F64 => sum.to_bits(),
                 _ => sum as i64 as u64,
             };
             thread.write(to, bits, common)?;
@@ -215,7 +224,8 @@ fn multiply(instr: &Instr, warp: &mut [&mut Thread], common: &Common<'_>) -> Res
 
 /// `m16n8k8`.
 fn shape(instr: &Instr) -> Result<Shape, String> {
-    let name = instr.name.iter().find(|part| part.starts_with("m16")).ok_or("no shape")?;
+    let is_shape = |part: &&String| part.starts_with('m') && part.contains('k');
+    let name = instr.name.iter().find(is_shape).ok_or("no shape")?;
     let numbers: Vec<usize> =
         name.split(['m', 'n', 'k']).filter_map(|part| part.parse().ok()).collect();
     match numbers[..] {

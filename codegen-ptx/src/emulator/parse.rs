@@ -18,6 +18,8 @@ pub(super) enum Ty {
     F64,
     F16x2,
     BF16x2,
+    E4M3,
+    E5M2,
     E4M3x2,
     E5M2x2,
 }
@@ -33,6 +35,8 @@ impl Ty {
             "f64" => Ty::F64,
             "f16x2" => Ty::F16x2,
             "bf16x2" => Ty::BF16x2,
+            "e4m3" => Ty::E4M3,
+            "e5m2" => Ty::E5M2,
             "e4m3x2" => Ty::E4M3x2,
             "e5m2x2" => Ty::E5M2x2,
             _ => {
@@ -50,6 +54,7 @@ impl Ty {
         match self {
             Ty::Pred => 1,
             Ty::Bits(n) | Ty::Signed(n) => n,
+            Ty::E4M3 | Ty::E5M2 => 8,
             Ty::F16 | Ty::BF16 | Ty::E4M3x2 | Ty::E5M2x2 => 16,
             Ty::F64 => 64,
             _ => 32,

@@ -165,10 +165,8 @@ impl Run<'_, '_> {
             (Opcode::ClusterWait, _) => self.cluster_wait(loc),
             // A prefetch moves nothing that can be seen, and never faults. Launches run one after
             // the other, each whole.
-            (
-                Opcode::Prefetch | Opcode::TmaPrefetch | Opcode::GridWait | Opcode::GridRelease,
-                _,
-            ) => {}
+            (Opcode::Prefetch | Opcode::TmaPrefetch | Opcode::TmaFetch | Opcode::BulkFetch, _)
+            | (Opcode::GridWait | Opcode::GridRelease, _) => {}
             (op, _) => unreachable!("`{}` is nothing that a thread does alone", op.name()),
         }
     }

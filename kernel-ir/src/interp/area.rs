@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::access::{Home, Spot};
 use super::memory::Bytes;
 use super::world::Map;
+use crate::attr::BoxMode;
 use crate::tensor_map::{MOST_AXES, Swizzle};
 
 /// Bytes that a swizzle keeps together.
@@ -19,6 +20,45 @@ struct Row {
     skip: usize,
     /// Those inside: where in the buffer.
     inside: Range<usize>,
+}
+
+/// Indices along all axes but the innermost.
+type Line = [i64; MOST_AXES - 1];
+
+/// The lines of a box at these coordinates, one axis after the other.
+fn lines_of_box(map: &Map, at: &[i64]) -> impl Iterator<Item = Line> {
+    let tile = map.tensor.tile;
+    let count = tile.elements() as usize / usize::from(tile.extents[0]).max(1);
+    (0..count).map(move |mut left| {
+        std::array::from_fn(|i| {
+            let extent = usize::from(tile.extents[i + 1]);
+            let index = at.get(i + 1).copied().unwrap_or(0) + (left % extent) as i64;
+            left /= extent;
+            index
+        })
+    })
+}
+
+/// The pixels at the corners that a window takes from these coordinates on, moved by the offsets
+/// behind them.
+fn lines_of_pixels(map: &Map, at: &[i64]) -> impl Iterator<Item = Line> {
+    let tensor = &map.tensor;
+    let walk = tensor.tile.walk.expect("the kernel is verified: a window walks over the tensor");
+    let axes = usize::from(walk.axes);
+    let extents = std::array::from_fn(|i| tensor.extents[i + 1] as i64);
+    let mut start = [0; 4];
+    start[..axes].copy_from_slice(&at[1..1 + axes]);
+    start[3] = at[1 + axes];
+    let offsets = at[2 + axes..].to_vec();
+    let corners = walk.corners(extents, start).take(usize::from(tensor.tile.extents[1]));
+    corners.map(move |corner| {
+        let mut line = [0; MOST_AXES - 1];
+        for i in 0..axes {
+            line[i] = corner[i] + offsets[i];
+        }
+        line[axes] = corner[3];
+        line
+    })
 }
 
 /// The two sides of a copy.
@@ -38,24 +78,31 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// The box of a tensor at these coordinates, innermost first; in shared memory at `start`.
-    pub(super) fn of_box(map: &Map, start: usize, coordinates: &[i32]) -> Area {
+    /// What a copy in this mode moves of a tensor, which lies in shared memory at `start`; its
+    /// coordinates are as the instruction has them.
+    pub(super) fn of_tensor(map: &Map, start: usize, mode: BoxMode, coordinates: &[i32]) -> Area {
+        let at: Vec<i64> = coordinates.iter().map(|&c| c.into()).collect();
+        let lines: Vec<Line> = match mode {
+            BoxMode::Tile => lines_of_box(map, &at).collect(),
+            BoxMode::Rows => at[1..].iter().map(|&row| [row, 0, 0, 0]).collect(),
+            BoxMode::Pixels => lines_of_pixels(map, &at).collect(),
+        };
+        Area::of_lines(map, start, at[0], &lines)
+    }
+
+    /// Runs along the innermost axis of a tensor, each as long as its box, from `first` on.
+    fn of_lines(map: &Map, start: usize, first: i64, lines: &[Line]) -> Area {
         let tensor = &map.tensor;
         let tile = tensor.tile;
         let elem = tensor.elem.size() as usize;
         let row_bytes = usize::from(tile.extents[0]) * elem;
-        let count = tile.elements() as usize / usize::from(tile.extents[0]).max(1);
-        let first = i64::from(coordinates[0]);
+        let count = lines.len();
         let inner = tensor.extents[0] as i64;
         let low = first.clamp(0, inner);
         let high = (first + i64::from(tile.extents[0])).clamp(low, inner);
-        let rows = (0..count).map(|row| {
-            let (mut left, mut at, mut outside) = (row, 0i64, false);
-            for axis in 1..MOST_AXES {
-                let extent = usize::from(tile.extents[axis]);
-                let index =
-                    coordinates.get(axis).map_or(0, |&c| i64::from(c)) + (left % extent) as i64;
-                left /= extent;
+        let rows = lines.iter().enumerate().map(|(row, line)| {
+            let (mut at, mut outside) = (0i64, false);
+            for (&index, axis) in line.iter().zip(1..MOST_AXES) {
                 outside |= index < 0 || index >= tensor.extents[axis] as i64;
                 at = at.wrapping_add(index.wrapping_mul(tensor.strides[axis] as i64));
             }
@@ -89,11 +136,12 @@ impl Area {
 
     /// The parts of shared memory.
     pub(super) fn shared_ranges(&self) -> Vec<Range<usize>> {
-        // Swizzles exchange pieces within lines of 128 bytes, and leave the first in its place.
-        let whole = self.swizzle == Swizzle::None || self.bytes.is_multiple_of(128);
-        let step = if whole { self.bytes.max(PIECE) } else { PIECE };
-        let at = (0..self.bytes).step_by(step).map(|at| self.place(at));
-        at.map(|at| at..at + step).collect()
+        // Swizzles exchange pieces within lines of 128 bytes, at multiples of which copies begin.
+        if self.swizzle == Swizzle::None || self.bytes.is_multiple_of(128) {
+            return std::iter::once(self.start..self.start + self.bytes).collect();
+        }
+        let at = (0..self.bytes).step_by(PIECE).map(|at| self.place(at));
+        at.map(|at| at..at + PIECE).collect()
     }
 
     /// Where in shared memory the byte is that plain order has at an offset.

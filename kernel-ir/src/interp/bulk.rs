@@ -15,9 +15,10 @@ use super::program::{Plain, Reg};
 use super::shadow::{Copying, Settled, Sort};
 use super::thread::{Run, State};
 use super::world::Map;
-use crate::attr::{Attr, ReduceOp};
+use crate::attr::{Attr, BoxMode, ReduceOp};
 use crate::loc::Loc;
 use crate::op::Opcode;
+use crate::tensor_map::Walk;
 use crate::types::Scalar;
 
 /// A copy to global memory that its thread has not waited for.
@@ -39,6 +40,14 @@ pub(super) struct Stores {
     groups: VecDeque<Vec<Store>>,
 }
 
+/// What of a tensor a copy moves.
+fn mode(plain: &Plain) -> BoxMode {
+    match plain.attr {
+        Attr::Bulk { mode, .. } => mode,
+        _ => BoxMode::Tile,
+    }
+}
+
 impl Run<'_, '_> {
     pub(super) fn bulk_copy(&mut self, plain: &Plain, loc: Loc) {
         match plain.op {
@@ -53,9 +62,39 @@ impl Run<'_, '_> {
     fn tensor(&self, plain: &Plain, map: Reg, first: usize) -> (Map, Vec<i32>) {
         let map = self.world.maps[self.thread.get(map) as usize].clone();
         let map = map.expect("the kernel is verified: a tensor map");
-        let axes = first..first + usize::from(map.tensor.tile.rank);
+        let rank = usize::from(map.tensor.tile.rank);
+        let count = match mode(plain) {
+            BoxMode::Tile => rank,
+            BoxMode::Rows => 5,
+            BoxMode::Pixels => 2 * rank - 2,
+        };
+        let axes = first..first + count;
         let coordinates = axes.map(|i| self.thread.get(plain.operands[i]) as i32).collect();
         (map, coordinates)
+    }
+
+    /// Whether a window's corner and offset are within their limits.
+    fn window(&mut self, plain: &Plain, map: &Map, at: &[i32], loc: Loc) -> bool {
+        let (BoxMode::Pixels, Some(walk)) = (mode(plain), map.tensor.tile.walk) else {
+            return true;
+        };
+        let axes = usize::from(walk.axes);
+        let within = |i: usize| {
+            let last = map.tensor.extents[i + 1] as i64 - 1 + i64::from(walk.upper[i]);
+            (i64::from(walk.lower[i])..=last).contains(&i64::from(at[i + 1]))
+        };
+        let most = Walk::most_offset(walk.axes) as i32;
+        let what = if let Some(i) = (0..axes).find(|&i| !within(i)) {
+            let axis = i + 1;
+            format!("begins with the window at {} along axis {axis}, outside of its box", at[axis])
+        } else if let Some(offset) = at[2 + axes..].iter().find(|n| !(0..=most).contains(*n)) {
+            format!("has the offset {offset} in a window, and they are 0 to {most}")
+        } else {
+            return true;
+        };
+        self.report(FindingKind::OutOfBounds, loc, what);
+        self.thread.state = State::Failed;
+        false
     }
 
     /// The blocks that a load goes to.
@@ -77,10 +116,12 @@ impl Run<'_, '_> {
     fn tma_load(&mut self, plain: &Plain, loc: Loc) {
         let [to, map, barrier] = [0, 1, 2].map(|i| plain.operands[i]);
         let (map, coordinates) = self.tensor(plain, map, 3);
-        let Some(start) = self.box_in_shared(&map, to, Sort::CopyWrite(Copying(0)), loc) else {
+        if !self.window(plain, &map, &coordinates, loc) {
             return;
-        };
-        let area = Area::of_box(&map, start, &coordinates);
+        }
+        let sort = Sort::CopyWrite(Copying(0));
+        let Some(start) = self.box_in_shared(plain, &map, to, sort, loc) else { return };
+        let area = Area::of_tensor(&map, start, mode(plain), &coordinates);
         if self.inside(&area, &map, loc) {
             self.begin_load(plain, area, barrier, loc);
         }
@@ -94,10 +135,21 @@ impl Run<'_, '_> {
     }
 
     /// Where a box of a tensor begins in shared memory.
-    fn box_in_shared(&mut self, map: &Map, pointer: Reg, sort: Sort, loc: Loc) -> Option<usize> {
+    fn box_in_shared(
+        &mut self,
+        plain: &Plain,
+        map: &Map,
+        pointer: Reg,
+        sort: Sort,
+        loc: Loc,
+    ) -> Option<usize> {
         let tile = map.tensor.tile;
-        let bytes = (tile.elements() * map.tensor.elem.size()) as usize;
-        let align = tile.swizzle.period() as usize;
+        let row = (tile.elements() * map.tensor.elem.size()) as usize;
+        // Four rows may be either half of a swizzle's eight; every box begins at a multiple of 128.
+        let (bytes, align) = match mode(plain) {
+            BoxMode::Rows => (4 * row, (tile.swizzle.period() as usize / 2).max(128)),
+            _ => (row, tile.swizzle.period() as usize),
+        };
         Some(self.reach(Access { pointer, bytes, align, sort, loc })?.at)
     }
 
@@ -187,10 +239,9 @@ impl Run<'_, '_> {
     fn tma_store(&mut self, plain: &Plain, loc: Loc) {
         let [map, from] = [0, 1].map(|i| plain.operands[i]);
         let (map, coordinates) = self.tensor(plain, map, 2);
-        let Some(start) = self.box_in_shared(&map, from, Sort::CopyRead(Copying(0)), loc) else {
-            return;
-        };
-        let area = Area::of_box(&map, start, &coordinates);
+        let sort = Sort::CopyRead(Copying(0));
+        let Some(start) = self.box_in_shared(plain, &map, from, sort, loc) else { return };
+        let area = Area::of_tensor(&map, start, mode(plain), &coordinates);
         if self.inside(&area, &map, loc) {
             self.begin_store(plain, area, map.tensor.elem, loc);
         }

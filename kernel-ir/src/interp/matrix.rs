@@ -57,11 +57,7 @@ impl Block {
                 let (row, column) = (row as usize, column as usize);
                 let products = (0..k).map(|l| a[row * k + l] * b[l * n + column]);
                 let sum = c[row * n + column] + products.sum::<f64>();
-                thread.regs[result.index() + index] = match shape.cd {
-                    Scalar::F32 => Const::f32(sum as f32).bits,
-                    // 2^53 is far beyond 32 products of bytes and an accumulator.
-                    ty => Const::int(ty, sum as i128).bits,
-                };
+                thread.regs[result.index() + index] = rounded(shape.cd, sum);
             }
         }
     }
@@ -193,6 +189,15 @@ impl Run<'_, '_> {
         let bytes: Vec<u8> = row.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.home_mut(spot.home).put(spot.at, &bytes);
         Some(())
+    }
+}
+
+/// A sum as its type holds it.
+pub(super) fn rounded(ty: Scalar, sum: f64) -> u64 {
+    match ty {
+        // 2^53 is far beyond products of bytes and an accumulator.
+        ty if ty.is_int() => Const::int(ty, sum as i128).bits,
+        ty => Const::float(ty, sum).bits,
     }
 }
 

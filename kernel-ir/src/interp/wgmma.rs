@@ -15,12 +15,12 @@ use super::block::Block;
 use super::clock::{Knowledge, Part, Together};
 use super::finding::FindingKind;
 use super::hall::Hall;
-use super::matrix::number;
+use super::matrix::{number, rounded};
 use super::program::{Plain, Reg};
 use super::shadow::{Deed, Sort};
 use super::thread::Run;
 use super::world::{Report, World};
-use crate::attr::{Attr, Const};
+use crate::attr::Attr;
 use crate::loc::Loc;
 use crate::mma::{MmaShape, Operand};
 use crate::op::Opcode;
@@ -193,7 +193,7 @@ impl Block {
                 let product: f64 = row.iter().zip(column).map(|(x, y)| x * y).sum();
                 let old = thread.regs[sum.index() + index];
                 let start = if adds { super::matrix::number(shape.cd, old) } else { 0.0 };
-                thread.regs[result.index() + index] = rounded(shape, start + product);
+                thread.regs[result.index() + index] = rounded(shape.cd, start + product);
             }
             thread.pending.begin(number, sum, result, registers, *loc);
         }
@@ -335,13 +335,4 @@ fn joined(mut pieces: Vec<usize>) -> Vec<Range<usize>> {
         }
     }
     ranges
-}
-
-/// A sum as its type holds it.
-fn rounded(shape: MmaShape, sum: f64) -> u64 {
-    match shape.cd {
-        // 2^53 is far beyond 32 products of bytes and an accumulator.
-        ty if ty.is_int() => Const::int(ty, sum as i128).bits,
-        ty => Const::float(ty, sum).bits,
-    }
 }

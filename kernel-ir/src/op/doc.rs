@@ -178,6 +178,8 @@ const fn fixed_form(signature: Signature) -> &'static str {
         }
         Signature::TmaStore => "(tensor_map<s>, from: ptr<shared, s>, coordinates: i32...) -> ()",
         Signature::TmaPrefetch => "(tensor_map<s>) -> ()",
+        Signature::TmaFetch => "(tensor_map<s>, coordinates: i32...) -> ()",
+        Signature::BulkFetch => "(from: ptr<global, s>, bytes: u32) -> ()",
         Signature::BulkLoad => {
             "(to: ptr<shared, s>, from: ptr<global, s>, bytes: u32, barrier: ptr<shared, u64>, \
              [blocks: u32]) -> ()"

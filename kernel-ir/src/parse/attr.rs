@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Parsed};
 use crate::attr::{
-    AtomicOp, Attr, CacheHint, CheckKind, Const, Dim, Eviction, Order, ReduceOp, Scope,
+    AtomicOp, Attr, BoxMode, CacheHint, CheckKind, Const, Dim, Eviction, Order, ReduceOp, Scope,
 };
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
@@ -71,14 +71,21 @@ fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
         Signature::Mma => Attr::Mma(named(text, "a matrix shape", MmaShape::from_name)?),
         Signature::VecExtract | Signature::VecInsert => Attr::Lane(text.number()?),
         Signature::Wgmma => wgmma(text)?,
-        Signature::TmaLoad | Signature::TmaStore | Signature::BulkLoad | Signature::BulkStore => {
+        Signature::TmaLoad
+        | Signature::TmaStore
+        | Signature::TmaFetch
+        | Signature::BulkLoad
+        | Signature::BulkStore
+        | Signature::BulkFetch => {
             let eviction = named(text, "how long a cache keeps something", Eviction::from_name)?;
             let multicast = text.eat("multicast");
+            let mut apart = [BoxMode::Rows, BoxMode::Pixels].into_iter();
+            let mode = apart.find(|mode| text.eat(mode.name())).unwrap_or(BoxMode::Tile);
             let reduce = match text.sees("]") {
                 true => None,
                 false => Some(named(text, "a reduction", ReduceOp::from_name)?),
             };
-            Attr::Bulk { multicast, reduce, eviction }
+            Attr::Bulk { multicast, reduce, eviction, mode }
         }
         Signature::Ldmatrix | Signature::Stmatrix => {
             Attr::Ldmatrix { count: text.number()?, trans: text.eat("trans") }

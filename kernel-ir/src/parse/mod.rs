@@ -19,7 +19,7 @@ use crate::kernel::{
 };
 use crate::loc::Loc;
 use crate::op::Opcode;
-use crate::tensor_map::{MOST_AXES, Swizzle, TensorTile};
+use crate::tensor_map::{MOST_AXES, Swizzle, TensorTile, Walk};
 use crate::types::{Space, Type};
 
 /// Reads a kernel.
@@ -112,11 +112,31 @@ impl Parser<'_> {
             extents.push(self.text.number()?);
         }
         let swizzle = named(&mut self.text, "a swizzle", Swizzle::from_name)?;
-        self.text.expect("]")?;
         if extents.len() > MOST_AXES {
             return self.text.error("a tensor has at most 5 axes");
         }
-        Ok(TensorTile::new(&extents, swizzle, written))
+        let tile = TensorTile::new(&extents, swizzle, written);
+        let walk = if self.text.eat("walk") { Some(self.walk()?) } else { None };
+        self.text.expect("]")?;
+        Ok(TensorTile { walk, ..tile })
+    }
+
+    /// How a window walks: `-1 -1 1, 0 -2 2`.
+    fn walk(&mut self) -> Parsed<Walk> {
+        let mut walk = Walk::default();
+        loop {
+            let i = usize::from(walk.axes);
+            if i == walk.steps.len() {
+                return self.text.error("a window walks along at most 3 axes");
+            }
+            walk.lower[i] = self.text.number()?;
+            walk.upper[i] = self.text.number()?;
+            walk.steps[i] = self.text.number()?;
+            walk.axes += 1;
+            if !self.text.eat(",") {
+                return Ok(walk);
+            }
+        }
     }
 
     fn declarations(&mut self) -> Parsed<()> {

@@ -1,7 +1,7 @@
 //! Typing rules of what goes on by itself: bulk copies, `wgmma`, and the barriers they are awaited at.
 
 use super::{Rule, Verifier, list};
-use crate::attr::{Attr, ReduceOp};
+use crate::attr::{Attr, BoxMode, ReduceOp};
 use crate::kernel::{Inst, ParamKind, Value};
 use crate::mma::Operand;
 use crate::op::{Opcode, Signature};
@@ -102,12 +102,23 @@ impl Verifier<'_> {
                 let elem = self.pointer(inst, 0, &[Space::Shared]);
                 let rank = self.map(inst, 1, elem);
                 self.barrier(inst, 2, &[Space::Shared]);
-                self.coordinates(inst, 3, rank);
+                let count = self.box_coordinates(inst, 1, rank);
+                self.coordinates(inst, 3, count);
+            }
+            Opcode::TmaFetch => {
+                let rank = self.map(inst, 0, None);
+                let count = self.box_coordinates(inst, 0, rank);
+                self.coordinates(inst, 1, count);
+            }
+            Opcode::BulkFetch => {
+                self.pointer(inst, 0, &[Space::Global]);
+                self.operand_is(inst, 1, Type::U32);
             }
             Opcode::TmaStore => {
                 let elem = self.pointer(inst, 1, &[Space::Shared]);
                 let rank = self.map(inst, 0, elem);
-                self.coordinates(inst, 2, rank);
+                let count = self.box_coordinates(inst, 0, rank);
+                self.coordinates(inst, 2, count);
                 let tile = self.tile(inst.operands[0]);
                 if tile.is_some_and(|tile| !tile.written) {
                     let found = "a store to a tensor that is only read";
@@ -150,7 +161,32 @@ impl Verifier<'_> {
         Some(usize::from(rank))
     }
 
-    /// A coordinate for each axis; behind them, for several blocks, which.
+    /// How many numbers say where in a tensor of `rank` axes a copy is, and behind them where in the
+    /// window; none, if the tensor has no such mode.
+    fn box_coordinates(&mut self, inst: &Inst, index: usize, rank: Option<usize>) -> Option<usize> {
+        let (rank, Attr::Bulk { mode, .. }) = (rank?, &inst.attr) else { return None };
+        let tile = self.tile(inst.operands[index])?;
+        let (fits, expected, count) = match mode {
+            BoxMode::Tile => (tile.walk.is_none(), "a tensor map without a window", rank),
+            BoxMode::Rows => {
+                let one_row = tile.walk.is_none() && tile.extents[1] == 1;
+                (rank == 2 && one_row, "a matrix in boxes of one row", 5)
+            }
+            BoxMode::Pixels => {
+                let reads = inst.op != Opcode::TmaStore;
+                let expected = "a load through a tensor map with a window";
+                (reads && tile.walk.is_some(), expected, 2 * rank - 2)
+            }
+        };
+        if !fits {
+            let found = format!("`{}` in mode `{}`", inst.op.name(), mode.name());
+            self.breach(Rule::BulkCopy, Some(inst), found, expected);
+            return None;
+        }
+        Some(count)
+    }
+
+    /// So many coordinates; behind them, for several blocks, which.
     fn coordinates(&mut self, inst: &Inst, first: usize, rank: Option<usize>) {
         let Some(rank) = rank else { return };
         let multicast = matches!(inst.attr, Attr::Bulk { multicast: true, .. });
@@ -168,7 +204,12 @@ impl Verifier<'_> {
     }
 
     fn copy_attribute(&mut self, inst: &Inst) {
-        let Attr::Bulk { multicast, reduce, .. } = inst.attr else { return };
+        let Attr::Bulk { multicast, reduce, mode, .. } = inst.attr else { return };
+        let of_tensor = matches!(inst.op, Opcode::TmaLoad | Opcode::TmaStore | Opcode::TmaFetch);
+        if mode != BoxMode::Tile && !of_tensor {
+            let found = format!("a run of bytes in mode `{}`", mode.name());
+            self.breach(Rule::BulkCopy, Some(inst), found, "a copy of a tensor");
+        }
         let loads = matches!(inst.op, Opcode::TmaLoad | Opcode::BulkLoad);
         if loads && reduce.is_some() {
             self.breach(Rule::BulkCopy, Some(inst), "a load that combines", "a store");

@@ -45,9 +45,12 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
             ("a number of registers", matches!(attr, Attr::Registers { .. }))
         }
         Signature::Wgmma => ("a shape and layouts", matches!(attr, Attr::Wgmma(_))),
-        Signature::TmaLoad | Signature::TmaStore | Signature::BulkLoad | Signature::BulkStore => {
-            ("how to copy", matches!(attr, Attr::Bulk { .. }))
-        }
+        Signature::TmaLoad
+        | Signature::TmaStore
+        | Signature::TmaFetch
+        | Signature::BulkLoad
+        | Signature::BulkStore
+        | Signature::BulkFetch => ("how to copy", matches!(attr, Attr::Bulk { .. })),
         Signature::CpAsync => ("a number of bytes", matches!(attr, Attr::Count(_))),
         Signature::Reduce => ("a reduction", matches!(attr, Attr::Reduce(_))),
         Signature::Mma => ("a matrix shape", matches!(attr, Attr::Mma(_))),

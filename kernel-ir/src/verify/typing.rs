@@ -39,8 +39,11 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::MbarrierArrive | Signature::TmaPrefetch => (1, 0),
         Signature::MbarrierExpect | Signature::MbarrierWait => (2, 0),
         Signature::MbarrierTest | Signature::MapShared => (2, 1),
-        Signature::TmaLoad => return Some((4..=9, 0)),
+        // To, map, barrier, five coordinates, three offsets, blocks.
+        Signature::TmaLoad => return Some((4..=12, 0)),
         Signature::TmaStore => return Some((3..=7, 0)),
+        Signature::TmaFetch => return Some((2..=9, 0)),
+        Signature::BulkFetch => (2, 0),
         Signature::BulkLoad => return Some((4..=5, 0)),
         Signature::BulkStore => (3, 0),
         Signature::Prefetch => (1, 0),
@@ -157,6 +160,8 @@ impl<'k> Verifier<'k> {
             | Signature::TmaLoad
             | Signature::TmaStore
             | Signature::TmaPrefetch
+            | Signature::TmaFetch
+            | Signature::BulkFetch
             | Signature::BulkLoad
             | Signature::BulkStore => self.asynchronous(inst),
             _ => self.memory(inst),

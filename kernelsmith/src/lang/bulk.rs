@@ -6,11 +6,13 @@
 //! waits for the barrier may read them. A store reads shared memory until [`bulk_wait_read`], and
 //! what it wrote is there after [`bulk_wait`]; both count the groups that [`bulk_commit`] closes.
 
-use kernelsmith_ir::attr::{Eviction, ReduceOp};
+use kernelsmith_ir::attr::{BoxMode, Eviction, ReduceOp};
 use kernelsmith_ir::{Attr, Opcode, Value};
 
 use super::element::{Num, Stored};
+use super::index::checked;
 use super::mbarrier::Mbarrier;
+use super::memory::Slice;
 use super::stage::{build, fail};
 use super::swizzled::Tile;
 use super::tensor_map::{TensorMap, TensorTile, TensorTileMut};
@@ -18,24 +20,26 @@ use super::val::Val;
 
 /// How a copy is done.
 #[derive(Clone, Copy)]
-struct How {
-    eviction: Eviction,
-    reduce: Option<ReduceOp>,
-    blocks: Option<Value>,
+pub(super) struct How {
+    pub eviction: Eviction,
+    pub reduce: Option<ReduceOp>,
+    pub blocks: Option<Value>,
+    pub mode: BoxMode,
 }
 
 impl How {
-    const PLAIN: How = How { eviction: Eviction::Normal, reduce: None, blocks: None };
+    pub(super) const PLAIN: How =
+        How { eviction: Eviction::Normal, reduce: None, blocks: None, mode: BoxMode::Tile };
 
-    fn attr(self) -> Attr {
-        let How { eviction, reduce, blocks } = self;
-        Attr::Bulk { multicast: blocks.is_some(), reduce, eviction }
+    pub(super) fn attr(self) -> Attr {
+        let How { eviction, reduce, blocks, mode } = self;
+        Attr::Bulk { multicast: blocks.is_some(), reduce, eviction, mode }
     }
 }
 
 /// Where a box begins: an index along each axis as the instruction takes it, the innermost first.
 #[track_caller]
-fn coordinates<const R: usize>(at: [Val<usize>; R]) -> Vec<Val<i32>> {
+pub(super) fn coordinates<const R: usize>(at: [Val<usize>; R]) -> Vec<Val<i32>> {
     at.into_iter().rev().map(super::cast::cast).collect()
 }
 
@@ -172,6 +176,41 @@ impl<T: Stored, const R: usize> TensorMap<T, R> {
     pub fn prefetch(&self) {
         let map = self.value();
         build(|b| b.emit(Opcode::TmaPrefetch, Attr::None, &[map], &[]));
+    }
+}
+
+impl<T: Stored, const R: usize> TensorTile<T, R> {
+    /// Begins to bring the box at `at` into the L2 cache, for a load that comes later. One thread does
+    /// this (PTX ISA, `cp.async.bulk.prefetch.tensor`).
+    #[track_caller]
+    pub fn fetch(&self, at: [Val<usize>; R]) {
+        self.fetch_keeping(at, Eviction::Normal);
+    }
+
+    /// [`fetch`](TensorTile::fetch), and how long the L2 cache keeps the box.
+    #[track_caller]
+    pub fn fetch_keeping(&self, at: [Val<usize>; R], eviction: Eviction) {
+        let mut operands = vec![self.map()];
+        operands.extend(coordinates(at).iter().map(|c| c.id));
+        let how = How { eviction, ..How::PLAIN };
+        build(|b| b.emit(Opcode::TmaFetch, how.attr(), &operands, &[]));
+    }
+}
+
+impl<T: Stored> Slice<T> {
+    /// Begins to bring `count` elements from `first` on into the L2 cache; checked. They take a multiple
+    /// of 16 bytes, and begin at one. One thread does this (PTX ISA, `cp.async.bulk.prefetch`).
+    #[track_caller]
+    pub fn fetch(&self, first: Val<usize>, count: usize) {
+        let bytes = count * T::TYPE.size() as usize;
+        if count == 0 || !bytes.is_multiple_of(16) || bytes >= 1 << 32 {
+            fail(format!("{count} {} are no multiple of 16 bytes below 2^32", T::TYPE));
+        }
+
+        checked(self, first + (count - 1));
+        let from = checked(self, first).address();
+        let bytes = Val::<u32>::from(bytes as u32);
+        build(|b| b.emit(Opcode::BulkFetch, How::PLAIN.attr(), &[from, bytes.id], &[]));
     }
 }
 

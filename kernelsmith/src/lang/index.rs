@@ -1,6 +1,6 @@
 //! Indexing: `x[i]` and `x[i] = v`, checked unless asked for otherwise.
 
-use kernelsmith_ir::attr::{Attr, CacheHint};
+use kernelsmith_ir::attr::{Attr, CacheHint, Eviction};
 use kernelsmith_ir::{Opcode, Scalar, Value};
 
 use super::element::{Element, Stored};
@@ -66,6 +66,14 @@ impl<T: Element> Clone for Slot<T> {
 
 impl<T: Element> Copy for Slot<T> {}
 
+const fn hint(eviction: Eviction) -> CacheHint {
+    match eviction {
+        Eviction::Normal => CacheHint::Normal,
+        Eviction::First => CacheHint::EvictFirst,
+        Eviction::Last => CacheHint::EvictLast,
+    }
+}
+
 impl<T: Element> Slot<T> {
     pub(crate) fn new(address: Value) -> Slot<T> {
         Slot { address, ty: std::marker::PhantomData }
@@ -79,6 +87,22 @@ impl<T: Element> Slot<T> {
     #[track_caller]
     pub fn get(&self) -> Val<T> {
         Val::from_id(build(|b| b.load(self.address, T::TYPE.into())))
+    }
+
+    /// Reads the element, and says how long the L2 cache keeps it: only a hint, which NVIDIA's GPUs take
+    /// from sm_80 on for global memory.
+    #[track_caller]
+    pub fn get_keeping(&self, eviction: Eviction) -> Val<T> {
+        let attr = Attr::Mem { align: T::TYPE.size(), cache: hint(eviction) };
+        Val::from_id(build(|b| b.emit1(Opcode::Load, attr, &[self.address], T::TYPE.into())))
+    }
+
+    /// Writes the element, and says how long the L2 cache keeps it, as
+    /// [`get_keeping`](Slot::get_keeping).
+    #[track_caller]
+    pub fn set_keeping(&self, value: Val<T>, eviction: Eviction) {
+        let attr = Attr::Mem { align: T::TYPE.size(), cache: hint(eviction) };
+        build(|b| b.emit(Opcode::Store, attr, &[self.address, value.id], &[]));
     }
 
     /// Writes the element.

@@ -9,7 +9,9 @@
 //! | Atom | `m x n x k` | elements -> accumulators | manual |
 //! |---|---|---|---|
 //! | [`MmaSync`] | 16x8x8, 16x8x16 | f16, bf16 -> f32 | PTX ISA, "Warp-level matrix instructions: mma" |
-//! | [`MmaSync`] | 16x8x16, 16x8x32 | i8 -> i32 | the same |
+//! | [`MmaSync`] | 8x8x16, 16x8x16, 16x8x32 | i8, u8 -> i32 | the same |
+//! | [`MmaSync`] | 16x8x32 | e4m3, e5m2 -> f32 | the same |
+//! | [`MmaSync`] | 8x8x4, 16x8x4, 16x8x8, 16x8x16 | f64 -> f64 | the same |
 //! | [`Mfma`] | 16x16x16, 32x32x8, 16x16x32 | f16, bf16 -> f32 | AMD CDNA3 and CDNA4 ISA, "VOP3P-MAI" |
 //! | [`Mfma`] | 16x16x4 | f32 -> f32 | the same |
 //! | [`WmmaGfx11`], [`WmmaGfx12`] | 16x16x16 | f16, bf16 -> f32 | AMD RDNA3 and RDNA4 ISA, "WMMA" |
@@ -24,6 +26,7 @@ use half::{bf16, f16};
 use kernelsmith_ir::attr::CheckKind;
 use kernelsmith_ir::mma::{Family, MmaShape, Operand};
 use kernelsmith_ir::{Attr, Opcode, Scalar, Type, Value};
+use kernelsmith_runtime::{e4m3, e5m2};
 
 use super::element::{Num, Stored};
 use super::index::{At, AtMut, KernelIndex, Memory, Slot, checked, unchecked};
@@ -41,8 +44,9 @@ pub(crate) mod sealed {
 /// It is sealed: the atoms are those that chips have.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no matrix instruction",
-    note = "there are MmaSync<f16 or bf16, 16, 8, 8 or 16>, MmaSync<i8, 16, 8, 16 or 32>, \
-            Mfma<f16 or bf16, 16, 16, 16 or 32>, Mfma<f16 or bf16, 32, 32, 8>, \
+    note = "there are MmaSync<f16 or bf16, 16, 8, 8 or 16>, MmaSync<i8 or u8, 16, 8, 16 or 32>, \
+            MmaSync<i8 or u8, 8, 8, 16>, MmaSync<e4m3 or e5m2, 16, 8, 32>, MmaSync<f64, 8, 8, 4>, \
+            MmaSync<f64, 16, 8, 4, 8 or 16>, Mfma<f16 or bf16, 16, 16, 16 or 32>, Mfma<f16 or bf16, 32, 32, 8>, \
             Mfma<f32, 16, 16, 4>, WmmaGfx11<f16 or bf16, 16, 16, 16> and \
             WmmaGfx12<f16 or bf16, 16, 16, 16>"
 )]
@@ -70,7 +74,8 @@ macro_rules! families {
 }
 
 families! {
-    /// NVIDIA's `mma.sync`, from sm_80 on (f16 with k = 8 from sm_75 on).
+    /// NVIDIA's `mma.sync`, from sm_80 on (f16 with k = 8 and bytes of 8 rows from sm_75 on, 8-bit
+    /// floats from sm_89 on, f64 of 16 rows from sm_90 on).
     MmaSync;
     /// AMD's `v_mfma`, on gfx90a, gfx942 and gfx950 (k = 32 on gfx950).
     Mfma;
@@ -111,6 +116,16 @@ atoms! {
     MmaSync<bf16, 16, 8, 16> BF16 -> f32, F32;
     MmaSync<i8, 16, 8, 16> I8 -> i32, I32;
     MmaSync<i8, 16, 8, 32> I8 -> i32, I32;
+    MmaSync<i8, 8, 8, 16> I8 -> i32, I32;
+    MmaSync<u8, 8, 8, 16> U8 -> i32, I32;
+    MmaSync<u8, 16, 8, 16> U8 -> i32, I32;
+    MmaSync<u8, 16, 8, 32> U8 -> i32, I32;
+    MmaSync<e4m3, 16, 8, 32> E4M3 -> f32, F32;
+    MmaSync<e5m2, 16, 8, 32> E5M2 -> f32, F32;
+    MmaSync<f64, 8, 8, 4> F64 -> f64, F64;
+    MmaSync<f64, 16, 8, 4> F64 -> f64, F64;
+    MmaSync<f64, 16, 8, 8> F64 -> f64, F64;
+    MmaSync<f64, 16, 8, 16> F64 -> f64, F64;
     Mfma<f16, 16, 16, 16> F16 -> f32, F32;
     Mfma<bf16, 16, 16, 16> BF16 -> f32, F32;
     Mfma<f16, 32, 32, 8> F16 -> f32, F32;

@@ -13,6 +13,7 @@ pub mod copies;
 pub mod dot;
 pub mod element;
 pub mod extremes;
+pub mod gather;
 pub mod index;
 pub mod integer;
 pub mod iter;
@@ -42,6 +43,7 @@ pub mod tensor_map;
 pub mod thread;
 pub mod val;
 pub mod wgmma;
+pub mod window;
 
 pub use element::{Bits, Element, Float, Int, Num, Signed};
 pub use memory::{Slice, SliceMut, ViewMut, ViewRef};

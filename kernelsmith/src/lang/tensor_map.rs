@@ -221,7 +221,7 @@ fn declare<T: Stored, const R: usize>(name: &str, written: bool) -> TensorMap<T,
     TensorMap { map, shape, written, ty: PhantomData }
 }
 
-/// Writes the box into the map's parameter.
+/// Writes a plain box into the map's parameter.
 #[track_caller]
 fn declare_tile<T: Stored, const R: usize>(
     map: Value,
@@ -229,36 +229,48 @@ fn declare_tile<T: Stored, const R: usize>(
     swizzle: Swizzle,
     written: bool,
 ) {
-    let (name, before) = build(|b| {
-        let param = b.kernel().params.iter().find(|p| p.value == map);
-        param.map(|p| (p.name.clone(), p.kind)).expect("maps are parameters")
-    });
     let mut extents = [0; R];
     for (to, extent) in extents.iter_mut().zip(shape.into_iter().rev()) {
         // What does not fit is out of range, and told as that.
         *to = u16::try_from(extent).unwrap_or(u16::MAX);
     }
-    let tile = ir::TensorTile::new(&extents, swizzle, written);
-    let described = |shape: &[usize], swizzle: Swizzle| format!("{shape:?} with {swizzle:?}");
     if let Some(extent) = shape.iter().find(|n| !(1..=256).contains(*n)) {
+        let (name, _) = parameter(map);
         fail(format!(
             "`{name}` has tiles of {shape:?}, and {extent} is not 1 to 256, as a box's extents are"
         ));
     }
+    declare_box::<T>(map, ir::TensorTile::new(&extents, swizzle, written));
+}
+
+/// The name and kind of the parameter that a map is.
+fn parameter(map: Value) -> (String, ParamKind) {
+    build(|b| {
+        let param = b.kernel().params.iter().find(|p| p.value == map);
+        param.map(|p| (p.name.clone(), p.kind)).expect("maps are parameters")
+    })
+}
+
+/// Writes the box into the map's parameter.
+#[track_caller]
+pub(super) fn declare_box<T: Stored>(map: Value, tile: ir::TensorTile) {
+    let (name, before) = parameter(map);
+    let described = |tile: &ir::TensorTile| {
+        let shape: Vec<usize> = tile.extents().iter().rev().map(|&n| n.into()).collect();
+        let walk = if tile.walk.is_some() { " by a window" } else { "" };
+        format!("{shape:?}{walk} with {:?}", tile.swizzle)
+    };
     if let Some(fault) = tile.fault(T::TYPE) {
-        let tile = described(&shape, swizzle);
+        let tile = described(&tile);
         fail(format!("`{name}` has tiles of {tile}, which the copy engine cannot move: {fault}"));
     }
     match before {
-        ParamKind::TensorMap(other) if other.rank != 0 && other != tile => {
-            let first: Vec<usize> = other.extents().iter().rev().map(|&n| n.into()).collect();
-            fail(format!(
-                "`{name}` has tiles of {} already, not of {}: a tensor map has one box; pass the \
-                 tensor twice for two",
-                described(&first, other.swizzle),
-                described(&shape, swizzle)
-            ))
-        }
+        ParamKind::TensorMap(other) if other.rank != 0 && other != tile => fail(format!(
+            "`{name}` has tiles of {} already, not of {}: a tensor map has one box; pass the tensor \
+             twice for two",
+            described(&other),
+            described(&tile)
+        )),
         _ => build(|b| {
             let mut params = b.kernel_mut().params.iter_mut();
             let param = params.find(|p| p.value == map).expect("found above");

@@ -52,7 +52,7 @@ fn contracts_speak_of_shapes() {
     assert_eq!(prepared.checks(), [], "the contract proves that rows are in bounds");
 }
 
-fn tiles(kernel: &kernelsmith::ir::Kernel) -> Vec<(Type, IrTile)> {
+fn tiles_of(kernel: &kernelsmith::ir::Kernel) -> Vec<(Type, IrTile)> {
     let tile = |p: &kernelsmith::ir::kernel::Param| match p.kind {
         ParamKind::TensorMap(tile) => Some((kernel.ty(p.value), tile)),
         _ => None,
@@ -68,10 +68,10 @@ fn the_kernel_says_the_box() {
         (Type::TensorMap(Scalar::BF16, 2), IrTile::new(&[64, 128], Swizzle::B128, false)),
         (Type::TensorMap(Scalar::F32, 3), IrTile::new(&[32, 8, 1], Swizzle::None, true)),
     ];
-    assert_eq!(tiles(&kernel), expected);
+    assert_eq!(tiles_of(&kernel), expected);
     let kernel = generic_ir::<64>(&Target::sm(90, true), false).unwrap();
     let expected = (Type::TensorMap(Scalar::F16, 1), IrTile::new(&[64], Swizzle::None, false));
-    assert_eq!(tiles(&kernel), [expected]);
+    assert_eq!(tiles_of(&kernel), [expected]);
 }
 
 #[test]
@@ -187,4 +187,119 @@ fn older_devices_have_neither() {
     let launch = generic::<64>(View::of(&x, [100]), None, &mut y).block(1);
     let error = launch.launch(&device).unwrap_err().to_string();
     assert!(error.contains("has a tensor map (`a`), and sm_80 knows none"), "{error}");
+}
+
+/// Rows of `x` in another order, and back to places of their own in `z`.
+#[kernel(block = 32)]
+fn shuffled(
+    x: &TensorMap<f32, 2>,
+    which: &[u32],
+    y: &mut TensorMap<f32, 2>,
+    z: &mut TensorMap<f32, 2>,
+) {
+    let row = x.tile([1, 32], Swizzle::B128);
+    let out = y.tile([16, 32], Swizzle::B128);
+    let back = z.tile([1, 32], Swizzle::B128);
+    let tile = tiles::<f32>(1, [16, 32], Swizzle::B128).stage(0);
+    let (producer, consumer) = pipeline::<1>(1).split();
+    if thread_idx_x() == 0 {
+        row.fetch([0, 0]);
+        which.fetch(0, 16);
+        let stage = producer.acquire();
+        tile.gather(row, |i| which[i] as usize, 8, stage.barrier());
+        stage.commit_bytes(16 * 128);
+        consumer.wait().keep();
+        tile.store(out, [0, 0]);
+        tile.scatter(back, |i| (which[i] as usize).min(99), 0);
+        bulk_commit();
+        bulk_wait(0);
+    }
+}
+
+#[test]
+fn rows_are_gathered_and_scattered() {
+    let device = Device::interpreter_for(Target::sm(100, true));
+    let (rows, columns) = (24, 36);
+    let data: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+    let x = Buffer::from_slice(&device, &data).unwrap();
+    // One of them is none: zeros come, and nothing is stored.
+    let which: Vec<u32> = (0..16).map(|i| if i == 5 { 1000 } else { (i * 7 + 3) % 24 }).collect();
+    let from = Buffer::from_slice(&device, &which).unwrap();
+    let mut y = Buffer::from_slice(&device, &[-1.0f32; 16 * 32]).unwrap();
+    let mut z = Buffer::from_slice(&device, &[-1.0f32; 24 * 32]).unwrap();
+    let (to, back) = (View::of_mut(&mut y, [16, 32]), View::of_mut(&mut z, [24, 32]));
+    shuffled(View::of(&x, [rows, columns]), &from, to, back).grid(1).launch(&device).unwrap();
+    let (y, z) = (y.to_vec().unwrap(), z.to_vec().unwrap());
+    let at = |i: usize, j: usize| {
+        let (row, column) = (which[i] as usize, j + 8);
+        if row < rows && column < columns { data[row * columns + column] } else { 0.0 }
+    };
+    for (i, j) in (0..16).flat_map(|i| (0..32).map(move |j| (i, j))) {
+        assert_eq!(y[i * 32 + j], at(i, j), "{i} {j}");
+    }
+    for (row, j) in (0..24).flat_map(|row| (0..32).map(move |j| (row, j))) {
+        let from = which.iter().position(|&w| w as usize == row);
+        assert_eq!(z[row * 32 + j], from.map_or(-1.0, |i| at(i, j)), "{row} {j}");
+    }
+}
+
+/// What each place of a 3 x 2 window with a padding of 1 and steps of 2 and 1 sees, from the pixel on
+/// that `start` names.
+#[kernel(block = 32)]
+fn windows(x: &TensorMap<f32, 4>, start: &[i32], y: &mut [f32]) {
+    let shape = Window { channels: 8, pixels: 16, lower: [-1, -1], upper: [-1, 0], steps: [2, 1] };
+    let pixels = x.window(shape, Swizzle::B32);
+    let tile = tiles::<f32>(1, [16, 8], Swizzle::B32).stage(0);
+    let (producer, consumer) = pipeline::<1>(1).split();
+    for place in 0..6u32 {
+        if thread_idx_x() == 0 {
+            let stage = producer.acquire();
+            let at = [start[0], start[1], start[2], start[3]];
+            tile.load_window(pixels, at, [place / 2, place % 2], stage.barrier());
+            stage.commit_bytes(pixels.bytes());
+        }
+        let stage = consumer.wait();
+        if thread_idx_x() < 8 {
+            for i in 0..16 {
+                y[(place as usize * 16 + i) * 8 + thread_idx_x()] =
+                    tile.at(i, thread_idx_x()).get();
+            }
+        }
+        warp_sync();
+        stage.release();
+    }
+}
+
+#[test]
+fn windows_walk_over_images() {
+    let device = Device::interpreter_for(Target::sm(90, true));
+    let [n, h, w, c] = [2, 5, 4, 12];
+    let data: Vec<f32> = (0..n * h * w * c).map(|i| 1.0 + i as f32).collect();
+    let x = Buffer::from_slice(&device, &data).unwrap();
+    for start in [[0, -1, -1, 0], [0, 1, 2, 8], [1, 3, 3, 4]] {
+        let from = Buffer::from_slice(&device, &start).unwrap();
+        let mut y = Buffer::from_slice(&device, &[-1.0f32; 6 * 16 * 8]).unwrap();
+        windows(View::of(&x, [n, h, w, c]), &from, &mut y).grid(1).launch(&device).unwrap();
+        let y = y.to_vec().unwrap();
+        // All corners in order, as nested loops have them; then those from the first one on.
+        let rows = (-1..=h as i32 - 2).step_by(2);
+        let corners = (0..n as i32 + 9).flat_map(|image| {
+            let rows = rows.clone();
+            rows.flat_map(move |i| (-1..=w as i32 - 1).map(move |j| [image, i, j]))
+        });
+        let corners: Vec<_> = corners.skip_while(|at| at[..] != start[..3]).take(16).collect();
+        for (place, (i, [image, row, column])) in
+            (0..6i32).flat_map(|place| corners.iter().enumerate().map(move |at| (place, at)))
+        {
+            for channel in 0..8i32 {
+                let at = [*image, *row + place / 2, *column + place % 2, start[3] + channel];
+                let inside = at.iter().zip([n, h, w, c]).all(|(&i, n)| (0..n as i32).contains(&i));
+                let [image, row, column, from] = at.map(|i| i as usize);
+                let index = || ((image * h + row) * w + column) * c + from;
+                let expected = if inside { data[index()] } else { 0.0 };
+                let got = y[(place as usize * 16 + i) * 8 + channel as usize];
+                assert_eq!(got, expected, "{start:?} {place} {i} {channel}");
+            }
+        }
+    }
 }

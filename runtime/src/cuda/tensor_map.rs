@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use cudarc::driver::sys;
 use kernelsmith_ir::Scalar;
-use kernelsmith_ir::tensor_map::{BYTES, Swizzle, TensorMap};
+use kernelsmith_ir::tensor_map::{BYTES, Swizzle, TensorMap, Walk};
 
 use super::error::check;
 use crate::driver::PackedArgs;
@@ -81,6 +81,9 @@ fn invalid() -> Error {
 
 fn encode(portable: &[u8; BYTES]) -> Result<Descriptor> {
     let map = TensorMap::decode(portable).ok_or_else(invalid)?;
+    if let Some(walk) = map.tile.walk {
+        return encode_pixels(&map, walk);
+    }
     let mut descriptor = Descriptor([0; BYTES]);
     let boxes = map.tile.extents.map(u32::from);
     let steps = [1u32; 5];
@@ -105,6 +108,41 @@ fn encode(portable: &[u8; BYTES]) -> Result<Descriptor> {
         )
     };
     check("cuTensorMapEncodeTiled", result)?;
+    Ok(descriptor)
+}
+
+/// A tensor map for a window that walks over images (CUDA Driver API, `cuTensorMapEncodeIm2col`). Its
+/// corners are along the axes between the first and the last, innermost first, as coordinates are.
+fn encode_pixels(map: &TensorMap, walk: Walk) -> Result<Descriptor> {
+    let mut descriptor = Descriptor([0; BYTES]);
+    let [lower, upper] = [walk.lower, walk.upper].map(|corners| corners.map(i32::from));
+    let mut steps = [1u32; 5];
+    for (to, step) in steps[1..].iter_mut().zip(walk.steps).take(walk.axes.into()) {
+        *to = step.into();
+    }
+    // SAFETY: a CUDA device exists, so the driver is here; it writes the 128 bytes of the descriptor
+    // and reads `rank` entries of the extents and steps, `rank - 1` of the strides and `rank - 2` of
+    // the corners, of which there are five, four and three.
+    let result = unsafe {
+        sys::cuTensorMapEncodeIm2col(
+            (&raw mut descriptor).cast(),
+            data_type(map.elem)?,
+            map.tile.rank.into(),
+            map.address as *mut _,
+            map.extents.as_ptr(),
+            map.strides[1..].as_ptr(),
+            lower.as_ptr(),
+            upper.as_ptr(),
+            map.tile.extents[0].into(),
+            map.tile.extents[1].into(),
+            steps.as_ptr(),
+            sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
+            swizzle(map.tile.swizzle),
+            sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+            sys::CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+        )
+    };
+    check("cuTensorMapEncodeIm2col", result)?;
     Ok(descriptor)
 }
 
