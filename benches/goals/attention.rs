@@ -8,14 +8,14 @@ use kernelsmith_benches::gpu::normal;
 use kernelsmith_benches::interleave::{best_within, turn};
 use kernelsmith_kernels::attention::{Attention, flash_attention};
 
+use super::python::Python;
 use super::table::{Case, Table};
-use super::torch::Torch;
 use super::wanted;
 
 const HEADS: usize = 8;
 
 pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
-    let torch = Torch::start(super::threads())?;
+    let torch = Python::torch(super::threads())?;
     for (n, d) in [(512, 64), (2048, 64), (2048, 128), (4096, 128)] {
         for causal in [false, true] {
             let attention = Attention::new(n, n, d).heads(HEADS);
@@ -35,7 +35,7 @@ pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
 
 fn case<T: Float + From16>(
     table: &mut Table,
-    torch: &Torch,
+    torch: &Python,
     element: &str,
     goal: f64,
     attention: Attention,

@@ -14,9 +14,10 @@ mod attention;
 mod blas;
 mod crates;
 mod matmul;
+mod python;
+mod quant;
 mod rows;
 mod table;
-mod torch;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -24,7 +25,7 @@ use std::process::{Command, ExitCode};
 /// Names the process that does the work.
 const WORKER: &str = "KERNELSMITH_GOALS_WORKER";
 
-const SUITES: [&str; 3] = ["matmul", "attention", "rows"];
+const SUITES: [&str; 4] = ["matmul", "attention", "quant", "rows"];
 
 fn main() -> ExitCode {
     let result = match env::var(WORKER) {
@@ -57,6 +58,7 @@ fn work(suite: &str) -> Result<(), String> {
     match suite {
         "matmul" => matmul::cases(&mut table),
         "attention" => attention::cases(&mut table),
+        "quant" => quant::cases(&mut table),
         _ => rows::cases(&mut table),
     }?;
     table.finish();

@@ -10,8 +10,8 @@ use kernelsmith_kernels::matmul::{Factor, Matmul, Output};
 
 use super::blas::{OneDnn, OpenBlas, Shape};
 use super::crates;
+use super::python::Python;
 use super::table::{Case, Table};
-use super::torch::Torch;
 use super::wanted;
 
 /// How long a case is measured.
@@ -22,7 +22,7 @@ type Peer<'p, T> = (&'p str, Box<dyn Fn(Shape, &[T], &[T], &mut [T]) + 'p>);
 
 pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
     let (openblas, onednn) = (OpenBlas::open()?, OneDnn::open()?);
-    let torch = Torch::start(super::threads())?;
+    let torch = Python::torch(super::threads())?;
     let squares = |least: usize| {
         [64, 128, 256, 512, 1024, 2048, 4096].into_iter().filter(move |n| *n >= least)
     };
@@ -67,7 +67,7 @@ pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
 /// Random factors, ours and all peers in turns, and a look at what was computed.
 fn case<T, O>(
     table: &mut Table,
-    torch: &Torch,
+    torch: &Python,
     element: &str,
     goal: f64,
     shape: Shape,

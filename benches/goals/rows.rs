@@ -9,8 +9,8 @@ use kernelsmith_kernels::Error;
 use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
 use rayon::prelude::*;
 
+use super::python::Python;
 use super::table::{Case, Table};
-use super::torch::Torch;
 use super::wanted;
 
 /// More than the caches hold.
@@ -20,7 +20,7 @@ const COLUMNS: usize = 4096;
 type Kernel = fn(&Buffer<f32>, &Buffer<f32>, &mut Buffer<f32>) -> Result<(), Error>;
 
 pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
-    let torch = Torch::start(super::threads())?;
+    let torch = Python::torch(super::threads())?;
     let kernels: [(&str, Kernel); 3] = [
         ("softmax", |x, _, y| softmax(COLUMNS, x, y)),
         ("layer_norm", |x, w, y| layer_norm(COLUMNS, 1e-5, x, w, w, y)),

@@ -6,11 +6,12 @@
 //! record lies. Records are in device memory, where the kernel's compare-and-swap is certain to
 //! work; on host memory it needs PCIe atomics, which not every board has.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kernelsmith_ir::check::{CheckInfo, ErrorRecord};
 use kernelsmith_ir::message::Message;
+use rustc_hash::FxHashMap;
 
 use crate::driver::{Driver, Handle};
 use crate::error::{CheckFailed, Error, Result};
@@ -37,7 +38,7 @@ pub(crate) struct Records {
     /// The kernel of each record.
     kernels: Vec<Arc<KernelInfo>>,
     /// The record of each kernel, by its address.
-    by_kernel: HashMap<usize, u64>,
+    by_kernel: FxHashMap<usize, u64>,
     pending: bool,
     failures: VecDeque<Error>,
 }

@@ -2,11 +2,11 @@
 //! first.
 
 use std::any::TypeId;
-use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use kernelsmith::prelude::*;
 use kernelsmith::tune::{Mode, Tuned, Tuner, version_of};
+use rustc_hash::FxHashMap;
 
 use super::cpu;
 use super::cpu_config::{self, CpuConfig, Right, Shape};
@@ -39,8 +39,8 @@ type Key = (Shape, [TypeId; 2], [bool; 2], usize, bool);
 const MOST: usize = 4096;
 
 /// The choices of this process.
-fn chosen() -> &'static RwLock<HashMap<Key, CpuConfig>> {
-    static CHOSEN: OnceLock<RwLock<HashMap<Key, CpuConfig>>> = OnceLock::new();
+fn chosen() -> &'static RwLock<FxHashMap<Key, CpuConfig>> {
+    static CHOSEN: OnceLock<RwLock<FxHashMap<Key, CpuConfig>>> = OnceLock::new();
     CHOSEN.get_or_init(RwLock::default)
 }
 

@@ -1,9 +1,9 @@
 //! Compiled kernels of this process.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use kernelsmith_runtime::{CompiledKernel, Device};
+use rustc_hash::FxHashMap;
 
 use super::Error;
 use super::id::Key;
@@ -34,7 +34,7 @@ pub(crate) fn get(
     block: Option<[u32; 3]>,
     staging: Box<dyn FnOnce() + '_>,
 ) -> Result<Arc<Entry>, Error> {
-    static STORE: OnceLock<RwLock<HashMap<Place, Arc<Entry>>>> = OnceLock::new();
+    static STORE: OnceLock<RwLock<FxHashMap<Place, Arc<Entry>>>> = OnceLock::new();
     let store = STORE.get_or_init(RwLock::default);
     let place = Place { key, device: (device.kind(), device.index()), block };
     let found = store.read().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();

@@ -1,13 +1,12 @@
-#!/usr/bin/env python3
-"""Times ggml's products with quantised weights of 4096 x 4096, as CSV like that of `cargo bench --bench quant`.
+"""ggml as a peer of the benchmarks: reads cases from standard input, a line each, and answers with seconds.
 
-    git clone https://github.com/ggml-org/ggml && cmake -S ggml -B build -DGGML_NATIVE=ON \\
-        -DCMAKE_BUILD_TYPE=Release -DGGML_OPENMP=OFF && cmake --build build
-    scripts/ggml-peer.py build/src [threads]
+    ggml_peer.py LIBRARIES THREADS
+    prepare Q4_K 512      kind of weights of 4096 x 4096, rows of activations
+    run 0.02              the best of the calls that twice so many seconds have time for
 
-Both of the plain form of weights and of the one that ggml repacks for the processor, of which the faster
-counts. As in the other benchmark, "memory" takes one matrix after the other out of more than the caches
-hold, and of many rounds the best counts.
+Both the plain form of weights and the one that ggml repacks for the processor are timed, and the faster
+counts. For one row calls take one matrix after the other out of more than the caches hold. `prepare` answers
+"ready" or "error <why>".
 """
 
 import ctypes
@@ -85,39 +84,58 @@ class Product:
             ggml("ggml_backend_tensor_set", w, data, ctypes.c_size_t(0), ctypes.c_size_t(len(data)))
         self.ggml, self.backend, self.at = ggml, backend, 0
 
-    def run(self, which=None):
-        self.at = self.at % (len(self.graphs) - 1) + 1 if which is None and len(self.graphs) > 1 else 0
+    def run(self):
+        self.at = (self.at + 1) % len(self.graphs)
         start = time.perf_counter()
         self.ggml("ggml_backend_graph_compute", self.backend, self.graphs[self.at])
-        return (time.perf_counter() - start) * 1e6
+        return time.perf_counter() - start
+
+    def best_of(self, seconds):
+        best, end = float("inf"), time.perf_counter() + seconds
+        while best == float("inf") or time.perf_counter() < end:
+            best = min(best, self.run())
+        return best
+
+    def free(self):
+        self.ggml("ggml_backend_buffer_free", POINTER(self.buffer))
+
+
+def kinds(ggml):
+    """The forms of weights by name."""
+    found = {"plain": ggml("ggml_backend_cpu_buffer_type")}
+    for kind in ggml.repacking_buffers():
+        name = ggml("ggml_backend_buft_name", POINTER(kind), result=ctypes.c_char_p).decode()
+        if "REPACK" in name.upper():
+            found[name] = kind
+    return found
 
 
 def main():
     ggml = Ggml(sys.argv[1])
-    threads = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 60
     backend = POINTER(ggml("ggml_backend_cpu_init"))
-    ggml("ggml_backend_cpu_set_n_threads", backend, threads)
-    kinds = {"plain": ggml("ggml_backend_cpu_buffer_type")}
-    for kind in ggml.repacking_buffers():
-        name = ggml("ggml_backend_buft_name", POINTER(kind), result=ctypes.c_char_p).decode()
-        if "REPACK" in name.upper():
-            kinds[name] = kind
-    print("weights,kind,m,from,us,GB/s,GOP/s")
-    for format, (_, size, block) in FORMATS.items():
-        length = SIZE * SIZE // block * size
-        for name, kind in kinds.items():
-            if name != "plain" and format not in REPACKED:
-                continue
-            for m in (1, 512):
-                count = -(-CROWD // length) if m == 1 else 1
-                product = Product(ggml, backend, kind, format, m, count)
-                some = rounds if m == 1 else max(rounds // 15, 3)
-                for source, which in (("memory", None), ("cache", 0))[m > 1:]:
-                    best = min(product.run(which) for _ in range(some))
-                    rate, ops = length / best / 1e3, 2e-3 * m * SIZE * SIZE / best
-                    print(f"{format},{name},{m},{source},{best:.0f},{rate:.1f},{ops:.0f}", flush=True)
-                ggml("ggml_backend_buffer_free", POINTER(product.buffer))
+    ggml("ggml_backend_cpu_set_n_threads", backend, int(sys.argv[2]))
+    products = []
+    for line in sys.stdin:
+        command, *words = line.split()
+        try:
+            if command == "prepare":
+                for product in products:
+                    product.free()
+                format, m = words[0], int(words[1])
+                _, size, block = FORMATS[format]
+                count = -(-CROWD // (SIZE * SIZE // block * size)) if m == 1 else 1
+                products = [
+                    Product(ggml, backend, kind, format, m, count)
+                    for name, kind in kinds(ggml).items()
+                    if name == "plain" or format in REPACKED
+                ]
+                answer = "ready"
+            else:
+                best = min(product.best_of(float(words[0])) for product in products)
+                answer = f"{best:.9f}"
+        except Exception as error:
+            answer = f"error {error!r}"
+        print(answer, flush=True)
 
 
 main()

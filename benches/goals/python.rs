@@ -1,7 +1,8 @@
-//! PyTorch, in a process of its own that runs when it is told to.
+//! Peers that Python calls, PyTorch and ggml, each in a process of its own that runs when it is told to.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -9,27 +10,40 @@ use kernelsmith_benches::interleave::TURN;
 
 use super::blas::folder;
 
-/// See `benches/peers/torch_peer.py` for what it understands.
-pub(crate) struct Torch {
+/// A process that runs one of `benches/peers`, which say what they understand.
+pub(crate) struct Python {
+    name: &'static str,
     pipes: RefCell<(ChildStdin, BufReader<ChildStdout>)>,
     child: Child,
 }
 
-impl Torch {
-    pub(crate) fn start(threads: usize) -> Result<Torch, String> {
+impl Python {
+    /// PyTorch.
+    pub(crate) fn torch(threads: usize) -> Result<Python, String> {
+        Python::start("PyTorch", "torch_peer.py", &[&threads.to_string()])
+    }
+
+    /// ggml, the kernels of llama.cpp.
+    pub(crate) fn ggml(threads: usize) -> Result<Python, String> {
+        let libraries = folder().join("lib");
+        Python::start("ggml", "ggml_peer.py", &[&libraries.to_string_lossy(), &threads.to_string()])
+    }
+
+    fn start(name: &'static str, script: &str, arguments: &[&str]) -> Result<Python, String> {
         let python = folder().join("python/bin/python");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script);
         let mut child = Command::new(&python)
-            .args([script, &threads.to_string()])
+            .arg(script)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|e| format!("{}: {e}; run scripts/install-peers", python.display()))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (Some(input), Some(output)) = (input, output) else {
-            return Err("PyTorch's process has no pipes".to_owned());
+            return Err(format!("{name}'s process has no pipes"));
         };
-        Ok(Torch { pipes: RefCell::new((input, BufReader::new(output))), child })
+        Ok(Python { name, pipes: RefCell::new((input, BufReader::new(output))), child })
     }
 
     fn ask(&self, line: &str) -> Result<String, String> {
@@ -39,10 +53,10 @@ impl Torch {
         writeln!(input, "{line}")
             .and_then(|()| input.flush())
             .and_then(|()| output.read_line(&mut answer))
-            .map_err(|e| format!("PyTorch's process: {e}"))?;
+            .map_err(|e| format!("{}'s process: {e}", self.name))?;
         match answer.trim() {
-            "" => Err("PyTorch's process has ended".to_owned()),
-            bad if bad.starts_with("error") => Err(format!("PyTorch on `{line}`: {bad}")),
+            "" => Err(format!("{}'s process has ended; run scripts/install-peers", self.name)),
+            bad if bad.starts_with("error") => Err(format!("{} on `{line}`: {bad}", self.name)),
             good => Ok(good.to_owned()),
         }
     }
@@ -64,7 +78,7 @@ impl Torch {
     }
 }
 
-impl Drop for Torch {
+impl Drop for Python {
     fn drop(&mut self) {
         // It has nothing to save.
         let _ = self.child.kill();
