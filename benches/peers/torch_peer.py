@@ -2,6 +2,7 @@
 
     prepare product bf16 nt 8 4096 4096     M, N, K; B as K x N ("nn") or as N x K ("nt")
     prepare attention f32 causal 8 2048 2048 64     heads, queries, keys, dimension; "causal" or "full"
+    prepare backward f32 full 8 2048 2048 64        gradients of that by queries, keys and values
     prepare rows softmax 4096 4096          softmax, layer_norm, rms_norm, gelu, silu of rows x columns
     run 0.02                                the best of the calls that so many seconds have time for
 
@@ -32,6 +33,15 @@ def attention(kind, mask, heads, queries, keys, dimension):
     return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=mask == "causal")
 
 
+def backward(kind, mask, heads, queries, keys, dimension):
+    shape = lambda rows: (1, int(heads), int(rows), int(dimension))
+    with torch.enable_grad():
+        q, k, v = (torch.randn(shape(rows)).to(TYPES[kind]).requires_grad_() for rows in (queries, keys, keys))
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=mask == "causal")
+    d_out = torch.randn(shape(queries)).to(TYPES[kind])
+    return lambda: torch.autograd.grad(out, (q, k, v), d_out, retain_graph=True)
+
+
 def rows(function, count, columns):
     x = torch.randn(int(count), int(columns))
     y, w = torch.empty_like(x), torch.ones(int(columns))
@@ -52,7 +62,7 @@ def main():
         command, *words = line.split()
         try:
             if command == "prepare":
-                call = {"product": product, "attention": attention, "rows": rows}[words[0]](*words[1:])
+                call = {"product": product, "attention": attention, "backward": backward, "rows": rows}[words[0]](*words[1:])
                 call()
                 answer = "ready"
             else:
