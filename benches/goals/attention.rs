@@ -63,7 +63,7 @@ fn case<T: Float + From16>(
     }
     torch.prepare(&format!("attention {element} {mask} {HEADS} {queries} {keys} {dimension}"))?;
     let device = Device::cpu();
-    let (q, k, v) = inputs::<T>(&device, attention)?;
+    let [q, k, v] = inputs::<T>(&device, attention)?;
     let mut out =
         Buffer::<f32>::zeros(&device, HEADS * queries * dimension).map_err(|e| e.to_string())?;
     let mut ours = || {
@@ -112,11 +112,12 @@ fn backward<T: Float + Output<f32> + From16>(
     let failed = |e: kernelsmith_kernels::Error| e.to_string();
     let memory = |e: kernelsmith::Error| e.to_string();
     let device = Device::cpu();
-    let (q, k, v) = inputs::<T>(&device, attention)?;
+    let [q, k, v] = inputs::<T>(&device, attention)?;
     let zeros = |rows: usize| {
         Buffer::<T>::zeros(&device, HEADS * rows * dimension).map_err(|e| memory(e.into()))
     };
-    let (mut out, d_out) = (zeros(queries)?, inputs::<T>(&device, attention)?.0);
+    let [d_out, ..] = inputs::<T>(&device, attention)?;
+    let mut out = zeros(queries)?;
     let mut lse = Buffer::<f32>::zeros(&device, HEADS * queries).map_err(|e| memory(e.into()))?;
     FlashAttention::new(attention).lse(&mut lse).run(&q, &k, &v, &mut out).map_err(failed)?;
     let (mut dq, mut dk, mut dv) = (zeros(queries)?, zeros(keys)?, zeros(keys)?);
@@ -140,14 +141,14 @@ fn backward<T: Float + Output<f32> + From16>(
 fn inputs<T: Float + From16>(
     device: &Device,
     attention: Attention,
-) -> Result<(Buffer<T>, Buffer<T>, Buffer<T>), String> {
+) -> Result<[Buffer<T>; 3], String> {
     let Attention { queries, keys, dimension, .. } = attention;
     let buffer = |rows: usize, seed| {
         let xs: Vec<T> =
             normal(HEADS * rows * dimension, seed).into_iter().map(T::narrow).collect();
         Buffer::from_slice(device, &xs).map_err(|e| e.to_string())
     };
-    Ok((buffer(queries, 1)?, buffer(keys, 2)?, buffer(keys, 3)?))
+    Ok([buffer(queries, 1)?, buffer(keys, 2)?, buffer(keys, 3)?])
 }
 
 /// Pairs of a query and a key that it sees.
