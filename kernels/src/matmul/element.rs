@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 use kernelsmith::{bf16, f16};
 
 use super::epilogue::Pointwise;
+use super::grouped::Grouped;
 use super::hopper;
 use super::problem::Problem;
 use super::products::{Bytes, Dot, Pairs, Products, Single, Summed};
@@ -46,6 +47,18 @@ pub trait Factor<B: Num = Self>: Num {
     #[doc(hidden)]
     fn by_matrix_units<O: Num, F>(
         _problem: &mut Problem<'_, Self, B, O>,
+        _map: F,
+    ) -> Option<Result<(), Error>>
+    where
+        F: Pointwise<Self::Sum>,
+    {
+        None
+    }
+
+    /// The same of products of groups of rows.
+    #[doc(hidden)]
+    fn grouped_by_matrix_units<O: Num, F>(
+        _problem: &mut Grouped<'_, Self, O>,
         _map: F,
     ) -> Option<Result<(), Error>>
     where
@@ -109,6 +122,16 @@ macro_rules! halves {
                 F: Pointwise<f32>,
             {
                 hopper::product::<$ty, _, _, _>(problem, map)
+            }
+
+            fn grouped_by_matrix_units<O: Num, F>(
+                problem: &mut Grouped<'_, Self, O>,
+                map: F,
+            ) -> Option<Result<(), Error>>
+            where
+                F: Pointwise<f32>,
+            {
+                hopper::grouped_product::<$ty, _, _, _>(problem, map)
             }
         })*
     };

@@ -8,6 +8,7 @@ mod element;
 mod epilogue;
 mod finish;
 mod gpu;
+mod grouped;
 pub mod hopper;
 mod left;
 mod low;
@@ -28,6 +29,7 @@ pub use epilogue::{Pointwise, Steps};
 pub use finish::{
     finish_product, finish_product_ir, finish_product_parts, finish_product_parts_ir,
 };
+pub use grouped::{Grouped, GroupedMatmul};
 pub use low::{LowForm, matmul_low_dots, matmul_low_dots_ir, matmul_low_rows, matmul_low_rows_ir};
 pub use operand::{Matrix, MatrixMut, Right};
 pub use pack::{pack_panels, pack_panels_ir};

@@ -8,7 +8,8 @@ use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::hopper::attention_forward_ir;
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{
-    Form, ScaledForm, matmul_cooperative_ir, matmul_pingpong_ir, matmul_scaled_ir,
+    Form, GroupedForm, ScaledForm, matmul_cooperative_ir, matmul_grouped_ir, matmul_pingpong_ir,
+    matmul_scaled_ir,
 };
 use kernelsmith_kernels::matmul::{Steps, Summed};
 
@@ -69,6 +70,19 @@ fn matmuls_are_what_was_planned() {
         assert_eq!(count("UTMASTG."), panels, "{name}: {code}");
         assert_eq!(count("USETMAXREG"), 2, "{name}: {code}");
     }
+}
+
+#[test]
+fn grouped_matmuls_are_what_was_planned() {
+    let form = GroupedForm { b: AlongK, masked: false, map: false };
+    let kernel = matmul_grouped_ir::<Wgmma<bf16, 256>, bf16, bf16, 4, _>(&hopper(), form, |x| x);
+    let kernel = kernel.unwrap();
+    let found = resources(&kernel, None, &hopper()).unwrap();
+    assert_eq!(found.note, None);
+    assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
+    let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+    let count = |opcode: &str| code.matches(opcode).count();
+    assert_eq!((count("HGMMA."), count("UTMALDG.")), (4, 2), "{code}");
 }
 
 /// A step is four products, and 64 additions of the CUDA cores for each thread (in a loop of its own for

@@ -5,7 +5,7 @@ use kernelsmith::prelude::*;
 use kernelsmith_kernels::attention::hopper::attention_forward;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingpong};
-use kernelsmith_kernels::matmul::{Matmul, ScaledMatmul, Scales, Steps, Summed};
+use kernelsmith_kernels::matmul::{GroupedMatmul, Matmul, ScaledMatmul, Scales, Steps, Summed};
 use kernelsmith_kernels::reference;
 
 /// The largest error, and the largest allowed.
@@ -325,5 +325,48 @@ pub(super) fn scaled(device: &Device, [m, n, k]: [usize; 3], shared: Shared) -> 
         .bias(&bias)
         .map(|x: Val<f32>| x.max(Val::from(0.0)))
         .run(View::of_mut(&mut c, [m, n]))?;
+    Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
+}
+
+/// Groups of rows with their own right factors, on any device: rows of each group, of `most` if they are
+/// matrices of their own, else one behind the other with a few rows of none at the end. Rows of no group stay.
+pub(super) fn grouped(
+    device: &Device,
+    sizes: &[usize],
+    [n, k]: [usize; 2],
+    (most, b_order): (Option<usize>, Order),
+) -> Checked {
+    let groups = sizes.len();
+    let (apart, rows) = match most {
+        Some(most) => (most, groups * most),
+        None => (0, sizes.iter().sum::<usize>() + 3),
+    };
+    let (a, b) = (numbers(17, rows * k), numbers(18, groups * k * n));
+    let kept = -7.0;
+    let (mut expected, mut ends, mut first) = (vec![kept; rows * n], Vec::new(), 0);
+    for (group, &size) in sizes.iter().enumerate() {
+        let begin = if most.is_some() { group * apart } else { first };
+        first += size;
+        ends.push(if most.is_some() { size } else { first } as u32);
+        let (a, b) = (&a[begin * k..][..size * k], &b[group * k * n..][..k * n]);
+        expected[begin * n..][..size * n].copy_from_slice(&reference::matmul(size, n, k, a, b));
+    }
+    let stored = match b_order {
+        AcrossK => b,
+        AlongK => b.chunks(k * n).flat_map(|b| transposed(b, k, n)).collect(),
+    };
+    let (a, b) = (buffer::<bf16>(device, &a)?, buffer::<bf16>(device, &stored)?);
+    let b = match b_order {
+        AcrossK => View::of(&b, [groups, k, n]),
+        AlongK => View::of(&b, [groups, n, k]).transposed(),
+    };
+    let ends = Buffer::from_slice(device, &ends)?;
+    let mut c = buffer::<f32>(device, &vec![kept; rows * n])?;
+    match most {
+        Some(most) => GroupedMatmul::masked(View::of(&a, [groups, most, k]), b, &ends)
+            .run(View::of_mut(&mut c, [groups, most, n]))?,
+        None => GroupedMatmul::new(View::of(&a, [rows, k]), b, &ends)
+            .run(View::of_mut(&mut c, [rows, n]))?,
+    }
     Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
 }

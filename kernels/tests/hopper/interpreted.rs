@@ -107,6 +107,16 @@ fn matmul_of_8_bit_floats_with_scales() {
     }
 }
 
+/// Groups that are empty, end within a tile, have several tiles; all empty.
+#[test]
+fn matmul_of_groups() {
+    for device in [Device::cpu(), Device::interpreter()] {
+        holds(checks::grouped(&device, &[5, 0, 140, 64], [136, 72], (None, AlongK)));
+        holds(checks::grouped(&device, &[70, 0, 9], [72, 136], (Some(72), AcrossK)));
+        holds(checks::grouped(&device, &[0, 0], [8, 8], (None, AcrossK)));
+    }
+}
+
 #[test]
 fn products_of_the_library_take_it() {
     holds(checks::library(&Device::interpreter(), [2, 72, 136, 72]));

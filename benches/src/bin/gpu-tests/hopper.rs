@@ -39,6 +39,19 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
             }));
         }
     }
+    for (sizes, most) in [
+        (&[5usize, 0, 140, 64][..], None),
+        (&[70, 0, 9], Some(72)),
+        (&[1000, 3, 0, 128, 777], None),
+        (&[1000, 3, 0, 128, 777], Some(1024)),
+    ] {
+        for order in [AlongK, AcrossK] {
+            let text = format!("{sizes:?} of {most:?} {order:?}");
+            cases.push(case("matmul groups", &text, move |device| {
+                checks::grouped(device, sizes, [520, 264], (most, order))
+            }));
+        }
+    }
     for shape @ [m, n, k] in [[40, 72, 80], [1000, 1000, 1008], [16, 4096, 2048]] {
         let text = format!("{m}x{n}x{k}");
         cases.push(case("matmul tf32, i8", &text, move |device| checks::types(device, shape)));

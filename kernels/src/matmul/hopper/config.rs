@@ -203,6 +203,13 @@ fn every() -> impl Iterator<Item = Config> {
     })
 }
 
+/// The width of tiles for groups of rows, of which `product` is a batch of average ones.
+pub fn grouped_width(product: &Product, multiprocessors: usize) -> usize {
+    let plain = Config { width: 128, cluster: 1, parts: 1, exchanged: false, pingpong: false };
+    let clocks = |width| Config { width, ..plain }.clocks(product, multiprocessors);
+    if clocks(256) < clocks(128) { 256 } else { 128 }
+}
+
 /// Blocks of a cluster for 8-bit floats with scales, in tiles of 128 x 128.
 pub fn scaled_cluster(product: &Product, multiprocessors: usize) -> usize {
     let plain = Config { width: 128, cluster: 1, parts: 1, exchanged: false, pingpong: false };
@@ -273,6 +280,13 @@ mod tests {
         // Few columns are those of the tiles as they are.
         let config = chosen(bf16(4096, 64, 4096));
         assert!(!config.exchanged && config.width == 64, "{config:?}");
+    }
+
+    #[test]
+    fn groups_take_wide_tiles_if_those_fill_the_device() {
+        let experts = |groups, rows| Product { batch: groups, ..bf16(rows, 2048, 7168) };
+        assert_eq!(grouped_width(&experts(32, 1024), 132), 256);
+        assert_eq!(grouped_width(&experts(4, 128), 132), 128);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn is_written<O: Num>(c: &ViewMutArg<'_, O, 3>) -> bool {
 
 /// How a factor is stored whose last axis, or last but one (`k_axis`), is k; and the view in that
 /// order.
-fn order<'v, T: Num>(view: ViewArg<'v, T, 3>, k_axis: usize) -> Option<Walked<'v, T>> {
+pub(super) fn order<'v, T: Num>(view: ViewArg<'v, T, 3>, k_axis: usize) -> Option<Walked<'v, T>> {
     let across = if k_axis == 2 { view.transposed() } else { view };
     let along = if k_axis == 2 { view } else { view.transposed() };
     if is_unit(&view, k_axis) && walks(&along) {
@@ -53,7 +53,7 @@ fn order<'v, T: Num>(view: ViewArg<'v, T, 3>, k_axis: usize) -> Option<Walked<'v
 }
 
 /// A factor as the copy engine walks it.
-type Walked<'v, T> = (Order, ViewArg<'v, T, 3>);
+pub(super) type Walked<'v, T> = (Order, ViewArg<'v, T, 3>);
 
 /// Launches the product, of which nothing is empty and the rows of C are contiguous, if the device
 /// is a Hopper GPU and its copy engine can walk all that there is.

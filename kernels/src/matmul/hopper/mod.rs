@@ -3,7 +3,9 @@
 pub mod config;
 mod cooperative;
 mod family;
+mod grouped;
 mod launch;
+mod launch_grouped;
 mod launch_scaled;
 mod operand;
 mod pingpong;
@@ -11,7 +13,9 @@ mod scaled;
 mod schedule;
 
 pub use cooperative::{Form, matmul_cooperative, matmul_cooperative_ir};
+pub use grouped::{GroupedForm, matmul_grouped, matmul_grouped_ir};
 pub(super) use launch::{is_hopper, product};
+pub(super) use launch_grouped::grouped_product;
 pub(super) use launch_scaled::scaled_product;
 pub use operand::Order;
 pub use pingpong::{matmul_pingpong, matmul_pingpong_ir};

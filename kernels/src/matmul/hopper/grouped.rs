@@ -1,0 +1,149 @@
+//! Products of groups of rows, each with a right factor of its own.
+
+use kernelsmith::prelude::*;
+
+use super::cooperative::BM;
+use super::operand::{Operand, Order, step};
+
+/// What of a product is known when its kernel is compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct GroupedForm {
+    /// How the right factors are stored.
+    pub b: Order,
+    /// Whether each group is a matrix of its own of which the first rows count; else groups follow each
+    /// other in one matrix.
+    pub masked: bool,
+    /// Whether the function does anything.
+    pub map: bool,
+}
+
+/// `C = map(A * B)` of groups of rows of A, `A: 1 x rows x k`, each with its matrix of B, `groups x k x n`;
+/// `ends` says behind which row a group ends. Or, if `form.masked`, `A: groups x most x k`, and `ends` how many
+/// rows of each count. Rows of no group stay what they were.
+///
+/// Blocks take tiles of `128 x N` in turn, as in [`matmul_cooperative`](super::matmul_cooperative), and find
+/// out by `ends`, in the kernel, which group a tile is of: nobody waits for the host. A group may begin and
+/// end at any row. A tile's last rows may be of the next group, which has other products: they are not
+/// stored, so that C leaves row by row and not by the copy engine.
+#[kernel(block = 384)]
+pub fn matmul_grouped<
+    W: WgmmaAtom<Input = T, Sum = f32>,
+    T: Stored,
+    O: Num,
+    const STAGES: usize,
+>(
+    #[comptime] form: GroupedForm,
+    map: impl Fn(f32) -> f32 + Copy,
+    a: &TensorMap<T, 3>,
+    b: &TensorMap<T, 3>,
+    ends: &[u32],
+    c: &mut View<O, 3>,
+) {
+    let a = Operand::new(a, Order::AlongK, (BM, STAGES, 1));
+    let b = Operand::new(b, form.b, (W::N, STAGES, 1));
+    let panel = 128 / size_of::<O>();
+    let c_tiles = tiles::<O>(2, [64, panel], Swizzle::B128);
+    let (producer, consumer) = pipeline::<STAGES>(2).split();
+
+    let (groups, rows, n) = (ends.len(), c.shape(1), c.shape(2));
+    let across = n.div_ceil(W::N);
+    let depth = a.depth().div_ceil(step::<T>());
+    let zero = Val::<usize>::zero();
+    // The tile, its group, and how many tiles there are before the group.
+    let mut tile = block_idx_x();
+    let mut group = zero;
+    let mut before = zero;
+    if warpgroup_id() == 0 {
+        lower_registers(40);
+        if warp_id() == 0 {
+            if elect() {
+                while group < groups {
+                    let (begin, end) = rows_of(ends, form.masked, group, rows);
+                    let down = (end - begin).div_ceil(BM);
+                    if tile < before + down * across {
+                        let within = tile - before;
+                        let row = begin + within % down * BM;
+                        let column = within / down * W::N;
+                        let matrix = if form.masked { group } else { zero };
+                        for k in 0..depth {
+                            let stage = producer.acquire();
+                            let k = k * step::<T>();
+                            a.load(&stage, [matrix, row, k], zero);
+                            b.load(&stage, [group, column, k], zero);
+                            stage.commit_bytes(a.bytes() + b.bytes());
+                        }
+                        tile += grid_dim_x();
+                    } else {
+                        before += down * across;
+                        group += 1;
+                    }
+                }
+            }
+        }
+    } else {
+        raise_registers(232);
+        let half = warpgroup_id() - 1;
+        let thread = thread_idx_x() % 128;
+        let consumer = consumer.led_by(thread == 0);
+        let out = c_tiles.stage(half);
+        while group < groups {
+            let (begin, end) = rows_of(ends, form.masked, group, rows);
+            let down = (end - begin).div_ceil(BM);
+            if tile < before + down * across {
+                let within = tile - before;
+                let row = begin + within % down * BM + half * 64;
+                let column = within / down * W::N;
+                let mut sums = InFlight::<W>::zero();
+                let used = consumer.hold();
+                for _ in 0..depth {
+                    let stage = consumer.wait();
+                    wgmma_fence();
+                    for j in unroll(0..4) {
+                        let a = a.factor(stage.index(), half * 64, j * W::K);
+                        let b = b.factor(stage.index(), zero, j * W::K);
+                        sums = wgmma(a, b, sums, true);
+                    }
+                    wgmma_commit();
+                    wgmma_wait(1);
+                    used.replace(stage);
+                }
+                let sums = sums.wait();
+                used.release();
+                let matrix = if form.masked { group } else { zero };
+                for pass in unroll(0..W::N / panel) {
+                    let pass = pass * panel;
+                    // Who still reads the panel before is waited for.
+                    barrier_sync(1, 256);
+                    out.store_sums(sums, 0, pass, |_, _, sum| {
+                        if form.map { map(sum).cast::<O>() } else { sum.cast::<O>() }
+                    });
+                    barrier_sync(1, 256);
+                    let (from, own) = (thread / panel, thread % panel);
+                    for i in range(0, panel / 2) {
+                        let i = i * (128 / panel) + from;
+                        let at = column + pass + own;
+                        if row + i < end && at < n {
+                            c[[matrix, row + i, at]] = out.at(i, own).get();
+                        }
+                    }
+                }
+                tile += grid_dim_x();
+            } else {
+                before += down * across;
+                group += 1;
+            }
+        }
+    }
+}
+
+/// The first row of a group and the one behind its last, of `rows`. Ends come from the device: what is beyond
+/// the rows, or before the end of the group before, is cut off.
+#[device]
+fn rows_of(ends: &[u32], #[comptime] masked: bool, group: usize, rows: usize) -> (usize, usize) {
+    let end = (ends[group] as usize).min(rows);
+    if masked {
+        return (Val::<usize>::zero(), end);
+    }
+    let begin = if group > 0 { ends[group - 1] as usize } else { Val::<usize>::zero() };
+    (begin.min(end), end)
+}

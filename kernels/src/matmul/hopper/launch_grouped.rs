@@ -1,0 +1,68 @@
+//! Products of groups of rows that Hopper's own kernel takes.
+
+use kernelsmith::launch::ViewArg;
+use kernelsmith::prelude::*;
+
+use super::config::{Product, grouped_width};
+use super::cooperative::BM;
+use super::family::Family;
+use super::grouped::{GroupedForm, matmul_grouped};
+use super::launch::{is_hopper, order, walks};
+use crate::error::Error;
+use crate::matmul::epilogue::Pointwise;
+use crate::matmul::grouped::Grouped;
+
+/// Launches the products, of which nothing is empty, if the device is a Hopper GPU and its copy engine can
+/// walk the factors, A along k.
+pub(in crate::matmul) fn grouped_product<W, T, O, F>(
+    problem: &mut Grouped<'_, T, O>,
+    map: F,
+) -> Option<Result<(), Error>>
+where
+    W: Family<Input = T, Sum = f32>,
+    T: Num,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    let device = problem.c.device().clone();
+    if !is_hopper(&device) || !walks(&problem.a) {
+        return None;
+    }
+    let (b_order, b) = order(problem.b, 1)?;
+    let ([_, rows, k], [groups, _, n]) = (problem.a.shape(), problem.b.shape());
+    let units = device.limits().compute_units as usize;
+    let (depth, along) = (k * size_of::<T>(), [true, b_order.is_along_k()]);
+    let (size, element) = (size_of::<O>(), size_of::<T>());
+    // How many rows groups have is known to the device only: the most tiles that there may be.
+    let each = if problem.masked { rows } else { rows.div_ceil(groups) };
+    let product = Product { batch: groups, m: each, n, depth, size, along, element };
+    let width = grouped_width(&product, units);
+    let down = groups * (each.div_ceil(BM) + 1);
+    let grid = (down * n.div_ceil(width)).min(units);
+    let form = GroupedForm { b: b_order, masked: problem.masked, map: problem.map };
+    Some(match width {
+        128 => launch::<W::N128, T, O, F, 6>(grid, form, map, b, problem),
+        _ => launch::<W::N256, T, O, F, 4>(grid, form, map, b, problem),
+    })
+}
+
+fn launch<W, T, O, F, const STAGES: usize>(
+    grid: usize,
+    form: GroupedForm,
+    map: F,
+    b: ViewArg<'_, T, 3>,
+    problem: &mut Grouped<'_, T, O>,
+) -> Result<(), Error>
+where
+    W: WgmmaAtom<Input = T, Sum = f32>,
+    T: Num,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    let device = problem.c.device().clone();
+    let (a, ends) = (problem.a, problem.ends);
+    matmul_grouped::<W, T, O, STAGES, F>(form, map, a, b, ends, problem.c.reborrow())
+        .grid(grid)
+        .launch(&device)?;
+    Ok(())
+}
