@@ -18,6 +18,32 @@ fn copy<T: Num>(#[comptime] skip: usize, x: &[T], out: &mut [T]) {
     }
 }
 
+/// Asks for elements in and outside of views.
+#[kernel]
+fn copy_views(x: &View<f32, 2>, out: &mut View<f32, 2>) {
+    let i = thread_idx_x();
+    x.prefetch([i + 1, i]);
+    out.prefetch([usize::MAX - i, i]);
+    if i < out.shape(1) {
+        for row in 0..out.shape(0) {
+            out[[row, i]] = x[[row, i]];
+        }
+    }
+}
+
+#[test]
+fn views_can_be_asked_for() {
+    let xs: Vec<f32> = (0..90).map(|i| i as f32).collect();
+    for device in [Device::cpu(), Device::interpreter()] {
+        let x = Buffer::from_slice(&device, &xs).unwrap();
+        let mut out = Buffer::<f32>::zeros(&device, xs.len()).unwrap();
+        let (from, to) = (View::of(&x, [3, 30]), View::of_mut(&mut out, [3, 30]));
+        copy_views(from, to).grid(1).block(32).launch(&device).unwrap();
+        device.synchronize().unwrap();
+        assert_eq!(out.to_vec().unwrap(), xs);
+    }
+}
+
 fn copies<T: Num>(of: impl Fn(usize) -> T) {
     for skip in [0, 1, 16] {
         let x: Vec<T> = (0..200).map(|i| of(i + 1)).collect();
