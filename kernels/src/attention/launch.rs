@@ -10,6 +10,7 @@ use super::config::Tile;
 use super::decode::{attention_parts, combine_parts, part_len};
 use super::form::{Form, ScoreFunction};
 use super::gather::{Sequences, gather};
+use super::hopper;
 use super::operand::is_dense;
 use super::rows::{QUERIES, attention_rows};
 use super::shape::Attention;
@@ -44,6 +45,18 @@ const LEAST_KEYS: usize = 256;
 impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     /// Nothing is empty but, perhaps, the keys.
     pub(super) fn run<S>(self, score: S) -> Result<(), Error>
+    where
+        S: ScoreFunction,
+    {
+        // Functions that capture values are an error, which the general kernels give.
+        match hopper::choose(&self) {
+            Some(choice) if size_of::<S>() == 0 => hopper::attend(self, choice, score),
+            _ => self.general(score),
+        }
+    }
+
+    /// By the kernels for every device and layout.
+    fn general<S>(self, score: S) -> Result<(), Error>
     where
         S: ScoreFunction,
     {
@@ -191,7 +204,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
 
     /// Heads of queries to one of keys, the window, and the cap: what kernels take where there is none
     /// does not matter.
-    fn numbers(&self) -> (usize, usize, f32) {
+    pub(super) fn numbers(&self) -> (usize, usize, f32) {
         let Attention { heads, kv_heads, keys, window, soft_cap, .. } = self.a;
         (heads / kv_heads, window.unwrap_or(keys), soft_cap.unwrap_or(0.0))
     }

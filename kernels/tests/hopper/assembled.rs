@@ -5,7 +5,8 @@ use kernelsmith::ir::Kernel;
 use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
-use kernelsmith_kernels::attention::hopper::attention_forward_ir;
+use kernelsmith_kernels::attention::Form as AttentionForm;
+use kernelsmith_kernels::attention::hopper::{Plan, ScoreFn, attention_forward_ir};
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{
     Form, GroupedForm, ScaledForm, matmul_cooperative_ir, matmul_grouped_ir, matmul_pingpong_ir,
@@ -106,22 +107,69 @@ fn scaled_matmuls_are_what_was_planned() {
     }
 }
 
-/// Scores of a tile take `D / 16` products, its values `128 / 16`: before the loops, in the one over
-/// masked tiles, in the other one, and behind them. Without a diagonal only the first tile is masked.
+/// A kernel of attention as the library would choose it.
+fn attention<T: Float, const D: usize, const BN: usize>(
+    form: AttentionForm,
+    plan: Plan,
+) -> Result<Kernel, StagingError>
+where
+    Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    let ragged = plan.ragged;
+    attention_forward_ir::<T, T, D, D, BN>(
+        &hopper(),
+        form,
+        plan,
+        ScoreFn::unchanged(),
+        false,
+        false,
+        ragged,
+        false,
+        false,
+        false,
+        true,
+    )
+}
+
+/// Scores of a tile take `D / 16` products, its values `BN / 16`: before the loops, in each loop, and behind
+/// them. Exponentials are one for each score and two for the rows' factors.
 #[test]
 fn attention_is_what_was_planned() {
-    for (kernel, depth, tiles) in [
-        (attention_forward_ir::<bf16, 128, 128, 2>(&hopper(), true), 8, 3),
-        (attention_forward_ir::<f16, 64, 128, 2>(&hopper(), false), 4, 2),
+    let plain = AttentionForm { causal: false, windowed: false, capped: false, scored: false };
+    let causal = AttentionForm { causal: true, ..plain };
+    let windowed = AttentionForm { windowed: true, ..causal };
+    let plan = |columns| Plan {
+        warpgroups: 2,
+        pack: 1,
+        columns,
+        ragged: false,
+        turns: columns <= 128,
+        lazy: true,
+        polynomials: if columns == 64 { 2 } else { 0 },
+    };
+    let decode = Plan { warpgroups: 1, pack: 8, ragged: true, turns: false, ..plan(128) };
+    // Without a diagonal only the first tile is masked, and a loop is empty.
+    for (name, kernel, [d, keys, loops, warpgroups], registers) in [
+        ("64", attention::<f16, 64, 128>(causal, plan(64)), [64, 128, 2, 2], 168),
+        ("96", attention::<bf16, 96, 128>(plain, plan(96)), [96, 128, 1, 2], 168),
+        ("128", attention::<bf16, 128, 176>(plain, plan(128)), [128, 176, 1, 2], 168),
+        ("128 window", attention::<f16, 128, 128>(windowed, plan(128)), [128, 128, 3, 2], 168),
+        ("128 decode", attention::<bf16, 128, 128>(causal, decode), [128, 128, 2, 1], 254),
+        ("192", attention::<bf16, 192, 96>(causal, plan(192)), [192, 96, 2, 2], 168),
+        ("256", attention::<bf16, 256, 80>(plain, plan(256)), [256, 80, 1, 2], 168),
     ] {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
-        assert_eq!(found.note, None);
-        assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
+        assert_eq!(found.note, None, "{name}");
+        assert_eq!((found.registers, found.spills), (Some(registers), Some(0)), "{name}");
         let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
         let count = |name: &str| code.matches(name).count();
-        assert_eq!(count("HGMMA."), tiles * (depth + 8), "{code}");
-        // One exponential for each of two rows' factors, and for each score.
-        assert_eq!(count("MUFU.EX2"), tiles * (2 + 64), "{code}");
+        let tiles = loops + 1;
+        assert_eq!(count("HGMMA."), tiles * (d / 16 + keys / 16), "{name}");
+        let exponentials = if d == 64 { keys / 2 / 8 * 6 } else { keys / 2 };
+        assert_eq!(count("MUFU.EX2"), tiles * (exponentials + 2), "{name}");
+        let panels = if d == 96 { 3 } else { d / 64 };
+        assert_eq!(count("UTMALDG."), (warpgroups + 2) * panels, "{name}");
     }
 }

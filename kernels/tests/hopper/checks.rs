@@ -2,7 +2,6 @@
 //! run these too.
 
 use kernelsmith::prelude::*;
-use kernelsmith_kernels::attention::hopper::attention_forward;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingpong};
 use kernelsmith_kernels::matmul::{GroupedMatmul, Matmul, ScaledMatmul, Scales, Steps, Summed};
@@ -12,7 +11,7 @@ use kernelsmith_kernels::reference;
 pub(super) type Checked = Result<(f64, f64), Box<dyn std::error::Error>>;
 
 /// Numbers from -1 to 1 that bf16 and f16 hold exactly.
-fn numbers(seed: u64, len: usize) -> Vec<f64> {
+pub(super) fn numbers(seed: u64, len: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -23,7 +22,10 @@ fn numbers(seed: u64, len: usize) -> Vec<f64> {
     (0..len).map(|_| next()).collect()
 }
 
-fn buffer<T: Float>(device: &Device, numbers: &[f64]) -> Result<Buffer<T>, kernelsmith::Error> {
+pub(super) fn buffer<T: Float>(
+    device: &Device,
+    numbers: &[f64],
+) -> Result<Buffer<T>, kernelsmith::Error> {
     let numbers: Vec<T> = numbers.iter().map(|&x| T::lit(x)).collect();
     Ok(Buffer::from_slice(device, &numbers)?)
 }
@@ -63,7 +65,10 @@ exact! {
 }
 
 /// The largest difference; infinite where a number is NaN.
-fn worst(found: impl IntoIterator<Item = f64>, expected: impl IntoIterator<Item = f64>) -> f64 {
+pub(super) fn worst(
+    found: impl IntoIterator<Item = f64>,
+    expected: impl IntoIterator<Item = f64>,
+) -> f64 {
     let errors = found.into_iter().zip(expected).map(|(x, y)| (x - y).abs());
     errors.map(|e| if e.is_nan() { f64::INFINITY } else { e }).fold(0.0, f64::max)
 }
@@ -171,56 +176,6 @@ where
         false => c.to_vec(),
     });
     Ok((worst(matrices.map(O::value), expected.into_iter().map(rounded)), 0.0))
-}
-
-/// Some heads of dimension `D`. Weights and outputs are rounded to bf16, whose unit in the last place
-/// is 2^-8.
-pub(super) fn attention<const D: usize>(
-    device: &Device,
-    [heads, group, m, n]: [usize; 4],
-    causal: bool,
-) -> Checked
-where
-    Wgmma<bf16, D>: WgmmaAtom<Input = bf16, Sum = f32>,
-{
-    let kv_heads = heads / group;
-    let q = numbers(3, heads * m * D);
-    let (k, v) = (numbers(4, kv_heads * n * D), numbers(5, kv_heads * n * D));
-    let (q_buffer, k_buffer) = (buffer::<bf16>(device, &q)?, buffer::<bf16>(device, &k)?);
-    let v_buffer = buffer::<bf16>(device, &v)?;
-    let mut o = buffer::<bf16>(device, &vec![f64::NAN; heads * m * D])?;
-    let scale = 1.0 / (D as f64).sqrt();
-    attention_forward::<bf16, D, 128, 2>(
-        (scale * std::f64::consts::LOG2_E) as f32,
-        group,
-        causal,
-        View::of(&q_buffer, [heads, m, D]),
-        View::of(&k_buffer, [kv_heads, n, D]),
-        View::of(&v_buffer, [kv_heads, n, D]),
-        View::of_mut(&mut o, [heads, m, D]),
-    )
-    .grid([m.div_ceil(128), heads, 1])
-    .launch(device)?;
-    let mut expected = Vec::new();
-    for head in 0..heads {
-        let kv = head / group * n * D..(head / group + 1) * n * D;
-        for row in 0..m {
-            let seen = if causal { (row + n + 1).saturating_sub(m).min(n) } else { n };
-            let q = &q[(head * m + row) * D..][..D];
-            expected.extend(attend(q, &k[kv.clone()], &v[kv.clone()], seen, scale));
-        }
-    }
-    let found = o.to_vec()?.into_iter().map(f64::from);
-    Ok((worst(found, expected), 2.0 * 2f64.powi(-8)))
-}
-
-fn attend(q: &[f64], k: &[f64], v: &[f64], seen: usize, scale: f64) -> Vec<f64> {
-    let d = q.len();
-    let dot = |j: usize| q.iter().zip(&k[j * d..]).map(|(a, b)| a * b).sum::<f64>() * scale;
-    let weights: Vec<f64> = (0..seen).map(|j| dot(j).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    let column = |e: usize| (0..seen).map(|j| weights[j] * v[j * d + e]).sum::<f64>();
-    (0..d).map(|e| if seen == 0 { 0.0 } else { column(e) / sum }).collect()
 }
 
 /// What users call takes Hopper's kernel by itself, with its epilogue, its batches, its f32 outputs.

@@ -6,6 +6,7 @@ use kernelsmith::prelude::*;
 use kernelsmith_kernels::matmul::Summed;
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 
+use crate::attention::{self, Case, Sequences};
 use crate::checks::{self, Checked, Exact, How, Shared};
 
 #[track_caller]
@@ -126,16 +127,60 @@ fn products_of_the_library_take_it() {
     holds(checks::types(&Device::interpreter(), [40, 72, 80]));
 }
 
+#[track_caller]
+fn attention(case: Case) {
+    holds(attention::check(&Device::interpreter(), case));
+}
+
 #[test]
 fn attention_to_all_keys() {
-    holds(checks::attention::<64>(&Device::interpreter(), [1, 1, 128, 128], false));
-    holds(checks::attention::<64>(&Device::interpreter(), [2, 2, 72, 300], false));
-    holds(checks::attention::<128>(&Device::interpreter(), [1, 1, 72, 136], false));
+    attention(Case::new(128, 128, 64));
+    attention(Case { heads: 2, group: 2, ..Case::new(200, 300, 64) });
+    attention(Case::new(72, 200, 128));
 }
 
 #[test]
 fn causal_attention() {
-    holds(checks::attention::<64>(&Device::interpreter(), [1, 1, 200, 200], true));
-    holds(checks::attention::<64>(&Device::interpreter(), [1, 1, 40, 168], true));
-    holds(checks::attention::<64>(&Device::interpreter(), [1, 1, 136, 40], true));
+    attention(Case::new(200, 200, 64).causal());
+    attention(Case::new(40, 168, 64).causal());
+    attention(Case::new(136, 40, 64).causal());
+    attention(Case::new(136, 300, 128).causal());
+}
+
+#[test]
+fn attention_of_other_dimensions() {
+    attention(Case::new(72, 136, 96));
+    attention(Case::new(72, 136, 80).causal());
+    attention(Case::new(40, 200, 192).causal());
+    attention(Case::new(40, 88, 256));
+}
+
+#[test]
+fn attention_with_a_window() {
+    attention(Case { window: Some(70), ..Case::new(200, 500, 64).causal() });
+    attention(Case { window: Some(300), ..Case::new(64, 700, 64).causal() });
+}
+
+#[test]
+fn attention_with_other_scores() {
+    attention(Case { cap: Some(2.0), ..Case::new(72, 136, 64).causal() });
+    let case = Case { heads: 2, scored: true, sinks: true, ..Case::new(72, 200, 64).causal() };
+    attention(case);
+    attention(Case { group: 2, batch: 2, cap: Some(3.0), ..case });
+}
+
+#[test]
+fn attention_of_sequences_of_different_lengths() {
+    let case = Case { batch: 3, heads: 2, ..Case::new(100, 200, 64).causal() };
+    for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(128)] {
+        attention(Case { sequences, ..case });
+    }
+}
+
+#[test]
+fn attention_of_few_queries() {
+    let case = Case { batch: 2, heads: 8, group: 4, ..Case::new(1, 900, 64) };
+    attention(Case { sinks: true, ..case });
+    attention(Case { heads: 6, group: 3, m: 3, ..case.causal() });
+    attention(Case { sequences: Sequences::Paged(256), ..case });
 }

@@ -1,5 +1,6 @@
 //! The kernels of Hopper: what the assembler makes of them, and what they compute.
 
 mod assembled;
+mod attention;
 mod checks;
 mod interpreted;

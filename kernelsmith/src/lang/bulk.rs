@@ -48,7 +48,8 @@ impl<T: Stored> Tile<T> {
     /// `barrier` counts the tile's bytes.
     ///
     /// The box of the map is as wide as a panel of the tile, and as high, or a part of that: the
-    /// tile takes as many copies as there are boxes in it. One thread does this.
+    /// tile takes as many copies as there are boxes in it. A box may also have its rows along several
+    /// axes, as many as the tile has, of which the last one changes fastest. One thread does this.
     #[track_caller]
     pub fn load<const R: usize>(
         &self,
@@ -129,7 +130,9 @@ impl<T: Stored> Tile<T> {
         let (rows, columns, wide) = (self.rows(), self.columns(), self.wide());
         let (height, width) = match map.shape()[..] {
             [ref outer @ .., height, width] if outer.iter().all(|&n| n == 1) => (height, width),
-            _ => fail(format!("a tile of two dimensions and boxes of {:?}", map.shape())),
+            // Rows along several axes follow each other as those along one do.
+            [ref down @ .., width] if down.iter().product::<usize>() == rows => (rows, width),
+            _ => fail(format!("a tile of {rows} x {columns} and boxes of {:?}", map.shape())),
         };
         let whole = rows.is_multiple_of(height) && (height.is_multiple_of(8) || height == rows);
         if width != wide || map.swizzle() != self.swizzle() || !whole {

@@ -437,14 +437,29 @@ impl<T: Stored> ViewRef<T, 1> {
     #[track_caller]
     pub fn contiguous(&self) -> Slice<T> {
         let [len] = self.shape;
-        build(|b| {
-            let one = b.constant(Const::int(Scalar::U64, 1));
-            let dense = b.compare(Opcode::Eq, self.strides[0], one);
-            let message = Some("elements of a view taken as a slice are next to each other");
-            b.check(dense, kernelsmith_ir::attr::CheckKind::Assert, message);
-        });
+        check_dense(self.strides[0]);
         Slice { base: self.base, len, ty: PhantomData }
     }
+}
+
+impl<T: Stored> ViewMut<T, 1> {
+    /// The elements as a slice to be written; see [`ViewRef::contiguous`].
+    #[track_caller]
+    pub fn contiguous(&self) -> SliceMut<T> {
+        let [len] = self.shape;
+        check_dense(self.strides[0]);
+        SliceMut { base: self.base, len, ty: PhantomData }
+    }
+}
+
+#[track_caller]
+fn check_dense(stride: Value) {
+    build(|b| {
+        let one = b.constant(Const::int(Scalar::U64, 1));
+        let dense = b.compare(Opcode::Eq, stride, one);
+        let message = Some("elements of a view taken as a slice are next to each other");
+        b.check(dense, kernelsmith_ir::attr::CheckKind::Assert, message);
+    });
 }
 
 impl<T: Stored, I: KernelIndex, const R: usize> AtMut<[I; R]> for ViewMut<T, R> {

@@ -12,6 +12,11 @@ use crate::cases::{Case, case};
 #[path = "../../../../kernels/tests/hopper/checks.rs"]
 mod checks;
 
+#[path = "../../../../kernels/tests/hopper/attention.rs"]
+mod attention;
+
+use attention::Sequences;
+
 /// None on other GPUs.
 pub(crate) fn all(device: &Device) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -56,19 +61,7 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
         let text = format!("{m}x{n}x{k}");
         cases.push(case("matmul tf32, i8", &text, move |device| checks::types(device, shape)));
     }
-    for shape @ [heads, group, m, n] in
-        [[1, 1, 128, 128], [4, 2, 200, 300], [8, 8, 1000, 1000], [2, 1, 40, 168], [2, 1, 136, 40]]
-    {
-        for causal in [false, true] {
-            let text = format!("{heads}/{group} {m}x{n}{}", if causal { " causal" } else { "" });
-            cases.push(case("attention 64", &text, move |device| {
-                checks::attention::<64>(device, shape, causal)
-            }));
-            cases.push(case("attention 128", &text, move |device| {
-                checks::attention::<128>(device, shape, causal)
-            }));
-        }
-    }
+    attentions(&mut cases);
     cases
 }
 
@@ -138,4 +131,39 @@ fn of<W, T, S, O, const STAGES: usize>(
     cases.push(case("wgmma", text, move |device| {
         checks::matmul::<W, T, S, O, STAGES>(device, shape, how)
     }));
+}
+/// Attention of every dimension, with each of its options and with several.
+fn attentions(cases: &mut Vec<Case>) {
+    let mut add = |what: &str, of: attention::Case| {
+        let attention::Case { batch, heads, group, m, n, d, causal, .. } = of;
+        let text = format!(
+            "{what} {batch}x{heads}/{group} {m}x{n}x{d}{}",
+            if causal { " causal" } else { "" }
+        );
+        cases.push(case("attention", &text, move |device| attention::check(device, of)));
+    };
+    for d in [40, 64, 80, 96, 128, 192, 256] {
+        for [batch, heads, group, m, n] in
+            [[1, 1, 1, 128, 128], [2, 4, 2, 200, 300], [1, 8, 8, 1000, 1000], [1, 2, 1, 136, 40]]
+        {
+            let of = attention::Case { batch, heads, group, ..attention::Case::new(m, n, d) };
+            add("plain", of);
+            add("plain", of.causal());
+            add("window", attention::Case { window: Some(150), ..of.causal() });
+            add("sinks", attention::Case { sinks: true, ..of });
+            add("cap", attention::Case { cap: Some(2.0), ..of.causal() });
+            add("scored", attention::Case { scored: true, cap: Some(3.0), ..of.causal() });
+        }
+        let of =
+            attention::Case { batch: 3, heads: 4, group: 2, ..attention::Case::new(300, 700, d) };
+        for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(768)] {
+            add("sequences", attention::Case { sequences, ..of });
+            add("sequences", attention::Case { sequences, sinks: true, ..of.causal() });
+        }
+        let few =
+            attention::Case { batch: 2, heads: 16, group: 8, ..attention::Case::new(1, 5000, d) };
+        add("decode", few);
+        add("decode", attention::Case { sinks: true, m: 3, heads: 6, group: 3, ..few.causal() });
+        add("decode", attention::Case { sequences: Sequences::Padded, ..few });
+    }
 }

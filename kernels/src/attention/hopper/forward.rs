@@ -1,146 +1,264 @@
-//! Flash attention forward (Shah et al., "FlashAttention-3", 2024): one warpgroup copies, two take 64
-//! queries each through the keys.
+//! Flash attention forward (Shah et al., "FlashAttention-3", 2024): one warpgroup copies, the others take
+//! 64 rows each through the keys.
 
 use kernelsmith::prelude::*;
 
-use super::rows::{Scores, TwoRows, only_first, own_row, scaled};
+use super::config::{Plan, STAGES, panel, swizzle};
+use super::output::{Row, store};
+use super::rows::{TwoRows, scaled};
+use super::scores::{Crossed, Queries, ScoreFn, pass_of, passes, score_scale};
+use super::turns::{first_turn, last_turn, pass_turn, take_turn};
+use super::work::{Shape, Who};
+use crate::attention::form::{Form, end_seen, first_seen};
 
-/// Queries of a block: 64 for each of the two warpgroups that multiply.
-const BM: usize = 128;
-
-/// Elements of a row of a tile in shared memory: 128 bytes.
-const PANEL: usize = 64;
-
-/// `O = softmax(scale * Q * K') * V` of each head, `Q, O: heads x m x D`, `K, V: kv_heads x n x D`;
-/// `group` heads of queries have one head of keys. `scale_log2` is the scale times `log2(e)`. If
-/// `causal`, query `i` sees keys up to `i + n - m`.
+/// Attention of each head, see [`attention_rows`](crate::attention::attention_rows) for tensors,
+/// sequences, sinks and sums. Queries are `outer x kv_heads x rows x group x d`; keys and values
+/// `outer x kv_heads x rows x d` or, with a `table`, `pages x kv_heads x page x d`, of which `page` is a
+/// multiple of `BN`. `D` and `DV` are the columns of tiles, `d` or more.
 ///
-/// A block takes 128 queries, those with the most keys first, through tiles of `BN` keys, the last
-/// ones first. While the exponentials of one tile are computed, the tensor cores multiply the
-/// weights of the tile before with its values (overlap within a warpgroup, section 3.2 of the
-/// paper). Only tiles that the diagonal or the end of the keys crosses are masked.
-#[kernel(block = 384)]
-pub fn attention_forward<T: Float, const D: usize, const BN: usize, const STAGES: usize>(
-    scale_log2: f32,
+/// A block takes pieces of work in turn, each `plan.queries()` queries of a head, or of all with the same
+/// keys, through tiles of `BN` keys, the last ones first. While the exponentials of one tile are computed,
+/// the tensor cores multiply the weights of the tile before with its values (overlap within a warpgroup,
+/// section 3.2 of the paper), and while one warpgroup computes exponentials, the others' products run
+/// (section 3.1). Only tiles that the diagonal, the window or the end of the keys crosses are masked, in
+/// loops of their own.
+///
+/// With `splits`, a piece's keys are divided among as many blocks, and `parts[row, split]` are what
+/// [`combine_parts`](crate::attention::combine_parts) takes.
+#[kernel(
+    block = 128 + 128 * plan.warpgroups,
+    requires = (
+        m >= 1, heads >= 1, group >= 1, splits >= 1, section >= 1,
+        out.stride(3) == 1, out.shape(3) == plan.columns,
+    ),
+)]
+pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, const BN: usize>(
+    m: usize,
+    n: usize,
+    batch: usize,
+    heads: usize,
     group: usize,
-    #[comptime] causal: bool,
-    q: &TensorMap<T, 3>,
-    k: &TensorMap<T, 3>,
-    v: &TensorMap<T, 3>,
-    o: &mut TensorMap<T, 3>,
+    window: usize,
+    splits: usize,
+    section: usize,
+    scale: f32,
+    cap: f32,
+    #[comptime] form: Form,
+    #[comptime] plan: Plan,
+    #[comptime] score: ScoreFn,
+    q: &TensorMap<T, 5>,
+    k: &TensorMap<T, 4>,
+    v: &TensorMap<T, 4>,
+    q_ends: Option<&[u32]>,
+    k_ends: Option<&[u32]>,
+    lengths: Option<&[u32]>,
+    table: Option<&View<u32, 2>>,
+    sinks: Option<&[f32]>,
+    parts: Option<&mut View<f32, 3>>,
+    lse: Option<&mut View<f32, 3>>,
+    out: &mut View<O, 4>,
 ) where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
-    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
-    let q_box = q.tile([1, 64, PANEL], Swizzle::B128);
-    let k_box = k.tile([1, BN, PANEL], Swizzle::B128);
-    let v_box = v.tile([1, BN, PANEL], Swizzle::B128);
-    let o_box = o.tile([1, 64, PANEL], Swizzle::B128);
-    let q_tiles = tiles::<T>(2, [64, D], Swizzle::B128);
-    let k_tiles = tiles::<T>(STAGES, [BN, D], Swizzle::B128);
-    let v_tiles = tiles::<T>(STAGES, [BN, D], Swizzle::B128);
-    let (q_filled, q_used) = pipeline::<1>(1).split();
-    let (k_filled, k_used) = pipeline::<STAGES>(2).split();
-    let (v_filled, v_used) = pipeline::<STAGES>(2).split();
+    let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(D)], swizzle(D));
+    let k_box = k.tile([1, 1, BN, panel(D)], swizzle(D));
+    let v_box = v.tile([1, 1, BN, panel(DV)], swizzle(DV));
+    let q_tiles = tiles::<T>(plan.warpgroups, [64, D], swizzle(D));
+    let k_tiles = tiles::<T>(STAGES, [BN, D], swizzle(D));
+    let v_tiles = tiles::<T>(STAGES, [BN, DV], swizzle(DV));
+    let q_pipe = pipeline::<1>(plan.releases());
+    let k_pipe = pipeline::<STAGES>(plan.releases());
+    let v_pipe = pipeline::<STAGES>(plan.releases());
+    let (mut q_at, mut k_at, mut v_at) = (q_pipe.start(), k_pipe.start(), v_pipe.start());
 
-    let (m, n) = (q.shape(1), k.shape(1));
-    let head = block_idx_y();
-    // Later queries see more keys: their blocks begin first.
-    let row0 = (grid_dim_x() - 1 - block_idx_x()) * BM;
-    let end = if causal { (row0 + BM + n).saturating_sub(m).min(n) } else { n };
-    let blocks = end.div_ceil(BN);
+    let shape = Shape { m, n, batch, heads, group, window, splits, section };
+    let (q_rows, k_rows) = (q.shape(2), k.shape(2));
+    let pieces = shape.pieces(plan);
     if warpgroup_id() == 0 {
-        lower_registers(24);
+        if let Some((few, _)) = plan.shares() {
+            lower_registers(few);
+        }
         if warp_id() == 0 {
             if elect() {
-                let kv_head = head / group;
-                let stage = q_filled.acquire();
-                for half in unroll(0..2) {
-                    stage.load(q_tiles.stage(half), q_box, [head, row0 + 64 * half, 0]);
-                }
-                stage.commit();
-                for block in (0..blocks).rev() {
-                    let stage = k_filled.acquire();
-                    let at = [kv_head, block * BN, 0];
-                    stage.load(k_tiles.stage(stage.index()), k_box, at);
-                    stage.commit();
-                    let stage = v_filled.acquire();
-                    let at = [kv_head, block * BN, 0];
-                    stage.load(v_tiles.stage(stage.index()), v_box, at);
-                    stage.commit();
+                for index in (block_idx_x()..pieces).step_by(grid_dim_x()) {
+                    let work = shape.work(
+                        plan,
+                        form,
+                        BN,
+                        Who::Thread,
+                        index,
+                        q_ends,
+                        k_ends,
+                        lengths,
+                        q_rows,
+                        k_rows,
+                    );
+                    if work.exists() {
+                        let filled = q_pipe.fill(&mut q_at, plan.warpgroups * q_tiles.bytes());
+                        let within = if plan.pack > 1 {
+                            0
+                        } else {
+                            work.head as usize - work.kv_head * group
+                        };
+                        for part in unroll(0..plan.warpgroups) {
+                            let row = work.row() + part * plan.own_queries();
+                            let at = [work.own.outer, work.kv_head, row, within, 0];
+                            q_tiles.stage(part).load(q_box, at, filled.barrier());
+                        }
+                        for tile in (work.lo..work.hi).rev() {
+                            let key = tile * BN;
+                            let (outer, row) = if let Some(table) = table {
+                                let page = table[[work.sequence as usize, key / k_rows]] as usize;
+                                device_assert!(
+                                    page < k.shape(0),
+                                    "page {page} of the keys of a sequence is none of those there are"
+                                );
+                                (page, key % k_rows)
+                            } else {
+                                (work.keys.outer, work.keys.first + key)
+                            };
+                            let at = [outer, work.kv_head, row, 0];
+                            let slot = k_pipe.fill(&mut k_at, k_tiles.bytes());
+                            k_tiles.stage(slot.index()).load(k_box, at, slot.barrier());
+                            let slot = v_pipe.fill(&mut v_at, v_tiles.bytes());
+                            v_tiles.stage(slot.index()).load(v_box, at, slot.barrier());
+                        }
+                    }
                 }
             }
         }
     } else {
-        raise_registers(240);
-        let half = warpgroup_id() - 1;
+        if let Some((_, many)) = plan.shares() {
+            raise_registers(many);
+        }
+        let own = own_warpgroup(plan);
         let leads = thread_idx_x() % 128 == 0;
-        let (k_used, v_used) = (k_used.led_by(leads), v_used.led_by(leads));
-        let first_row = row0 + 64 * half;
-        let queries = q_tiles.stage(half);
-        // Blocks of keys that all of these queries see.
-        let seen = if causal { (first_row + 1 + n).saturating_sub(m).min(n) } else { n };
-        let seen_by_all = seen / BN;
-
-        let mut rows = TwoRows::new();
-        let mut sums = Fragment::<Wgmma<T, D>, Accumulator>::zero();
-        q_used.wait().keep();
-        if blocks > 0 {
-            let mut out = InFlight::<Wgmma<T, D>>::zero();
-            let keys = k_used.wait();
-            wgmma_fence();
-            let tile = k_tiles.stage(keys.index());
-            let scores = begin_scores::<T, D, BN>(queries, tile).wait();
-            keys.release();
-            let scores = masked(causal, scores, first_row, (blocks - 1) * BN, m, n);
-            let (first, _) = rows.weigh(scores, scale_log2);
-            let mut weights = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, BN>>::new(first, narrow);
-
-            let split = seen_by_all.min(blocks - 1);
-            for pass in unroll(0..2usize) {
-                let from: usize = if pass == 0 { split } else { 0 };
-                let to: usize = if pass == 0 { blocks - 1 } else { split };
-                for block in (from..to).rev() {
-                    let keys = k_used.wait();
+        let to_exponents = score_scale(form, scale);
+        first_turn(plan, own);
+        let mut index = block_idx_x();
+        while index < pieces {
+            let work = shape.work(
+                plan,
+                form,
+                BN,
+                Who::Warps,
+                index,
+                q_ends,
+                k_ends,
+                lengths,
+                q_rows,
+                k_rows,
+            );
+            index += grid_dim_x();
+            if work.exists() {
+                let first = work.first + own * plan.own_queries();
+                let last = first + (plan.own_queries() - 1);
+                let (lo, hi, n) = (work.lo, work.hi, work.keys.len);
+                let asked = Queries::of::<T, BN>(plan, form, shape, work, first);
+                let mut rows = TwoRows::new();
+                let mut sums = Fragment::<Wgmma<T, DV>, Accumulator>::zero();
+                q_pipe.wait(q_at);
+                if lo < hi {
+                    let queries = q_tiles.stage(own);
+                    if plan.ragged {
+                        if hi * BN > n {
+                            let values = v_tiles.stage(v_pipe.wait(v_at));
+                            clear(values, n - (hi - 1) * BN, plan);
+                        }
+                    }
+                    let mut out = InFlight::<Wgmma<T, DV>>::zero();
+                    let keys = k_tiles.stage(k_pipe.wait(k_at));
                     wgmma_fence();
-                    let tile = k_tiles.stage(keys.index());
-                    let scores = begin_scores::<T, D, BN>(queries, tile);
-                    let values = v_used.wait();
-                    out = begin_outputs::<T, D, BN>(weights, v_tiles.stage(values.index()), out);
-                    let scores = scores.wait_pending(1);
-                    keys.release();
-                    let scores = if pass == 0 {
-                        masked(causal, scores, first_row, block * BN, m, n)
-                    } else {
-                        scores
-                    };
-                    let (next, factors) = rows.weigh(scores, scale_log2);
-                    let so_far = out.wait();
-                    values.release();
-                    out = scaled(so_far, factors).into();
-                    weights = SumsAsFactor::new(next, narrow);
+                    let scores = begin_scores::<T, D, BN>(queries, keys).wait();
+                    if leads {
+                        k_pipe.release(k_at);
+                    }
+                    k_at.advance();
+                    let scores = asked.finish(
+                        form,
+                        score,
+                        (scale, cap),
+                        Crossed::Both,
+                        scores,
+                        (hi - 1) * BN,
+                    );
+                    let (weighed, _, _) = rows.weigh(plan, scores, to_exponents);
+                    let mut weights =
+                        SumsAsFactor::<Wgmma<T, DV>, Wgmma<T, BN>>::new(weighed, narrow);
+
+                    // Tiles that all of these queries see, `low` to `high`.
+                    let m = work.own.len;
+                    let high = (end_seen(form, first, m, n) / BN).max(lo).min(hi - 1);
+                    let low = first_seen(form, last, m, n, window).div_ceil(BN).max(lo).min(high);
+                    for pass in unroll(0..passes(form)) {
+                        let (from, to, crossed) = pass_of(pass, [lo, low, high, hi - 1]);
+                        for tile in (from..to).rev() {
+                            let keys = k_tiles.stage(k_pipe.wait(k_at));
+                            take_turn(plan, own);
+                            wgmma_fence();
+                            let scores = begin_scores::<T, D, BN>(queries, keys);
+                            let values = v_tiles.stage(v_pipe.wait(v_at));
+                            // What the other products began with is in registers of their own, but
+                            // the assembler would order these itself, and note it.
+                            wgmma_fence();
+                            out = begin_outputs::<T, DV, BN>(weights, values, out);
+                            pass_turn(plan, own);
+                            let scores = scores.wait_pending(1);
+                            if leads {
+                                k_pipe.release(k_at);
+                            }
+                            k_at.advance();
+                            let scores =
+                                asked.finish(form, score, (scale, cap), crossed, scores, tile * BN);
+                            let (next, factors, differ) = rows.weigh(plan, scores, to_exponents);
+                            let so_far = out.wait();
+                            if leads {
+                                v_pipe.release(v_at);
+                            }
+                            v_at.advance();
+                            out = if plan.lazy {
+                                rescaled(so_far, factors, differ).into()
+                            } else {
+                                scaled(so_far, factors).into()
+                            };
+                            weights = SumsAsFactor::new(next, narrow);
+                        }
+                    }
+                    let values = v_tiles.stage(v_pipe.wait(v_at));
+                    wgmma_fence();
+                    sums = begin_outputs::<T, DV, BN>(weights, values, out).wait();
+                    if leads {
+                        v_pipe.release(v_at);
+                    }
+                    v_at.advance();
+                }
+                if leads {
+                    q_pipe.release(q_at);
+                }
+                q_at.advance();
+                let (base, sum) = rows.whole();
+                for half in unroll(0..2usize) {
+                    let (query, head) = asked.row(half);
+                    if (query as usize) < work.own.len && head < work.head + shape.together(plan) {
+                        let row = Row { head, query, m, heads };
+                        let state = (base[half], sum[half]);
+                        store(plan, work, row, half, state, sums, sinks, parts, lse, out);
+                    }
                 }
             }
-            let values = v_used.wait();
-            wgmma_fence();
-            let tile = v_tiles.stage(values.index());
-            sums = begin_outputs::<T, D, BN>(weights, tile, out).wait();
-            values.keep();
         }
-        // The queries are no longer read: outputs leave through their place.
-        queries.store_sums(scaled(sums, rows.scales()), 0, 0, |_, _, x| narrow(x));
-        async_fence();
-        if half == 0 {
-            barrier_sync(1, 128);
-        } else {
-            barrier_sync(2, 128);
-        }
-        if leads {
-            queries.store(o_box, [head, first_row, 0]);
-            bulk_commit();
-            bulk_wait(0);
-        }
+        last_turn(plan, own);
     }
+}
+
+/// Which of the warpgroups that multiply this is.
+#[device]
+fn own_warpgroup(#[comptime] plan: Plan) -> usize {
+    let own = warpgroup_id() - 1;
+    // SAFETY: the block has one warpgroup more, number 0, which does not come here.
+    unsafe { assume(own < plan.warpgroups) };
+    own
 }
 
 /// Begins `queries * keys'`, after a fence.
@@ -162,14 +280,14 @@ where
 
 /// Begins `out + weights * values`, after a fence.
 #[device]
-fn begin_outputs<T: Float, const D: usize, const BN: usize>(
-    weights: SumsAsFactor<Wgmma<T, D>, Wgmma<T, BN>>,
+fn begin_outputs<T: Float, const DV: usize, const BN: usize>(
+    weights: SumsAsFactor<Wgmma<T, DV>, Wgmma<T, BN>>,
     values: Tile<T>,
-    out: InFlight<Wgmma<T, D>>,
-) -> InFlight<Wgmma<T, D>>
+    out: InFlight<Wgmma<T, DV>>,
+) -> InFlight<Wgmma<T, DV>>
 where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
-    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let mut out = out;
     for key in unroll(0..BN / 16) {
@@ -179,29 +297,36 @@ where
     out
 }
 
+/// Outputs multiplied by factors, if any of the warp's is not 1.
+#[device]
+fn rescaled<S: WgmmaAtom<Sum = f32>>(
+    sums: Fragment<S, Accumulator>,
+    factors: [f32; 2],
+    differ: bool,
+) -> Fragment<S, Accumulator> {
+    let mut sums = sums;
+    if warp_any(differ) {
+        sums = scaled(sums, factors);
+    }
+    sums
+}
+
 /// The type that factors have.
 #[device]
 fn narrow<T: Float>(x: f32) -> T {
     x.cast::<T>()
 }
 
-/// Scores of queries from `row` on with keys from `key` on, `-inf` where the key is not seen.
+/// Makes rows from `first` on zeros: they are none of the sequence's, and their weights of 0 would not make
+/// zeros of infinities. All warpgroups that multiply do this together.
 #[device]
-fn masked<T: Float, const N: usize>(
-    #[comptime] causal: bool,
-    scores: Scores<T, N>,
-    row: usize,
-    key: usize,
-    m: usize,
-    n: usize,
-) -> Scores<T, N>
-where
-    Wgmma<T, N>: WgmmaAtom<Input = T, Sum = f32>,
-{
-    let seen: [u32; 2] = array(|half| {
-        let query = row + own_row::<T, N>(half);
-        let end = if causal { (query + 1 + n).saturating_sub(m).min(n) } else { n };
-        end.saturating_sub(key).min(N) as u32
-    });
-    only_first(scores, seen)
+fn clear<T: Float>(values: Tile<T>, first: usize, #[comptime] plan: Plan) {
+    let thread = thread_idx_x() - 128;
+    for row in first..values.rows() {
+        for column in (thread..values.columns()).step_by(plan.threads() as usize) {
+            values.at(row, column).set(Val::<T>::zero());
+        }
+    }
+    async_fence();
+    barrier_sync(8, plan.threads());
 }

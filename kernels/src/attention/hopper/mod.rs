@@ -1,6 +1,15 @@
 //! The attention of Hopper: TMA copies, `wgmma`, and warpgroups with roles.
 
+pub mod config;
 mod forward;
+mod launch;
+mod output;
 mod rows;
+mod scores;
+mod turns;
+mod work;
 
+pub use config::Plan;
 pub use forward::{attention_forward, attention_forward_ir};
+pub(super) use launch::{attend, choose};
+pub use scores::ScoreFn;

@@ -1,53 +1,31 @@
 //! The softmax of a warpgroup's sums: each thread has parts of two rows, which four lanes share.
 
+use std::f32::consts::LOG2_E;
+
 use kernelsmith::prelude::*;
+
+use super::config::Plan;
+use crate::attention::online::log_sum_of;
 
 /// The scores of a warpgroup's 64 queries with `N` keys.
 pub(super) type Scores<T, const N: usize> = Fragment<Wgmma<T, N>, Accumulator>;
 
+/// By how much, as an exponent of 2, scores may exceed what they are taken against before outputs are
+/// multiplied. Weights up to 2^8 lose nothing in bf16 and f16.
+const SLACK: f32 = 8.0;
+
 /// Which of a thread's two rows an element of its sums is of (PTX ISA, "Register Fragments": row
 /// `lane / 4`, and 8 below).
-fn row_of(element: usize) -> usize {
+pub(super) fn row_of(element: usize) -> usize {
     element / 2 % 2
-}
-
-/// The query, among the 64, that the first or second of a thread's rows is of.
-pub(super) fn own_row<T: Float, const N: usize>(half: usize) -> Val<usize>
-where
-    Wgmma<T, N>: WgmmaAtom<Sum = f32>,
-{
-    Scores::<T, N>::row(2 * half)
-}
-
-/// Scores of which only as many of each row are left, the others `-inf`. A thread's columns differ
-/// by constants, so that each is one comparison with a constant.
-pub(super) fn only_first<T: Float, const N: usize>(
-    scores: Scores<T, N>,
-    seen: [Val<u32>; 2],
-) -> Scores<T, N>
-where
-    Wgmma<T, N>: WgmmaAtom<Sum = f32>,
-{
-    let first = Scores::<T, N>::column(0).cast::<u32>();
-    let seen = seen.map(|seen| seen.saturating_sub(first));
-    scores.map_elements(|i, score| unless_beyond(score, column_from_first(i), seen[row_of(i)]))
-}
-
-/// How far an element's column is from that of the thread's first.
-fn column_from_first(element: usize) -> u32 {
-    (element / 4 * 8 + element % 2) as u32
-}
-
-#[device]
-fn unless_beyond(score: f32, #[comptime] column: u32, end: u32) -> f32 {
-    if column < end { score } else { f32::NEG_INFINITY }
 }
 
 /// The running maximum and sum of a thread's two rows (Milakov and Gimelshein, "Online normalizer
 /// calculation for softmax", 2018), of scores that are exponents of 2 when multiplied by a scale.
 #[derive(KernelValue, Clone, Copy)]
 pub(super) struct TwoRows {
-    max: [Val<f32>; 2],
+    /// What weights are taken against, times the scale.
+    base: [Val<f32>; 2],
     /// Of the weights that this thread has; the rows' others are added in the end.
     sum: [Val<f32>; 2],
 }
@@ -62,49 +40,98 @@ fn across(x: Val<f32>, combine: impl Fn(Val<f32>, Val<f32>) -> Val<f32>) -> Val<
 impl TwoRows {
     /// Of no scores.
     pub(super) fn new() -> TwoRows {
-        TwoRows { max: [f32::NEG_INFINITY; 2], sum: [0.0; 2] }
+        TwoRows { base: [f32::NEG_INFINITY; 2], sum: [0.0; 2] }
     }
 }
 
 impl TwoRows {
-    /// Takes scores in: their weights, and what earlier outputs must be multiplied by.
+    /// Takes scores in: their weights, what earlier outputs must be multiplied by, and whether that is
+    /// anything but 1.
     pub(super) fn weigh<T: Float, const N: usize>(
         &mut self,
+        plan: Plan,
         scores: Scores<T, N>,
         scale: Val<f32>,
-    ) -> (Scores<T, N>, [Val<f32>; 2])
+    ) -> (Scores<T, N>, [Val<f32>; 2], Val<bool>)
     where
         Wgmma<T, N>: WgmmaAtom<Sum = f32>,
     {
-        let mut bases = self.max;
-        let mut factors = self.max;
+        let mut against = self.base;
+        let mut factors = self.base;
         for row in 0..2 {
             let own = (0..scores.len()).filter(|&i| row_of(i) == row).map(|i| scores.element(i));
             let own = own.reduce(|a, b| a.max(b)).expect("a thread has elements of each row");
-            let max = self.max[row].max(across(own, |a, b| a.max(b)));
+            let greatest = across(own, |a, b| a.max(b)) * scale;
+            let base = next_base(plan.lazy, self.base[row], greatest);
             // Where no key was seen all scores are -inf, whose differences are NaN.
-            let base = max.max(Val::from(f32::MIN)) * scale;
-            factors[row] = (self.max[row] * scale - base).exp2_fast();
-            bases[row] = base;
-            self.max[row] = max;
+            against[row] = base.max(Val::from(f32::MIN));
+            factors[row] = (self.base[row] - against[row]).exp2_fast();
+            self.base[row] = base;
             self.sum[row] = self.sum[row] * factors[row];
         }
-        let weights = scores.map_elements(|i, s| s.mul_add(scale, -bases[row_of(i)]).exp2_fast());
+        let weights = scores.map_elements(|i, score| {
+            let exponent = score.mul_add(scale, -against[row_of(i)]);
+            // A row's elements alternate in pairs.
+            match i / 4 % 8 < plan.polynomials {
+                true => exp2_polynomial(exponent),
+                false => exponent.exp2_fast(),
+            }
+        });
         for i in 0..weights.len() {
             self.sum[row_of(i)] = self.sum[row_of(i)] + weights.element(i);
         }
-        (weights, factors)
+        (weights, factors, differ(factors))
     }
 
-    /// What outputs are multiplied by in the end; 0 where no key was seen.
-    pub(super) fn scales(&self) -> [Val<f32>; 2] {
-        self.sum.map(|sum| inverse(across(sum, |a, b| a + b)))
+    /// The sums of whole rows, and what they are taken against as exponents of 2.
+    pub(super) fn whole(&self) -> ([Val<f32>; 2], [Val<f32>; 2]) {
+        (self.base, self.sum.map(|sum| across(sum, |a, b| a + b)))
     }
 }
 
 #[device]
-fn inverse(sum: f32) -> f32 {
-    if sum > 0.0 { 1.0 / sum } else { 0.0 }
+fn next_base(#[comptime] lazy: bool, base: f32, greatest: f32) -> f32 {
+    if lazy {
+        if greatest - base <= SLACK { base } else { greatest.max(base) }
+    } else {
+        greatest.max(base)
+    }
+}
+
+#[device]
+fn differ(factors: [f32; 2]) -> bool {
+    (factors[0] != 1.0) | (factors[1] != 1.0)
+}
+
+/// `2^x` by the FMA units, to a relative error of 1.1e-4, a twentieth of what rounding to bf16 costs; 0 up
+/// to -127. Adding 1.5 * 2^23 rounds to an integer, whose bits come out below; the rest, -0.5 to 0.5, goes
+/// into a polynomial with the least greatest relative error of those with the constant 1.
+#[device]
+fn exp2_polynomial(x: f32) -> f32 {
+    let x = x.max(-127.0);
+    let shifted = x + 12_582_912.0;
+    let rest = x - (shifted - 12_582_912.0);
+    let sum = rest.mul_add(0.055_008_93, 0.242_210_96);
+    let sum = rest.mul_add(rest.mul_add(sum, 0.693_282_93), 1.0);
+    f32::from_bits(sum.to_bits() + (shifted.to_bits() << 23))
+}
+
+/// What a row's outputs are multiplied by in the end, and the logarithm of the sum of its weights; with a
+/// sink, whose weight joins the sum.
+#[device]
+pub(super) fn finished(base: f32, sum: f32, #[comptime] sink: Option<Val<f32>>) -> (f32, f32) {
+    let mut factor = 1.0;
+    let mut total = sum;
+    let mut against = base;
+    if let Some(sink) = sink {
+        let sink = sink * LOG2_E;
+        against = base.max(sink);
+        let finite = against.max(f32::MIN);
+        factor = (base - finite).exp2_fast();
+        total = sum * factor + (sink - finite).exp2_fast();
+    }
+    let scale = if total > 0.0 { factor / total } else { 0.0 };
+    (scale, log_sum_of(against, total))
 }
 
 /// Sums with each of the thread's two rows multiplied by its factor.
