@@ -43,6 +43,7 @@ mod module;
 pub mod ptxas;
 mod reg;
 mod shared;
+mod tcgen05;
 mod vector;
 mod warp;
 mod wgmma;

@@ -8,7 +8,7 @@
 //! copied before the fence that orders it.
 
 use kernelsmith_ir::attr::Attr;
-use kernelsmith_ir::wgmma::{SmemLayout, Wgmma};
+use kernelsmith_ir::wgmma::Wgmma;
 use kernelsmith_ir::{Inst, Opcode, Scalar, Space, Type, Value};
 
 use crate::emit::{Emitter, ins};
@@ -70,10 +70,10 @@ impl<'k> Emitter<'k> {
             }
         };
         let first = match a {
-            Some(layout) => self.descriptor(inst.operands[0], layout)?.to_string(),
+            Some(layout) => self.descriptor(inst.operands[0], layout.descriptor())?.to_string(),
             None => braced(self.regs(inst.operands[0]).iter()),
         };
-        let second = self.descriptor(inst.operands[1], b)?;
+        let second = self.descriptor(inst.operands[1], b.descriptor())?;
         let accumulate = self.reg(inst.operands[3]);
         // Signs for floats; the major order for 16 bits, where the factor is in shared memory.
         let mut flags = String::new();
@@ -111,12 +111,11 @@ impl<'k> Emitter<'k> {
 
     /// A matrix descriptor: where the factor is, in units of 16 bytes, and how it lies. Addresses of
     /// shared memory have 18 bits (PTX ISA, "Matrix Descriptor Format").
-    fn descriptor(&mut self, pointer: Value, layout: SmemLayout) -> Result<Reg, Error> {
+    pub(crate) fn descriptor(&mut self, pointer: Value, bits: u64) -> Result<Reg, Error> {
         let ty = self.ty(pointer);
         if !matches!(ty, Type::Ptr(Space::Shared, _)) {
             return Err(self.unsupported(ty, "factors are in registers or shared memory"));
         }
-        let bits = layout.descriptor();
         let address = self.address(pointer);
         // Multiples of 16 are added in those units, so that one shift serves all of a base.
         let (base, offset) = match address.offset % 16 {

@@ -362,3 +362,69 @@ fn rows_are_gathered_and_scattered_on_blackwell() {
         }
     }
 }
+
+/// Every kind of product in tensor memory, A from both memories, what takes, moves and orders it.
+#[test]
+fn tensor_memory_assembles() {
+    let blackwell = sm(100, true);
+    for (ab, cd, k) in [
+        ("f16", "f32", 16),
+        ("bf16", "f32", 16),
+        ("tf32", "f32", 8),
+        ("e4m3", "f32", 32),
+        ("e5m2", "f32", 32),
+        ("i8", "i32", 32),
+        ("u8", "i32", 32),
+    ] {
+        let shape = format!("m128n256k{k}.{ab}.{cd}");
+        let across = if ab == "tf32" { "k" } else { "mn" };
+        let text = format!(
+            r#"kernel @tensor(%0 "out": ptr<global, u32> exclusive) block(128, 1, 1) {{
+  shared s0 "bar": u64 x 1 align 8
+  shared s1 "place": u32 x 1 align 4
+  shared s2 "a": {ab} x 8192 align 1024
+  %1: ptr<shared, u64> = shared_addr[s0]
+  %2: ptr<shared, u32> = shared_addr[s1]
+  %3: ptr<shared, {ab}> = shared_addr[s2]
+  %4: bool = const[bool true]
+  tcgen05_alloc[512] %2
+  tcgen05_yield
+  %5: u32 = load[align 4] %2
+  %6: u32 = thread_idx[x]
+  %7: <2 x u32> = vec_make %6, %6
+  tcgen05_store %5, %7
+  tcgen05_wait_store
+  tcgen05_fence_before
+  barrier
+  tcgen05_fence_after
+  %8: u32 = const[u32 0]
+  %9: bool = eq %6, %8
+  if %9 {{
+    tcgen05_mma[{shape} a k b128 16 1024 b {across} b128 8192 1024] %5, %3, %3, %4
+    tcgen05_mma[{shape} b k none 2048 128] %5, %5, %3, %4
+    tcgen05_commit %1
+    yield
+  }} {{
+    yield
+  }}
+  mbarrier_wait %1, %8
+  tcgen05_fence_after
+  %10: <128 x u32> = tcgen05_load %5
+  %11: <128 x u32> = tcgen05_wait_load %10
+  store[align 4] %0, %11
+  tcgen05_free[512] %5
+  return
+}}
+"#
+        );
+        let kernel = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let kernel =
+            passes::prepare(&kernel, &Target::Ptx(blackwell)).unwrap_or_else(|e| panic!("{e}"));
+        let assembled = assemble(&kernel, blackwell);
+        assert_eq!(assembled.usage.spill_stores, 0);
+        let code = Nvdisasm::find().unwrap().disassemble(&assembled).unwrap();
+        let products = code.text().matches("MMA ").count();
+        assert_eq!(products, 2, "{shape}\n{}", code.text());
+        assert!(code.text().contains("LDTM") && code.text().contains("STTM"), "{}", code.text());
+    }
+}

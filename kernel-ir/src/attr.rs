@@ -5,6 +5,7 @@ use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
 use crate::op::Opcode;
 use crate::rounding::{f64_to_bf16, f64_to_f16};
+use crate::tcgen05::Tcgen05;
 use crate::types::Scalar;
 use crate::wgmma::Wgmma;
 
@@ -351,6 +352,8 @@ pub enum Attr {
     },
     /// A warpgroup's matrix multiply-accumulate.
     Wgmma(Wgmma),
+    /// A block's matrix multiply-accumulate in tensor memory.
+    Tcgen05(Tcgen05),
     /// A share of registers.
     Registers {
         /// Registers of each thread: a multiple of 8 from 24 to 256.

@@ -34,6 +34,7 @@ pub mod print;
 pub mod printing;
 mod rounding;
 pub mod target;
+pub mod tcgen05;
 pub mod tensor_map;
 pub mod types;
 pub mod verify;

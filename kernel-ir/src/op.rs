@@ -158,6 +158,16 @@ pub enum Signature {
     Wgmma,
     /// `(accumulators...) -> the same`.
     WgmmaWait,
+    /// `(ptr<shared, u32>) -> ()`.
+    TensorAlloc,
+    /// `(address: u32) -> ()`.
+    TensorFree,
+    /// `(address: u32) -> vector of u32`.
+    TensorLoad,
+    /// `(address: u32, vector of u32) -> ()`.
+    TensorStore,
+    /// `(d: u32, a: ptr<shared> or u32, b: ptr<shared>, bool) -> ()` by the attribute's shape.
+    Tcgen05,
     /// `(dst: ptr<shared>, src: ptr<global>) -> ()`.
     CpAsync,
     /// `(ptr<shared, u64>, count: u32) -> ()`.
@@ -401,6 +411,17 @@ table! {
     Wgmma "wgmma" Sync, S::Wgmma, SmOnly(90), "Begins D = A * B + C (or D = A * B, where the condition is false) on the warpgroup. D is in flight: only another `wgmma` may add to it, once, until a `wgmma_wait` has passed it on.";
     WgmmaCommit "wgmma_commit" Sync, S::Nothing, SmOnly(90), "Closes a group of `wgmma`s.";
     WgmmaWait "wgmma_wait" Sync, S::WgmmaWait, SmOnly(90), "Waits until at most that many of the latest groups are in flight, and passes on accumulators of the others.";
+    Tcgen05Alloc "tcgen05_alloc" Sync, S::TensorAlloc, SmOnly(100), "Takes columns of the block's tensor memory, a power of two from 32 to 512, or waits for them, and writes their address.";
+    Tcgen05Free "tcgen05_free" Sync, S::TensorFree, SmOnly(100), "Gives columns of tensor memory back, as many as were taken. Every block gives back all that it took.";
+    Tcgen05Yield "tcgen05_yield" Sync, S::Nothing, SmOnly(100), "Says that this block takes no more tensor memory.";
+    Tcgen05Mma "tcgen05_mma" Sync, S::Tcgen05, SmOnly(100), "Begins D = A * B + D (or D = A * B, where the condition is false), D in tensor memory, for one thread; a `tcgen05_commit` of it tells when it is over.";
+    Tcgen05Commit "tcgen05_commit" Sync, S::MbarrierArrive, SmOnly(100), "Lets the barrier be come to once all products that this thread has begun are over.";
+    Tcgen05Load "tcgen05_load" Sync, S::TensorLoad, SmOnly(100), "Begins to read columns of tensor memory, each lane of the warp those of its own: the address names lane 32 * w for warp w of a warpgroup. Only a `tcgen05_wait_load` takes the result.";
+    Tcgen05Store "tcgen05_store" Sync, S::TensorStore, SmOnly(100), "Begins to write columns of tensor memory, as `tcgen05_load` reads them.";
+    Tcgen05WaitLoad "tcgen05_wait_load" Sync, S::WgmmaWait, SmOnly(100), "Waits for this thread's reads of tensor memory, and passes on what they read.";
+    Tcgen05WaitStore "tcgen05_wait_store" Sync, S::Nothing, SmOnly(100), "Waits for this thread's writes of tensor memory.";
+    Tcgen05FenceBefore "tcgen05_fence_before" Sync, S::Nothing, SmOnly(100), "Orders accesses of tensor memory before what lets other threads know of them.";
+    Tcgen05FenceAfter "tcgen05_fence_after" Sync, S::Nothing, SmOnly(100), "Orders accesses of tensor memory behind what this thread has waited for.";
     // asynchronous copies
     CpAsync "cp_async" Write, S::CpAsync, SmElsePlain(80), "Copies 4, 8 or 16 aligned bytes from global to shared memory, complete after a wait.";
     CpAsyncCommit "cp_async_commit" Sync, S::Nothing, SmElsePlain(80), "Closes a group of copies.";

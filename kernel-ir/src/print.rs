@@ -270,6 +270,11 @@ pub(crate) fn attr_text(attr: &Attr) -> String {
             let a = a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));
             format!("[{}{a} {}]", shape.name(), layout_text("b", b))
         }
+        Attr::Tcgen05(product) => {
+            let a =
+                product.a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));
+            format!("[{}{a} {}]", product.name(), layout_text("b", &product.b))
+        }
         Attr::Registers { count, raise } => {
             format!("[{count} {}]", if *raise { "raise" } else { "lower" })
         }

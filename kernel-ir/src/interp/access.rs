@@ -161,6 +161,11 @@ impl Run<'_, '_> {
             | (Opcode::MbarrierTest | Opcode::MbarrierWait | Opcode::CpAsyncArrive, _) => {
                 self.at_barrier(plain, loc);
             }
+            (Opcode::Tcgen05Mma, _) => self.tensor_product(plain, loc),
+            (Opcode::Tcgen05Commit, _) => self.tensor_commit(plain, loc),
+            (op @ (Opcode::Tcgen05FenceBefore | Opcode::Tcgen05FenceAfter), _) => {
+                self.tensor_fence(op);
+            }
             (Opcode::ClusterArrive, _) => self.cluster_arrive(loc),
             (Opcode::ClusterWait, _) => self.cluster_wait(loc),
             // A prefetch moves nothing that can be seen, and never faults. Launches run one after

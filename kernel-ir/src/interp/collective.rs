@@ -7,6 +7,7 @@ use super::finding::FindingKind;
 use super::hall::Hall;
 use super::program::Plain;
 use super::scalar;
+use super::tcgen05::is_of_warp;
 use super::world::{Report, World};
 use crate::attr::{Attr, Const};
 use crate::loc::Loc;
@@ -34,6 +35,7 @@ impl Block {
             Opcode::ShuffleIdx | Opcode::ShuffleXor | Opcode::ShuffleUp | Opcode::ShuffleDown => {
                 self.shuffle(world, warp, plain, loc);
             }
+            op if is_of_warp(op) => self.tensor(world, hall, warp, plain, loc),
             op => unreachable!("`{}` is no operation of a warp", op.name()),
         }
     }

@@ -212,7 +212,10 @@ impl Cluster {
 /// The place in memory that an instruction comes to, if it comes to a barrier.
 fn arrival(plain: &Plain) -> Option<Reg> {
     let at = match plain.op {
-        Opcode::MbarrierArrive | Opcode::MbarrierExpect | Opcode::CpAsyncArrive => 0,
+        Opcode::MbarrierArrive
+        | Opcode::MbarrierExpect
+        | Opcode::CpAsyncArrive
+        | Opcode::Tcgen05Commit => 0,
         Opcode::TmaLoad => 2,
         Opcode::BulkLoad => 3,
         _ => return None,

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use super::access::{Home, word};
 use super::area::Area;
-use super::clock::{Clock, Who};
+use super::clock::{Clock, Knowledge, Who};
 use super::copies::Copy;
 use super::finding::FindingKind;
 use super::hall::Hall;
 use super::scalar;
 use super::shadow::{Copying, Landed, Settled, Shadow};
+use super::tensor::Product;
 use super::visit::{self, Visit, When};
 use super::world::{Report, World};
 use crate::attr::{Const, ReduceOp};
@@ -37,6 +38,8 @@ pub(super) enum Cargo {
         combine: Option<(ReduceOp, Scalar)>,
         taken: Option<Vec<u8>>,
     },
+    /// An arrival at a barrier when these products in tensor memory are over.
+    Products { products: Vec<Rc<Product>>, rank: usize, barrier: usize },
     /// An arrival at a barrier when these copies have arrived.
     Arrival { copies: Vec<Copy>, rank: usize, barrier: usize },
 }
@@ -49,10 +52,18 @@ impl Flight {
             Cargo::Store { rank, taken: None, .. } => (*rank, "copies asynchronously from"),
             Cargo::Store { .. } => return None,
             Cargo::Arrival { rank, .. } => (*rank, "comes to a barrier with copies in"),
+            Cargo::Products { rank, .. } => (*rank, "multiplies by what is in"),
         };
         let Flight { who, warp, loc, .. } = *self;
         (there == block).then_some(Visit { who, warp, when: When::Coming, loc, what })
     }
+}
+
+/// What comes to a barrier.
+enum Coming<'k> {
+    Bytes(usize),
+    /// An arrival, and what it lets know of besides the copies that land with it.
+    Arrival(Option<&'k Knowledge>),
 }
 
 /// The bytes of a memory, whatever it is.
@@ -120,9 +131,42 @@ impl Hall {
                     copy.arrive(world, self);
                     copy.land(world, self, landed);
                 }
-                self.comes(world, &flight, (*rank, *barrier), None);
+                self.comes(world, &flight, (*rank, *barrier), Coming::Arrival(None));
+            }
+            Cargo::Products { products, rank, barrier } => {
+                self.products_end(world, &flight, products, (*rank, *barrier));
             }
         }
+    }
+
+    /// Products are over: for those who wait at this barrier, and for those who wait at others that were
+    /// come to before.
+    fn products_end(
+        &mut self,
+        world: &mut World<'_>,
+        flight: &Flight,
+        products: &[Rc<Product>],
+        (rank, barrier): (usize, usize),
+    ) {
+        let room = &mut self.rooms[rank];
+        let Some(object) = room.barriers.get(&barrier) else { return };
+        let landed = object.landing();
+        let mut known = Knowledge::default();
+        for product in products {
+            if let Some((part, time)) = product.landed.get() {
+                known.add(part, time + 1);
+                continue;
+            }
+            let end = Settled::Landed(landed);
+            for range in &product.shared {
+                room.shadow.settle(range.clone(), super::area::PIECE, product.copy, end);
+            }
+            for part in product.a.iter().chain([&product.d]) {
+                room.tensor.settle(product.copy, *part, end);
+            }
+            product.landed.set(Some(landed));
+        }
+        self.comes(world, flight, (rank, barrier), Coming::Arrival(Some(&known)));
     }
 
     fn load_lands(
@@ -146,7 +190,7 @@ impl Hall {
         let what = "copies asynchronously to";
         visit::note(&mut room.visits, Visit { who, warp, when, loc, what });
         settle_area(world, self, area, rank, flight.copy, [true, true], Settled::Landed(landed));
-        self.comes(world, flight, to, Some(area.bytes));
+        self.comes(world, flight, to, Coming::Bytes(area.bytes));
     }
 
     /// Bytes come to a barrier, or an arrival does.
@@ -155,15 +199,13 @@ impl Hall {
         world: &mut World<'_>,
         flight: &Flight,
         (rank, at): (usize, usize),
-        bytes: Option<usize>,
+        what: Coming<'_>,
     ) {
         let Some(barrier) = self.rooms[rank].barriers.get_mut(&at) else { return };
-        let result = match bytes {
-            Some(bytes) => barrier.land(bytes),
-            None => {
-                // What its copies wrote is known by the phase itself.
-                barrier.arrive(None)
-            }
+        let result = match what {
+            Coming::Bytes(bytes) => barrier.land(bytes),
+            // What its copies wrote is known by the phase itself.
+            Coming::Arrival(known) => barrier.arrive(known),
         };
         match result {
             Ok(complete) => self.changed |= complete,

@@ -11,6 +11,7 @@ use super::mbarrier::Mbarrier;
 use super::memory::Bytes;
 use super::named::Named;
 use super::shadow::Shadow;
+use super::tensor::Tensor;
 use super::visit::Visit;
 use super::wgmma::Warpgroup;
 use super::world::World;
@@ -25,6 +26,7 @@ pub(super) struct Room {
     /// The barriers in its memory, by place.
     pub barriers: BTreeMap<usize, Mbarrier>,
     pub warpgroups: Vec<Warpgroup>,
+    pub tensor: Tensor,
     /// What engines and other blocks did here, which must come before the block's end.
     pub visits: Vec<Visit>,
     /// Threads that have not ended.
@@ -47,6 +49,7 @@ impl Room {
             named: Default::default(),
             barriers: BTreeMap::new(),
             warpgroups: (0..warpgroups).map(|_| Warpgroup::default()).collect(),
+            tensor: Tensor::new(world.launch.warp_size),
             visits: Vec::new(),
             alive: threads as usize,
             layout,
@@ -115,5 +118,6 @@ impl Hall {
         for visit in late {
             world.report(visit.report(FindingKind::EndedBlock, last));
         }
+        self.rooms[rank].tensor.kept().into_iter().for_each(|report| world.report(report));
     }
 }

@@ -20,7 +20,13 @@ const ROW: usize = 16;
 
 impl Block {
     /// Matrices need every lane: reports it if the block has no threads for some.
-    fn whole(&self, world: &mut World<'_>, warp: &Range<usize>, plain: &Plain, loc: Loc) -> bool {
+    pub(super) fn whole(
+        &self,
+        world: &mut World<'_>,
+        warp: &Range<usize>,
+        plain: &Plain,
+        loc: Loc,
+    ) -> bool {
         let size = world.launch.warp_size as usize;
         if warp.len() == size {
             return true;

@@ -224,7 +224,7 @@ impl Run<'_, '_> {
             self.world.report(report(FindingKind::BarrierMisuse, what));
             return true;
         }
-        let copies = matches!(op, "tma_load" | "bulk_load");
+        let copies = matches!(op, "tma_load" | "bulk_load" | "tcgen05_commit");
         if !barrier.fenced && (copies || rank != self.rank) {
             let what = format!(
                 "`{op}` on {name}, and no `mbarrier_fence` of the thread that initialised it came \

@@ -52,6 +52,8 @@ mod program;
 mod rng;
 mod scalar;
 mod shadow;
+mod tcgen05;
+mod tensor;
 mod thread;
 mod visit;
 mod wgmma;

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use super::tcgen05::is_of_warp;
 use super::wgmma::is_of_warpgroup;
 use crate::attr::Attr;
 use crate::kernel::{Inst, Kernel, Label, Region, Value};
@@ -264,6 +265,7 @@ impl Flat<'_> {
                 let waits = effect == Effect::Collective
                     || matches!(op, Opcode::Barrier | Opcode::BarrierSync | Opcode::WarpSync)
                     || op == Opcode::Stmatrix
+                    || is_of_warp(op)
                     || is_of_warpgroup(op);
                 self.push(Action::Plain(Plain { op, effect, waits, attr, operands, results }));
             }

@@ -221,6 +221,20 @@ impl Shadow {
         self.cells(range, grain, |cell, _| cell.settle(copy, end));
     }
 
+    /// What an engine writes is in order with what the same thread asks of it next: it is forgotten, as
+    /// the next takes its place.
+    pub(super) fn follow(
+        &mut self,
+        range: Range<usize>,
+        grain: usize,
+        copy: Copying,
+        landed: Option<Landed>,
+    ) {
+        let own =
+            |e: &Entry| e.sort.copying() == Some(copy) || (landed.is_some() && e.landed == landed);
+        self.cells(range, grain, |cell, _| cell.entries.retain(|e| !own(e)));
+    }
+
     /// The first thread's write that `fenced` says no to.
     pub(super) fn find_write(
         &mut self,

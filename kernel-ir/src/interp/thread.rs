@@ -10,6 +10,7 @@ use super::memory::Bytes;
 use super::pending::Pending;
 use super::program::{Action, Plain, Reg};
 use super::scalar;
+use super::tensor::Doings;
 use super::world::{Report, World};
 use crate::attr::{Attr, Const, Dim, Scope};
 use crate::loc::Loc;
@@ -69,6 +70,8 @@ pub(super) struct Thread {
     pub gathered: Option<u32>,
     /// Its bulk copies to global memory.
     pub stores: Stores,
+    /// What it does in tensor memory.
+    pub tensor: Doings,
     pub pending: Pending,
     scratch: Vec<u64>,
 }
@@ -103,6 +106,7 @@ impl Thread {
             parked: None,
             gathered: None,
             stores: Stores::default(),
+            tensor: Doings::default(),
             pending: Pending::default(),
             scratch: Vec::new(),
         }
@@ -228,6 +232,7 @@ impl Run<'_, '_> {
                 thread.state = State::Ended;
                 self.abandon_copies();
                 self.abandon_stores();
+                self.abandon_products();
             }
             Action::Plain(_) => unreachable!("has control flow"),
         }

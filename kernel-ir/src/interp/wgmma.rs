@@ -24,6 +24,7 @@ use crate::attr::Attr;
 use crate::loc::Loc;
 use crate::mma::{MmaShape, Operand};
 use crate::op::Opcode;
+use crate::types::Scalar;
 use crate::wgmma::{SmemLayout, THREADS, Wgmma};
 
 /// Registers of a multiprocessor, which a block may have all of (CUDA C++ Programming Guide,
@@ -56,9 +57,19 @@ pub(super) const fn is_of_warpgroup(op: Opcode) -> bool {
 }
 
 /// A factor in shared memory as read: its numbers row by row along m or n, and where they were.
-struct Factor {
-    numbers: Vec<f64>,
-    ranges: Vec<Range<usize>>,
+pub(super) struct Factor {
+    pub numbers: Vec<f64>,
+    pub ranges: Vec<Range<usize>>,
+}
+
+/// A factor in shared memory: rows are those along m or n.
+#[derive(Clone, Copy)]
+pub(super) struct SharedFactor {
+    pub pointer: Reg,
+    pub elem: Scalar,
+    pub k: u32,
+    pub layout: SmemLayout,
+    pub rows: u32,
 }
 
 /// An instruction that is executed, by whom.
@@ -262,8 +273,8 @@ impl Block {
         let loc = executed.loc;
         let thread = &mut self.threads[executed.threads.start];
         let rank = self.rank;
-        let factor =
-            Run { world, hall, rank, thread }.read_factor((pointer, shape, layout, rows), loc)?;
+        let factor = SharedFactor { pointer, elem: shape.ab, k: shape.k, layout, rows };
+        let factor = Run { world, hall, rank, thread }.read_factor(factor, loc)?;
         let clocks = self.threads[executed.threads.clone()].iter().map(|t| &t.clock).collect();
         let knower = Together::new(clocks);
         let clock = &self.threads[executed.threads.start].clock;
@@ -291,18 +302,15 @@ impl Block {
 
 impl Run<'_, '_> {
     /// The numbers of a factor, if all of them lie in its array.
-    fn read_factor(
-        &mut self,
-        (pointer, shape, layout, rows): (Reg, MmaShape, SmemLayout, u32),
-        loc: Loc,
-    ) -> Option<Factor> {
+    pub(super) fn read_factor(&mut self, factor: SharedFactor, loc: Loc) -> Option<Factor> {
+        let SharedFactor { pointer, elem, k: depth, layout, rows } = factor;
         let sort = Sort::Matrix;
         let spot = self.reach(Access { pointer, bytes: PIECE, align: PIECE, sort, loc })?;
         let array = self.array_bytes(pointer);
-        let size = shape.ab.size();
-        let mut numbers = Vec::with_capacity((rows * shape.k) as usize);
+        let size = elem.size();
+        let mut numbers = Vec::with_capacity((rows * depth) as usize);
         let mut pieces = Vec::new();
-        for (row, k) in (0..rows).flat_map(|row| (0..shape.k).map(move |k| (row, k))) {
+        for (row, k) in (0..rows).flat_map(|row| (0..depth).map(move |k| (row, k))) {
             let at = layout.address(spot.at as u32, size, row, k) as usize;
             let range = at..at + size as usize;
             if range.start < array.start || range.end > array.end {
@@ -316,7 +324,7 @@ impl Run<'_, '_> {
                 return None;
             }
             let bits = super::access::word(self.home(spot.home).get(range));
-            numbers.push(number(shape.ab, bits));
+            numbers.push(number(elem, bits));
             pieces.push(at / PIECE * PIECE);
         }
         Some(Factor { numbers, ranges: joined(pieces) })

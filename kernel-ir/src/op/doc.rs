@@ -185,6 +185,11 @@ const fn fixed_form(signature: Signature) -> &'static str {
              [blocks: u32]) -> ()"
         }
         Signature::BulkStore => "(to: ptr<global, s>, from: ptr<shared, s>, bytes: u32) -> ()",
+        Signature::TensorAlloc => "(ptr<shared, u32>) -> ()",
+        Signature::TensorFree => "(address: u32) -> ()",
+        Signature::TensorLoad => "(address: u32) -> vector of u32",
+        Signature::TensorStore => "(address: u32, vector of u32) -> ()",
+        Signature::Tcgen05 => "(d: u32, a: ptr<shared, s> or u32, b: ptr<shared, s>, bool) -> ()",
         Signature::CpAsync => "(to: ptr<shared, s>, from: ptr<global, u>) -> ()",
         Signature::Check => "(bool, [index: u64, len: u64]) -> ()",
         Signature::If => "(bool) -> results, two regions",

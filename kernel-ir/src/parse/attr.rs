@@ -7,6 +7,7 @@ use crate::attr::{
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
 use crate::op::{Opcode, Signature};
+use crate::tcgen05::{Tcgen05, shape_from_name};
 use crate::tensor_map::Swizzle;
 use crate::types::Scalar;
 use crate::wgmma::{SmemLayout, Wgmma};
@@ -71,6 +72,11 @@ fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
         Signature::Mma => Attr::Mma(named(text, "a matrix shape", MmaShape::from_name)?),
         Signature::VecExtract | Signature::VecInsert => Attr::Lane(text.number()?),
         Signature::Wgmma => wgmma(text)?,
+        Signature::Tcgen05 => tcgen05(text)?,
+        Signature::TensorAlloc | Signature::TensorFree => Attr::Count(text.number()?),
+        Signature::WgmmaWait if op == Opcode::Tcgen05WaitLoad => {
+            return text.error(format!("`{}` takes nothing in brackets", op.name()));
+        }
         Signature::TmaLoad
         | Signature::TmaStore
         | Signature::TmaFetch
@@ -105,6 +111,13 @@ fn wgmma(text: &mut Cursor<'_>) -> Parsed<Attr> {
     let a = if text.eat("a") { Some(layout(text)?) } else { None };
     text.expect("b")?;
     Ok(Attr::Wgmma(Wgmma { shape, a, b: layout(text)? }))
+}
+
+fn tcgen05(text: &mut Cursor<'_>) -> Parsed<Attr> {
+    let (n, ab, cd) = named(text, "a matrix shape", shape_from_name)?;
+    let a = if text.eat("a") { Some(layout(text)?) } else { None };
+    text.expect("b")?;
+    Ok(Attr::Tcgen05(Tcgen05 { n, ab, cd, a, b: layout(text)? }))
 }
 
 /// How a factor lies in shared memory.

@@ -250,6 +250,13 @@ impl Walk<'_> {
                     | Opcode::Wgmma
                     | Opcode::WgmmaCommit
                     | Opcode::WgmmaWait
+                    | Opcode::Tcgen05Alloc
+                    | Opcode::Tcgen05Free
+                    | Opcode::Tcgen05Yield
+                    | Opcode::Tcgen05Load
+                    | Opcode::Tcgen05Store
+                    | Opcode::Tcgen05WaitLoad
+                    | Opcode::Tcgen05WaitStore
             );
         if cooperates {
             let (control, returned) = (self.control(), self.returned);
@@ -285,7 +292,9 @@ impl Walk<'_> {
             | Opcode::Mma
             | Opcode::Ldmatrix
             | Opcode::Wgmma
-            | Opcode::WgmmaWait => source(Level::Varying),
+            | Opcode::WgmmaWait
+            | Opcode::Tcgen05Load
+            | Opcode::Tcgen05WaitLoad => source(Level::Varying),
             Opcode::ShuffleIdx | Opcode::ShuffleXor | Opcode::ShuffleUp | Opcode::ShuffleDown => {
                 let value = self.level(inst.operands[0]);
                 if value.level <= Level::Warp {

@@ -15,6 +15,11 @@ impl Verifier<'_> {
             Signature::Elect => self.result_is(inst, Type::BOOL),
             Signature::Stmatrix => self.stmatrix(inst),
             Signature::Wgmma => self.wgmma(inst),
+            Signature::TensorAlloc
+            | Signature::TensorFree
+            | Signature::TensorLoad
+            | Signature::TensorStore
+            | Signature::Tcgen05 => self.tensor_memory(inst),
             Signature::WgmmaWait => {
                 for (i, &result) in inst.results.iter().enumerate() {
                     let ty = self.ty(result);

@@ -40,6 +40,13 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
         {
             ("a number of groups", matches!(attr, Attr::Count(_)))
         }
+        Signature::WgmmaWait if op == Opcode::Tcgen05WaitLoad => {
+            ("no attribute", matches!(attr, Attr::None))
+        }
+        Signature::TensorAlloc | Signature::TensorFree => {
+            ("a number of columns", matches!(attr, Attr::Count(_)))
+        }
+        Signature::Tcgen05 => ("a shape and layouts", matches!(attr, Attr::Tcgen05(_))),
         Signature::WgmmaWait => ("a number of groups", matches!(attr, Attr::Count(_))),
         Signature::Nothing if op == Opcode::SetMaxRegisters => {
             ("a number of registers", matches!(attr, Attr::Registers { .. }))
@@ -122,6 +129,20 @@ impl Verifier<'_> {
                 if let Some(fault) = wgmma.fault() {
                     self.breach(Rule::WgmmaShape, Some(inst), fault, "a `wgmma` that there is");
                 }
+            }
+            Attr::Tcgen05(product) => {
+                if let Some(fault) = product.fault() {
+                    let expected = "a `tcgen05_mma` that there is";
+                    self.breach(Rule::TensorMemory, Some(inst), fault, expected);
+                }
+            }
+            Attr::Count(columns)
+                if matches!(inst.op, Opcode::Tcgen05Alloc | Opcode::Tcgen05Free)
+                    && !(columns.is_power_of_two() && (32..=512).contains(columns)) =>
+            {
+                let found = format!("{columns} columns");
+                let expected = "a power of two from 32 to 512";
+                self.breach(Rule::TensorMemory, Some(inst), found, expected);
             }
             Attr::Registers { count, .. } if !(24..=256).contains(count) || count % 8 != 0 => {
                 let expected = "a multiple of 8 from 24 to 256";

@@ -15,6 +15,7 @@ mod declare;
 mod memory;
 mod rule;
 mod scope;
+mod tensor;
 mod typing;
 
 use std::fmt;
@@ -89,6 +90,7 @@ pub fn verify(kernel: &Kernel) -> Result<(), VerifyError> {
     let mut verifier = Verifier::new(kernel);
     verifier.declarations();
     verifier.body();
+    verifier.loads_are_waited_for();
     let Verifier { violations, count, .. } = verifier;
     if count == 0 {
         return Ok(());

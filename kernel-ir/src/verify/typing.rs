@@ -35,6 +35,10 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::Elect => (0, 1),
         Signature::Stmatrix | Signature::MbarrierInit => (2, 0),
         Signature::Wgmma => (4, 1),
+        Signature::TensorAlloc | Signature::TensorFree => (1, 0),
+        Signature::TensorLoad => (1, 1),
+        Signature::TensorStore => (2, 0),
+        Signature::Tcgen05 => (4, 0),
         Signature::WgmmaWait => return Some((0..=64, inst.operands.len())),
         Signature::MbarrierArrive | Signature::TmaPrefetch => (1, 0),
         Signature::MbarrierExpect | Signature::MbarrierWait => (2, 0),
@@ -151,6 +155,11 @@ impl<'k> Verifier<'k> {
             | Signature::Elect
             | Signature::Wgmma
             | Signature::WgmmaWait
+            | Signature::TensorAlloc
+            | Signature::TensorFree
+            | Signature::TensorLoad
+            | Signature::TensorStore
+            | Signature::Tcgen05
             | Signature::MbarrierInit
             | Signature::MbarrierArrive
             | Signature::MbarrierExpect

@@ -8,3 +8,4 @@ mod gemm;
 mod matrices;
 mod pipeline;
 mod scene;
+mod tensor_memory;

@@ -77,6 +77,10 @@ impl Scene {
         Scene { kernel, text, grid, block, args: Vec::new(), given: 0, memory: Memory::new() }
     }
 
+    pub(super) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// The same on another grid.
     pub(super) fn on(self, grid: [u32; 3]) -> Scene {
         Scene { grid, ..self }

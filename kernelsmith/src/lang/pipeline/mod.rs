@@ -65,7 +65,10 @@ use super::staged::{Staged, next};
 use super::thread::barrier;
 use super::val::{IntoVal, Val};
 
-/// The barriers of a ring of `N` stages.
+/// The barriers of a ring of `N` stages; [`split`](Pipeline::split) gives its two ends.
+///
+/// The methods that take a [`Cursor`] are an older form, in which nothing sees to it that stages are
+/// given back.
 #[derive(Clone, Copy)]
 pub struct Pipeline<const N: usize> {
     full: Mbarriers,

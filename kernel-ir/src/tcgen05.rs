@@ -1,0 +1,349 @@
+//! The matrix instruction of the data centre's Blackwell: `tcgen05.mma`, begun by one thread, with sums
+//! in a memory of their own.
+//!
+//! `D = A * B + D` with `A: 128 x k`, `B: k x n`, `k` 32 bytes of elements. B is a tile in shared memory,
+//! A one too or in tensor memory; D is in tensor memory. Tiles in shared memory lie as those of `wgmma`
+//! do ([`SmemLayout`]; PTX ISA, "tcgen05: Shared Memory Layout and Swizzling", has the same canonical
+//! layouts), but what describes them, and the instruction, are words of another form (PTX ISA, "Shared
+//! memory descriptor", "Instruction descriptor"). Here is the form with one block (`cta_group::1`) and
+//! 128 rows.
+//!
+//! Tensor memory has 128 lanes of 512 columns of 32 bits for each block (PTX ISA, "Tensor Memory"). A warp
+//! reaches the 32 lanes that its number in its warpgroup says.
+
+use crate::tensor_map::Swizzle;
+use crate::types::{Scalar, Type};
+use crate::wgmma::SmemLayout;
+
+/// Rows of A and D, each a lane of tensor memory.
+pub const ROWS: u32 = 128;
+
+/// Columns of tensor memory.
+pub const COLUMNS: u32 = 512;
+
+/// Bytes of a column of one lane.
+pub const CELL: u32 = 4;
+
+/// A `tcgen05.mma`: its shape, and how its factors lie.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Tcgen05 {
+    /// Columns of B and D.
+    pub n: u32,
+    /// Element type of A and B.
+    pub ab: Scalar,
+    /// Element type of D.
+    pub cd: Scalar,
+    /// How A lies in shared memory; `None` where it is in tensor memory.
+    pub a: Option<SmemLayout>,
+    /// How B lies in shared memory.
+    pub b: SmemLayout,
+}
+
+impl Tcgen05 {
+    /// Columns of A, rows of B: 32 bytes of them.
+    pub const fn k(&self) -> u32 {
+        32 / self.ab.size()
+    }
+
+    /// The shape's name in the text form, as in `m128n64k16.bf16.f32`.
+    pub fn name(&self) -> String {
+        shape_name(self.n, self.ab, self.cd)
+    }
+
+    /// The kind of the instruction (PTX ISA, `tcgen05.mma`: "Kinds").
+    pub const fn kind(&self) -> &'static str {
+        match self.ab {
+            Scalar::TF32 => "tf32",
+            Scalar::E4M3 | Scalar::E5M2 => "f8f6f4",
+            Scalar::I8 | Scalar::U8 => "i8",
+            _ => "f16",
+        }
+    }
+
+    /// What is wrong with it, if anything is.
+    pub fn fault(&self) -> Option<String> {
+        if !exists(self.n, self.ab, self.cd) {
+            return Some(format!("{} is no shape of tcgen05.mma", self.name()));
+        }
+        for layout in self.a.iter().chain([&self.b]) {
+            // PTX ISA, "Valid Combinations of Type-Size, Major-ness and Swizzling".
+            if layout.mn_major && self.ab.size() > 2 {
+                return Some(format!("factors of {} lie along k", self.ab));
+            }
+            for (name, bytes) in [("leading", layout.leading), ("stride", layout.stride)] {
+                if bytes % 16 != 0 || bytes >= 1 << 18 {
+                    return Some(format!(
+                        "a {name} offset of {bytes} bytes is no multiple of 16 below 2^18"
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// The type of a sum as a thread reads it.
+    pub const fn sum(&self) -> Type {
+        Type::Scalar(self.cd)
+    }
+
+    /// The word that tells the tensor core of it.
+    pub fn instruction(&self) -> u32 {
+        let transposed = |layout: SmemLayout| layout.mn_major;
+        let a_transposed = self.a.is_some_and(transposed);
+        let b_transposed = transposed(self.b);
+        Instruction { n: self.n, ab: self.ab, cd: self.cd, a_transposed, b_transposed }.encode()
+    }
+}
+
+/// The name of a shape.
+pub fn shape_name(n: u32, ab: Scalar, cd: Scalar) -> String {
+    format!("m{ROWS}n{n}k{}.{ab}.{cd}", 32 / ab.size())
+}
+
+/// The columns and types of the shape of that name, if there is one.
+pub fn shape_from_name(name: &str) -> Option<(u32, Scalar, Scalar)> {
+    let (columns, types) = name.strip_prefix("m128n")?.split_once('k')?;
+    let mut types = types.split('.').skip(1).map(Scalar::from_name);
+    let (n, ab, cd) = (columns.parse().ok()?, types.next()??, types.next()??);
+    (exists(n, ab, cd) && shape_name(n, ab, cd) == name).then_some((n, ab, cd))
+}
+
+/// Whether there is such a shape (PTX ISA, `tcgen05.mma`: "Matrix shape" and "Data types"), with sums of
+/// 32 bits.
+pub fn exists(n: u32, ab: Scalar, cd: Scalar) -> bool {
+    use Scalar::*;
+    let types = match ab {
+        F16 | BF16 | TF32 | E4M3 | E5M2 => cd == F32,
+        I8 | U8 => cd == I32,
+        _ => false,
+    };
+    (16..=256).contains(&n) && n.is_multiple_of(16) && types
+}
+
+/// What the instruction descriptor says (PTX ISA, "Instruction descriptor", the table of
+/// `.kind::tf32`, `.kind::f16`, `.kind::f8f6f4` and `.kind::i8`): a dense product of 128 rows whose
+/// factors are not negated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Instruction {
+    /// Columns of B and D.
+    pub n: u32,
+    /// Element type of A and B.
+    pub ab: Scalar,
+    /// Element type of D.
+    pub cd: Scalar,
+    /// Whether A lies along m.
+    pub a_transposed: bool,
+    /// Whether B lies along n.
+    pub b_transposed: bool,
+}
+
+/// Element types with their codes, kind by kind.
+const FACTORS: [(&str, &[(Scalar, u32)]); 4] = [
+    ("f16", &[(Scalar::F16, 0), (Scalar::BF16, 1)]),
+    ("tf32", &[(Scalar::TF32, 2)]),
+    ("f8f6f4", &[(Scalar::E4M3, 0), (Scalar::E5M2, 1)]),
+    ("i8", &[(Scalar::U8, 0), (Scalar::I8, 1)]),
+];
+
+/// Types of sums with their codes.
+const SUMS: [(Scalar, u32); 3] = [(Scalar::F16, 0), (Scalar::F32, 1), (Scalar::I32, 2)];
+
+impl Instruction {
+    /// The word.
+    ///
+    /// # Panics
+    /// If its types have no codes: a bug, since the verifier asks for shapes that there are.
+    pub fn encode(self) -> u32 {
+        let code = |ty: Scalar, codes: &[(Scalar, u32)]| {
+            codes.iter().find(|(scalar, _)| *scalar == ty).map(|&(_, code)| code)
+        };
+        let factor = FACTORS.iter().find_map(|(_, codes)| code(self.ab, codes));
+        let factor = factor.expect("a type of factors");
+        code(self.cd, &SUMS).expect("a type of sums") << 4
+            | factor << 7
+            | factor << 10
+            | u32::from(self.a_transposed) << 15
+            | u32::from(self.b_transposed) << 16
+            | self.n >> 3 << 17
+            | ROWS >> 4 << 24
+    }
+
+    /// What a word says to an instruction of this kind; `None` if that is none of these.
+    pub fn decode(kind: &str, word: u32) -> Option<Instruction> {
+        let scalar = |codes: &[(Scalar, u32)], found: u32| {
+            codes.iter().find(|(_, code)| *code == found).map(|&(scalar, _)| scalar)
+        };
+        let codes = FACTORS.iter().find(|(name, _)| *name == kind)?.1;
+        let instruction = Instruction {
+            n: (word >> 17 & 0x3F) << 3,
+            ab: scalar(codes, word >> 7 & 7)?,
+            cd: scalar(&SUMS, word >> 4 & 3)?,
+            a_transposed: word >> 15 & 1 != 0,
+            b_transposed: word >> 16 & 1 != 0,
+        };
+        (instruction.encode() == word).then_some(instruction)
+    }
+}
+
+/// Swizzles with the codes of bits 61 to 63.
+const SWIZZLES: [(Swizzle, u64); 4] =
+    [(Swizzle::None, 0), (Swizzle::B128, 2), (Swizzle::B64, 4), (Swizzle::B32, 6)];
+
+/// The bits of a shared memory descriptor besides the start address (PTX ISA, "Shared memory
+/// descriptor"): offsets in units of 16 bytes, 0b001 in bits 46 to 48, the swizzle. The base offset is 0,
+/// since patterns begin at multiples of [`Swizzle::period`], and the leading offset is relative.
+pub fn descriptor(layout: SmemLayout) -> u64 {
+    let field = |bytes: u32| u64::from((bytes & 0x3FFFF) >> 4);
+    // Not used with a swizzle along k, and assumed to be 1 there.
+    let leading = match (layout.mn_major, layout.swizzle) {
+        (false, Swizzle::B32 | Swizzle::B64 | Swizzle::B128) => 1,
+        _ => field(layout.leading),
+    };
+    let code = SWIZZLES.iter().find(|(swizzle, _)| *swizzle == layout.swizzle);
+    let code = code.expect("every swizzle has a code").1;
+    leading << 16 | field(layout.stride) << 32 | 1 << 46 | code << 61
+}
+
+/// The layout that a descriptor's bits say, of a factor along k or not; `None` if they say none.
+pub fn layout(bits: u64, mn_major: bool) -> Option<SmemLayout> {
+    let swizzle = SWIZZLES.iter().find(|(_, code)| *code == bits >> 61)?.0;
+    let field = |at: u32| ((bits >> at & 0x3FFF) as u32) << 4;
+    let layout = SmemLayout { swizzle, mn_major, leading: field(16), stride: field(32) };
+    (descriptor(layout) == bits & !0x3FFF).then_some(layout)
+}
+
+/// The address of a lane and column of tensor memory (PTX ISA, "Tensor Memory Addressing"): the lane in
+/// the upper half.
+pub const fn address(lane: u32, column: u32) -> u32 {
+    lane << 16 | column
+}
+
+/// The lane and column of an address.
+pub const fn place(address: u32) -> (u32, u32) {
+    (address >> 16, address & 0xFFFF)
+}
+
+/// Where element `k` of a row of A is that lies in tensor memory: the column from the factor's first one
+/// on, and the byte in it. Elements fill columns from the lowest bits on (PTX ISA, "Packing formats of
+/// elements in Tensor and Shared memory"); the row is the lane.
+pub const fn a_place(size: u32, k: u32) -> (u32, u32) {
+    (k * size / CELL, k * size % CELL)
+}
+
+/// The element of A at a byte of a column, the inverse of [`a_place`].
+pub const fn a_element(size: u32, column: u32, byte: u32) -> u32 {
+    (column * CELL + byte) / size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPES: [(Scalar, Scalar); 7] = [
+        (Scalar::F16, Scalar::F32),
+        (Scalar::BF16, Scalar::F32),
+        (Scalar::TF32, Scalar::F32),
+        (Scalar::E4M3, Scalar::F32),
+        (Scalar::E5M2, Scalar::F32),
+        (Scalar::I8, Scalar::I32),
+        (Scalar::U8, Scalar::I32),
+    ];
+
+    fn plain(n: u32, ab: Scalar, cd: Scalar) -> Tcgen05 {
+        let b = SmemLayout { swizzle: Swizzle::B128, mn_major: false, leading: 16, stride: 1024 };
+        Tcgen05 { n, ab, cd, a: Some(b), b }
+    }
+
+    #[test]
+    fn shapes_are_the_manuals() {
+        for (ab, cd) in TYPES {
+            let there: Vec<u32> = (0..512).filter(|&n| exists(n, ab, cd)).collect();
+            assert_eq!(there, (1..=16).map(|i| 16 * i).collect::<Vec<_>>(), "{ab}");
+            for n in there {
+                let name = shape_name(n, ab, cd);
+                assert_eq!(shape_from_name(&name), Some((n, ab, cd)));
+            }
+        }
+        assert!(!exists(64, Scalar::F32, Scalar::F32) && !exists(64, Scalar::I8, Scalar::F32));
+        assert_eq!(shape_from_name("m128n24k16.bf16.f32"), None);
+        assert_eq!(shape_from_name("m128n64k8.bf16.f32"), None);
+    }
+
+    /// Every instruction's word, field by field as the manual's table has them, and back.
+    #[test]
+    fn instruction_descriptors_are_the_manuals() {
+        for (ab, cd) in TYPES {
+            let kind = plain(16, ab, cd).kind();
+            for n in (16..=256).step_by(16) {
+                for flags in 0..4 {
+                    let (a_transposed, b_transposed) = (flags & 1 != 0, flags & 2 != 0);
+                    let found = Instruction { n, ab, cd, a_transposed, b_transposed };
+                    let word = found.encode();
+                    let bits = |from: u32, len: u32| word >> from & ((1 << len) - 1);
+                    // Sparsity, saturation, reserved bits, negation, shifts: nothing.
+                    for (from, len) in [(0, 4), (6, 1), (13, 2), (23, 1), (29, 3)] {
+                        assert_eq!(bits(from, len), 0);
+                    }
+                    let factor = match ab {
+                        Scalar::F16 | Scalar::E4M3 | Scalar::U8 => 0,
+                        Scalar::TF32 => 2,
+                        _ => 1,
+                    };
+                    assert_eq!(bits(4, 2), if cd == Scalar::I32 { 2 } else { 1 });
+                    assert_eq!((bits(7, 3), bits(10, 3)), (factor, factor));
+                    assert_eq!((bits(15, 1), bits(16, 1)), (flags & 1, flags >> 1));
+                    assert_eq!((bits(17, 6) * 8, bits(24, 5) * 16), (n, 128));
+                    assert_eq!(Instruction::decode(kind, word), Some(found));
+                }
+            }
+        }
+        assert_eq!(Instruction::decode("f16", 1 << 13), None);
+        assert_eq!(Instruction::decode("f16", u32::MAX), None);
+    }
+
+    /// Every swizzle and major order with offsets of every bit, field by field, and back.
+    #[test]
+    fn shared_memory_descriptors_are_the_manuals() {
+        let swizzles =
+            [(Swizzle::None, 0), (Swizzle::B128, 2), (Swizzle::B64, 4), (Swizzle::B32, 6)];
+        let offsets: Vec<u32> = (4..18).map(|bit| 1 << bit).chain([0x3FFF0, 0]).collect();
+        for (swizzle, code) in swizzles {
+            for mn_major in [false, true] {
+                for (&leading, &stride) in
+                    offsets.iter().flat_map(|l| offsets.iter().map(move |s| (l, s)))
+                {
+                    let fixed = !mn_major && swizzle != Swizzle::None;
+                    let leading = if fixed { 16 } else { leading };
+                    let found = SmemLayout { swizzle, mn_major, leading, stride };
+                    let bits = descriptor(found);
+                    let field = |from: u32, len: u32| bits >> from & ((1 << len) - 1);
+                    assert_eq!((field(0, 14), field(14, 2), field(30, 2)), (0, 0, 0));
+                    assert_eq!(field(16, 14), u64::from(leading >> 4));
+                    assert_eq!(field(32, 14), u64::from(stride >> 4));
+                    assert_eq!((field(46, 3), field(49, 12), field(61, 3)), (1, 0, code));
+                    // The start address is no part of the layout.
+                    assert_eq!(layout(bits | 0x1234, mn_major), Some(found));
+                }
+            }
+        }
+        // Codes that are reserved, or that this has no name for; the fixed bits.
+        for bits in [1 << 61 | 1 << 46, 3 << 61 | 1 << 46, 0, 1 << 46 | 1 << 52] {
+            assert_eq!(layout(bits, true), None);
+        }
+    }
+
+    #[test]
+    fn places_in_tensor_memory_come_back() {
+        for (lane, column) in (0..ROWS).flat_map(|l| (0..COLUMNS).map(move |c| (l, c))) {
+            assert_eq!(place(address(lane, column)), (lane, column));
+        }
+        for size in [1, 2, 4] {
+            let mut seen = std::collections::HashSet::new();
+            for k in 0..32 / size {
+                let (column, byte) = a_place(size, k);
+                assert!(column < 8 && byte + size <= CELL && seen.insert((column, byte)));
+                assert_eq!(a_element(size, column, byte), k);
+            }
+        }
+    }
+}
