@@ -21,6 +21,8 @@ pub enum Isa {
     Avx2,
     /// x86-64: SSE2.
     Sse2,
+    /// AArch64, whose vectors are NEON's. Code for it can be made and looked at anywhere, and run there.
+    Neon,
 }
 
 impl Isa {
@@ -57,6 +59,7 @@ impl Isa {
             Isa::Avx512 => Features { half: true, dot: Dot::Pairs(512), dot_of_bf16: false },
             Isa::Avx2 => Features { half: true, dot: Dot::Pairs(256), dot_of_bf16: false },
             Isa::Sse2 => Features { half: false, dot: Dot::Pairs(128), dot_of_bf16: false },
+            Isa::Neon => Features { half: true, dot: Dot::Plain, dot_of_bf16: false },
         })
     }
 
@@ -145,15 +148,13 @@ fn generate(kernel: &Kernel, block: [u32; 3], isa: Isa, output: Output) -> Resul
 
 fn machine(isa: Isa) -> Result<Machine, Error> {
     let Host { triple, cpu, features } = Host::detect()?;
-    let level = match isa {
-        Isa::Native => {
-            let options = MachineOptions { triple, cpu, features, effort: Effort::Default };
-            return Ok(Machine::new(options)?);
-        }
-        Isa::Avx512 => "x86-64-v4",
-        Isa::Avx2 => "x86-64-v3",
-        Isa::Sse2 => "x86-64",
+    let level = |triple: String, cpu: &str| (triple, cpu.to_owned(), String::new());
+    let (triple, cpu, features) = match isa {
+        Isa::Native => (triple, cpu, features),
+        Isa::Avx512 => level(triple, "x86-64-v4"),
+        Isa::Avx2 => level(triple, "x86-64-v3"),
+        Isa::Sse2 => level(triple, "x86-64"),
+        Isa::Neon => level("aarch64-unknown-linux-gnu".to_owned(), "generic"),
     };
-    let (cpu, features) = (level.to_owned(), String::new());
     Ok(Machine::new(MachineOptions { triple, cpu, features, effort: Effort::Default })?)
 }

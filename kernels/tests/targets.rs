@@ -2,6 +2,9 @@
 
 use kernelsmith::Target;
 use kernelsmith::codegen::{Stage, emit, resources};
+use kernelsmith::ir::Kernel;
+use kernelsmith_codegen_cpu::Isa;
+use kernelsmith_codegen_cpu::compile::assembly;
 use kernelsmith_kernels::catalog::KERNELS;
 
 const TARGETS: [&str; 10] = [
@@ -22,6 +25,20 @@ fn every_kernel_compiles_for_every_target() {
                 assert_eq!(found.note, None, "{} for {name}", entry.name);
                 assert_eq!(found.spills, Some(0), "{} for {name}", entry.name);
             }
+        }
+    }
+}
+
+/// No machine with NEON runs the tests: its code is made, and multiplies by vectors.
+#[test]
+fn every_kernel_compiles_for_neon() {
+    for entry in KERNELS {
+        let kernel = (entry.ir)(&Target::Cpu).unwrap();
+        let kernel: Kernel = emit(&kernel, None, &Target::Cpu, Stage::Ir).unwrap().parse().unwrap();
+        let code = assembly(&kernel, kernel.block_dim.unwrap(), Isa::Neon)
+            .unwrap_or_else(|e| panic!("{}: {e}", entry.name));
+        if entry.name.starts_with("matmul_f") || entry.name.starts_with("flash_attention") {
+            assert!(code.contains("fmla\tv"), "{}: {code}", entry.name);
         }
     }
 }
