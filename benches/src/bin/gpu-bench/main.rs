@@ -93,11 +93,18 @@ fn run(device: &Device, csv: &mut Csv) -> Outcome<()> {
         println!("matmul has no peer: {reason}");
     }
     let mut ratios = Vec::new();
+    let peer = cublas.as_ref().ok();
     for n in [1024usize, 2048, 4096] {
-        ratios.extend(matmul_case::<f32>(device, csv, "f32", n, cublas.as_ref().ok())?);
-        ratios.extend(matmul_case::<bf16>(device, csv, "bf16", n, cublas.as_ref().ok())?);
+        ratios.extend(matmul_case::<f32>(device, csv, "f32", [n; 3], peer)?);
+        ratios.extend(matmul_case::<bf16>(device, csv, "bf16", [n; 3], peer)?);
     }
-    ratios.extend(matmul_case::<bf16>(device, csv, "bf16", 8192, cublas.as_ref().ok())?);
+    ratios.extend(matmul_case::<bf16>(device, csv, "bf16", [8192; 3], peer)?);
+    // Layers of Llama 3 8B: the output of attention, and up and down of the feed-forward network.
+    for m in [1usize, 16, 128, 1024, 4096] {
+        for [n, k] in [[4096, 4096], [14336, 4096], [4096, 14336]] {
+            ratios.extend(matmul_case::<bf16>(device, csv, "bf16", [m, n, k], peer)?);
+        }
+    }
     mean("matmul", &ratios);
     attention::all(device, csv)
 }
@@ -131,19 +138,19 @@ fn matmul_case<T: Input>(
     device: &Device,
     csv: &mut Csv,
     name: &str,
-    n: usize,
+    [m, n, k]: [usize; 3],
     cublas: Option<&Cublas>,
 ) -> Outcome<Option<f64>> {
     let narrow =
-        |seed| normal(n * n, seed).into_iter().map(|x| T::lit(x.into())).collect::<Vec<T>>();
-    let (xs, ys) = (narrow(1), narrow(2));
-    let sets = PAST_CACHES.div_ceil(2 * n * n * size_of::<T>());
+        |len, seed| normal(len, seed).into_iter().map(|x| T::lit(x.into())).collect::<Vec<T>>();
+    let (xs, ys) = (narrow(m * k, 1), narrow(k * n, 2));
+    let sets = PAST_CACHES.div_ceil((m + n) * k * size_of::<T>());
     let inputs = (0..sets)
         .map(|_| Ok((Buffer::from_slice(device, &xs)?, Buffer::from_slice(device, &ys)?)))
         .collect::<Outcome<Vec<_>>>()?;
-    let mut ours = Buffer::<f32>::zeros(device, n * n)?;
-    let mut theirs = Buffer::<f32>::zeros(device, n * n)?;
-    let shape = (n, n, n);
+    let mut ours = Buffer::<f32>::zeros(device, m * n)?;
+    let mut theirs = Buffer::<f32>::zeros(device, m * n)?;
+    let shape = (m, n, k);
     let mut run_ours = |round: usize| {
         let (a, b) = &inputs[round % sets];
         Ok(matmul(shape, a, b, &mut ours)?)
@@ -154,21 +161,23 @@ fn matmul_case<T: Input>(
         Ok(cublas.map_or(Ok(()), |cublas| cublas.matmul(shape, a, b, &mut theirs))?)
     };
     let times = best_of(device, 20, &mut [&mut run_ours, &mut run_theirs])?;
-    // The first rows of what was timed.
+    // The first row of what was timed.
     let wide = |v: &[T]| v.iter().map(|&x| x.into()).collect::<Vec<f64>>();
-    let expected = reference::matmul(1, n, n, &wide(&xs[..n]), &wide(&ys));
-    let allowed = 16.0 * n as f64 * f64::from(f32::EPSILON);
+    let expected = reference::matmul(1, n, k, &wide(&xs[..k]), &wide(&ys));
+    let allowed = 16.0 * k as f64 * f64::from(f32::EPSILON);
     let results = [Some(&ours), cublas.map(|_| &theirs)];
     for (who, c) in ["ours", "cuBLAS's"].iter().zip(results) {
         let Some(c) = c else { continue };
         let error = max_error(&c.to_vec()?[..n], &expected);
         if error.is_nan() || error > allowed {
-            return Err(format!("matmul {name} {n}, {who}: error {error:e}").into());
+            let shape = format!("{m}x{n}x{k}");
+            return Err(format!("matmul {name} {shape}, {who}: error {error:e}").into());
         }
     }
     let [ours, theirs] =
-        [0, 1].map(|i: usize| 2.0 * (n as f64).powi(3) / times[i].as_secs_f64() / 1e9);
-    let (case, shape) = (format!("matmul {name}"), format!("{n}^3"));
+        [0, 1].map(|i: usize| 2.0 * (m * n * k) as f64 / times[i].as_secs_f64() / 1e9);
+    let shape = if [n, k] == [m; 2] { format!("{n}^3") } else { format!("{m}x{n}x{k}") };
+    let case = format!("matmul {name}");
     if cublas.is_some() {
         return row(csv, &case, &shape, ours, "GFLOP/s", ("cuBLAS", theirs)).map(Some);
     }
