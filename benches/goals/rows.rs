@@ -6,6 +6,8 @@ use kernelsmith::prelude::*;
 use kernelsmith_benches::gpu::normal;
 use kernelsmith_benches::interleave::{best_within, turn};
 use kernelsmith_kernels::Error;
+use kernelsmith_kernels::activation::{gelu_tanh, silu};
+use kernelsmith_kernels::elementwise::map;
 use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
 use rayon::prelude::*;
 
@@ -21,10 +23,12 @@ type Kernel = fn(&Buffer<f32>, &Buffer<f32>, &mut Buffer<f32>) -> Result<(), Err
 
 pub(crate) fn cases(table: &mut Table) -> Result<(), String> {
     let torch = Python::torch(super::threads())?;
-    let kernels: [(&str, Kernel); 3] = [
+    let kernels: [(&str, Kernel); 5] = [
         ("softmax", |x, _, y| softmax(COLUMNS, x, y)),
         ("layer_norm", |x, w, y| layer_norm(COLUMNS, 1e-5, x, w, w, y)),
         ("rms_norm", |x, w, y| rms_norm(COLUMNS, 1e-5, x, w, y)),
+        ("gelu", |x, _, y| map(x, y, gelu_tanh)),
+        ("silu", |x, _, y| map(x, y, silu)),
     ];
     let device = Device::cpu();
     let failed = |e: kernelsmith::Error| e.to_string();

@@ -24,12 +24,14 @@ pub fn gelu<T: Float>(x: T) -> T {
 }
 
 /// The approximation of [`gelu`] by a hyperbolic tangent, of the same paper:
-/// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
+/// `x / 2 * (1 + tanh(u))` with `u = sqrt(2 / pi) * (x + 0.044715 x^3)`, computed as
+/// `x / (1 + e^-2u)`. That is the same number by one exponential, and exact to a few ulp where the tangent
+/// is so near -1 that nothing would be left of the sum.
 #[device]
 pub fn gelu_tanh<T: Float>(x: T) -> T {
     let inner = x * (Val::<T>::lit(1.0) + Val::<T>::lit(0.044715) * x * x);
-    let root = (2.0 / std::f64::consts::PI).sqrt();
-    x * Val::<T>::lit(0.5) * (Val::<T>::lit(1.0) + (Val::<T>::lit(root) * inner).tanh())
+    let twice = -2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    x / (Val::<T>::lit(1.0) + (Val::<T>::lit(twice) * inner).exp())
 }
 
 /// `1 / (1 + e^-x)`.
