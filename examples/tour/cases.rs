@@ -6,7 +6,7 @@ use kernelsmith::lang::{Float, Val};
 use kernelsmith::prelude::View;
 use kernelsmith::{Buffer, Device, Target, bf16};
 use kernelsmith_kernels::attention::config::Tile;
-use kernelsmith_kernels::attention::{Attention, Form, attention_tiled, flash_attention};
+use kernelsmith_kernels::attention::{Apart, Attention, Form, attention_tiled, flash_attention};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::{Factor, Steps, config, matmul, matmul_tiled};
 use kernelsmith_kernels::norm::softmax;
@@ -257,14 +257,15 @@ fn attend_by_tiles(
     out: &mut Buffer<f32>,
 ) -> Launched {
     let Attention { queries: n, dimension: d, .. } = attention;
-    let tile = Tile::of(d);
+    let (tile, apart) = (Tile::of(d), Apart { queries: true, keys: true });
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let same = |score: Val<f32>, _: Val<usize>, _: Val<usize>, _: Val<usize>| score;
     let [q, k, v] = [q, k, v].map(|x| View::of(x, [1, 1, n, d]));
     let out = View::of_mut(out, [1, 1, n, d]);
     let scale = attention.scale;
     attention_tiled::<f32, f32, f32, _>(
-        n, n, 1, n, scale, 0.0, d, tile, form, same, q, k, v, None, None, None, None, None, out,
+        1, n, n, 1, n, scale, 0.0, d, tile, apart, form, same, q, k, v, None, None, None, None,
+        None, out,
     )
     .grid((n.div_ceil(tile.queries), 1))
     .launch(device)?;

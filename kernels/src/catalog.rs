@@ -9,7 +9,7 @@ use crate::activation::swiglu;
 use crate::attention::config::Tile;
 use crate::attention::{
     self, Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir,
-    attention_rows_ir, attention_tiled_ir, combine_parts_ir,
+    attention_rows_ir, attention_tiled_ir, combine_parts_ir, sink_gradients_ir,
 };
 use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir, zip_map_kernel_ir};
 use crate::embedding::{embedding_gradient_kernel_ir, embedding_kernel_ir};
@@ -87,13 +87,13 @@ pub const KERNELS: &[Entry] = &[
     },
     Entry {
         name: "attention_parts",
-        about: "causal attention of single queries to parts of the keys, dimension 64, bf16",
+        about: "causal attention of four heads' queries to parts of the keys, dimension 64, bf16",
         ir: attention_of_few,
     },
     Entry {
         name: "combine_parts",
         about: "the outputs of attention from those of parts of the keys, dimension 64",
-        ir: |target| combine_parts_ir::<f32>(target, 64, false, true, true),
+        ir: |target| combine_parts_ir::<f32>(target, 64, true, false, true, true),
     },
     Entry {
         name: "attention_backward",
@@ -104,6 +104,11 @@ pub const KERNELS: &[Entry] = &[
         name: "attention_delta",
         about: "what a softmax takes off the gradients of its weights, f32",
         ir: attention_delta_ir::<f32>,
+    },
+    Entry {
+        name: "sink_gradients",
+        about: "the gradients by attention's sinks, f32",
+        ir: sink_gradients_ir,
     },
     Entry { name: "sum_parts", about: "the sum of parts as bf16", ir: sum_parts_kernel_ir::<bf16> },
     Entry {
@@ -272,7 +277,9 @@ fn softmax(target: &Target) -> Result<Kernel, StagingError> {
 
 fn attention_of_few(target: &Target) -> Result<Kernel, StagingError> {
     let same = |score, _, _, _| score;
-    attention_parts_ir::<bf16, bf16, _>(target, 64, CAUSAL, same, false, false, false, false)
+    attention_parts_ir::<bf16, bf16, f32, _>(
+        target, 64, 4, APART, CAUSAL, same, false, false, false, false,
+    )
 }
 
 fn attention(target: &Target) -> Result<Kernel, StagingError> {
@@ -289,6 +296,9 @@ fn attention_of_bf16(target: &Target) -> Result<Kernel, StagingError> {
     }
 }
 
+/// Sequences of one length, which do not follow each other.
+const APART: attention::Apart = attention::Apart { queries: true, keys: true };
+
 const CAUSAL: Form = Form { causal: true, windowed: false, capped: false, scored: false };
 
 /// Of elements `T` that are multiplied as words `W`.
@@ -303,7 +313,9 @@ fn attention_by_rows<T: Float, W: attention::Words>(
 fn attention_by_tiles<T: Float>(target: &Target) -> Result<Kernel, StagingError> {
     let (same, none) = (|score, _, _, _| score, false);
     let tile = Tile::of(64);
-    attention_tiled_ir::<T, T, f32, _>(target, 64, tile, CAUSAL, same, none, none, none, none, true)
+    attention_tiled_ir::<T, T, f32, _>(
+        target, 64, tile, APART, CAUSAL, same, none, none, none, none, true,
+    )
 }
 
 fn attention_backward(target: &Target) -> Result<Kernel, StagingError> {

@@ -231,6 +231,7 @@ fn flash_attention() {
     let case = Case {
         name: "flash_attention",
         arguments: vec![
+            ("batch", Argument::Size(1)),
             ("m", Argument::Size(m)),
             ("n", Argument::Size(n)),
             ("group", Argument::Size(1)),
@@ -251,21 +252,22 @@ fn flash_attention() {
 
 #[test]
 fn a_failing_check_names_its_place() {
-    // Q has a row less than is said.
+    // Keys and values have a row less than is said.
     let rows = 20;
     let tensor = |rows, seed| part(&numbers(rows * 64, seed), &[1, 1, rows, 64], &[]);
     let case = Case {
         name: "flash_attention",
         arguments: vec![
+            ("batch", Argument::Size(1)),
             ("m", Argument::Size(rows)),
             ("n", Argument::Size(rows)),
             ("group", Argument::Size(1)),
             ("window", Argument::Size(rows)),
             ("scale", Argument::Float(1.0)),
             ("cap", Argument::Float(0.0)),
-            ("q", tensor(rows - 1, 1)),
-            ("k", tensor(rows, 2)),
-            ("v", tensor(rows, 3)),
+            ("q", tensor(rows, 1)),
+            ("k", tensor(rows - 1, 2)),
+            ("v", tensor(rows - 1, 3)),
             ("lse", part(&vec![0.0; rows], &[1, 1, rows], &[])),
             ("out", tensor(rows, 4)),
         ],

@@ -38,9 +38,9 @@ use crate::matmul::Output;
 ///
 /// Elements are f32, f16 or bf16, outputs of the same type or f32; sums are f32.
 ///
-/// CPUs with AVX512-BF16 take products of bf16 by [`dot2`](kernelsmith::prelude::dot2()), two at a time, where
-/// a sequence has more than a few queries: denormals then are zeros, and weights are rounded to bf16 for
-/// their product with values, so that an output is off by 1/256 of the greatest value at most.
+/// CPUs with AVX512-BF16 take products of bf16 by [`dot2`](kernelsmith::prelude::dot2()), two at a time:
+/// denormals then are zeros, and weights are rounded to bf16 for their product with values, so that an
+/// output is off by 1/256 of the greatest value at most.
 #[must_use = "attention is computed when `run` is called"]
 pub struct FlashAttention<'a, S = Unchanged> {
     attention: Attention,

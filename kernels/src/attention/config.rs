@@ -12,9 +12,6 @@ pub const HEAD_DIMENSIONS: [usize; 29] = {
     all
 };
 
-/// Columns of a head that a warp's lanes of the narrowest warps have at most.
-pub(super) const COLUMNS_OF_A_LANE: usize = 8;
-
 /// What a block of a GPU has in shared memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tile {
@@ -59,7 +56,6 @@ mod tests {
             let tile = Tile::of(dimension);
             // What a block has on every GPU without asking for more.
             assert!(tile.shared_bytes(dimension) <= 48 << 10, "{dimension}: {tile:?}");
-            assert!(dimension.div_ceil(32) <= COLUMNS_OF_A_LANE);
         }
     }
 }

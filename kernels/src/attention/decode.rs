@@ -1,44 +1,62 @@
 //! Attention of a few queries to many keys, as when tokens are generated one by one: bound by reading keys
-//! and values, which are divided among blocks ("Flash-Decoding", Dao et al., 2023).
+//! and values, which are divided among blocks ("Flash-Decoding", Dao et al., 2023) and read once for all
+//! heads of queries that share them.
 
 use std::f32::consts::LOG2_E;
 
 use kernelsmith::prelude::*;
 
-use super::config::COLUMNS_OF_A_LANE;
+use super::decode_tiles::{Columns, Tiles};
 use super::form::{Form, Score, end_seen, first_seen};
-use super::lengths::span;
-use super::online::{OnlineSoftmax2, inverse_of, log_sum_of};
+use super::key_sums::{KEYS, group_of_lane, key_of_lane, warp_sums};
+use super::lengths::{Apart, span};
+use super::online::OnlineSoftmax2;
+use super::words::Words;
+
+/// Rows of a block at most, each a query of a head: more are divided among blocks that read the same keys.
+pub(super) const ROWS: usize = 8;
 
 /// Numbers of a part of a query's output besides its sums: the maximum and the sum of its weights.
-const STATE: usize = 2;
+pub(super) const STATE: usize = 2;
 
 /// The length of a part, see [`attention_parts`].
 pub(super) const fn part_len(dimension: usize) -> usize {
     dimension + STATE
 }
 
-/// The outputs of single queries over `chunk` keys each: `parts[sequence, head, query, split]` are `d` sums of
-/// values by weight, the greatest score and the sum of weights, of keys `split * chunk` and on.
+/// The outputs of a few queries over `chunk` keys each: of every query `d` sums of values by weight, the
+/// greatest score and the sum of weights, of keys `split * chunk` and on.
 ///
 /// Tensors and sequences are those of [`attention_rows`](super::attention_rows), but K and V are views with
 /// contiguous rows. With a `table`, they are `pages x kv_heads x page x d`: key `j` of a sequence is row
 /// `j % page` of page `table[sequence, j / page]`.
 ///
-/// A block is one warp and takes one part. The lanes share out a row of K for a score, which then stays with
-/// one lane of as many as there are keys in a tile; weights go back to all lanes for V.
+/// The queries of the `group` heads that share a head of keys are the rows of one matrix, `group * m` of
+/// them, queries fastest. A block is one warp and takes `rows` of these with one part of the keys:
+/// `parts[sequence, kv_head, split, rows]`, each row `d + 2` long, where the last block's may be more than
+/// there are.
+///
+/// Words `W` are multiplied, of which K and V consist, or of what converts to them: single f32, or two bf16
+/// along the columns. Then weights are rounded to bf16 before they are multiplied by values.
+///
+/// The lanes share out a row of K for a score; scores of eight keys are summed over the lanes together, and
+/// each then stays with one lane of as many as there are keys in a tile. Weights go back to all lanes for V.
 #[kernel(
     block = warp_size(),
     requires = (
-        parts.tile(0) == 1, parts.shape(1) == d + 2, parts.tile(1) == d + 2,
-        q.shape(3) == d, k.shape(3) == d, v.shape(3) == d, k.stride(3) == 1, v.stride(3) == 1,
-        v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
-        v.shape(2) == k.shape(2), group >= 1, splits >= 1, m >= 1, heads >= 1,
+        parts.tile(0) == 1, parts.shape(1) == rows * (d + 2), parts.tile(1) == rows * (d + 2),
+        q.shape(1) == kv_heads * group, q.shape(1) >= 1, q.shape(3) == d, q.shape(0) >= 1,
+        k.shape(1) == kv_heads, k.shape(3) * W::LEN == d, v.shape(3) * W::LEN == d,
+        k.stride(3) == 1, v.stride(3) == 1, v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
+        v.shape(2) == k.shape(2), group >= 1, splits >= 1, m >= 1, kv_heads >= 1, batch >= 1,
+        apart.queries * q.shape(0) == apart.queries * batch,
+        apart.queries * q.shape(2) == apart.queries * m,
+        apart.keys * k.shape(0) == apart.keys * batch,
     ),
 )]
-pub fn attention_parts<T: Float, K: Float>(
+pub fn attention_parts<T: Float, K: Num, W: Words>(
     batch: usize,
-    heads: usize,
+    kv_heads: usize,
     m: usize,
     n: usize,
     group: usize,
@@ -46,6 +64,8 @@ pub fn attention_parts<T: Float, K: Float>(
     scale: f32,
     cap: f32,
     #[comptime] d: usize,
+    #[comptime] rows: usize,
+    #[comptime] apart: Apart,
     #[comptime] form: Form,
     score: impl Fn(f32, usize, usize, usize) -> f32 + Copy,
     splits: usize,
@@ -63,31 +83,42 @@ pub fn attention_parts<T: Float, K: Float>(
         return;
     }
     let lane = thread_idx_x();
+    let pieces = (group * m).div_ceil(rows).max(1);
     let part = parts.global(0, 0);
-    let (split, row) = (part % splits, part / splits);
-    let (query, head) = (row % m, row / m % heads);
-    let sequence = row / m / heads;
+    let (piece, split, pair) = (part % pieces, part / pieces % splits, part / pieces / splits);
+    let (kv_head, sequence) = (pair % kv_heads, pair / kv_heads % batch);
     let own = span(q_ends, None, sequence, batch, m, q.shape(2));
     let keys = span(k_ends, lengths, sequence, batch, n, k.shape(2));
-    let (m, n) = (own.len, keys.len);
-    if query >= m {
+    let (n, q_heads) = (keys.len, q.shape(1));
+    if own.len == 0 {
         return;
     }
-    let kv_head = head / group;
-    let q = q.outer(own.outer).outer(head).outer(own.first + query);
-    let from = first_seen(form, query, m, n, window).max(split * chunk);
-    let end = end_seen(form, query, m, n).min(split * chunk + chunk);
-
+    // Rows that are not there are the last one again.
+    let row_of = |r: usize| {
+        let row = (piece * rows + r).min(group * m - 1);
+        ((kv_head * group + row / m) % q_heads, (row % m).min(own.len - 1))
+    };
+    let columns = Columns::<W>::new(d);
+    let tiles = Tiles::<W>::new(rows, d);
     let scale = if form.capped || form.scored { scale } else { scale * LOG2_E };
-    // A lane has every so manieth column.
-    let count = d.div_ceil(warp_size());
-    let mut queries = [0.0; COLUMNS_OF_A_LANE];
-    let mut sums = [0.0; COLUMNS_OF_A_LANE];
-    for i in unroll(0..count) {
-        let e = lane + i * warp_size();
-        queries[i] = if e < d { q[[e]].to_f32() * scale } else { 0.0 };
+    // Queries are scaled where that costs no precision, else scores.
+    let q_scale = if W::LEN == 1 { scale } else { 1.0 };
+    let (q, elements) = (q.outer(own.outer), tiles.queries.cast::<W::Element>());
+    for r in range(0, rows) {
+        let (head, query) = row_of(r);
+        let q = q.outer(head).outer(own.first + query);
+        for e in (lane..d).step_by(warp_size()) {
+            elements[r * d + e] = (q[[e]].to_f32() * q_scale).cast::<W::Element>();
+            tiles.outputs[r * part_len(d) + e] = 0.0;
+        }
     }
-    let mut softmax = OnlineSoftmax2::new();
+    barrier();
+    let of_rows: [(usize, usize); ROWS] = array(|r| row_of(Val::<usize>::from(r.min(rows - 1))));
+    // Keys of this part that some row sees.
+    let from = first_seen(form, 0, own.len, n, window).max(split * chunk);
+    let end = end_seen(form, own.len - 1, own.len, n).min(split * chunk + chunk);
+
+    let mut softmax: [OnlineSoftmax2; ROWS] = array(|_r| OnlineSoftmax2::new());
     let mut j0 = from;
     while j0 < end {
         // Rows of one page at a time.
@@ -98,119 +129,61 @@ pub fn attention_parts<T: Float, K: Float>(
             (keys.outer, keys.first + j0, end - j0)
         };
         let (k, v) = (k.outer(outer).outer(kv_head), v.outer(outer).outer(kv_head));
-        let tile = most.min(end - j0).min(warp_size());
-        let mut mine = f32::NEG_INFINITY;
-        for j in 0..tile {
-            let row = k.outer(first + j);
-            let mut dot = 0.0;
-            for i in unroll(0..count) {
-                let e = lane + i * warp_size();
-                if e < d {
-                    dot = queries[i].mul_add(row[[e]].to_f32(), dot);
-                }
-            }
-            let dot = warp_sum(dot);
-            if lane == j {
-                mine = dot;
-            }
-        }
-        if form.capped || form.scored {
-            let at = Score { head: sequence * heads + head, query, key: j0 + lane };
-            if lane < tile {
-                mine = at.finish(form, mine, cap, score) * LOG2_E;
-            }
-        }
-        let factor = softmax.rescale(warp_max(mine));
-        let weight = softmax.weight(mine);
-        for i in unroll(0..count) {
-            sums[i] *= factor;
-        }
-        for j in 0..tile {
-            let row = v.outer(first + j);
-            let p = shuffle(weight, j as u32);
-            for i in unroll(0..count) {
-                let e = lane + i * warp_size();
-                if e < d {
-                    sums[i] = row[[e]].to_f32().mul_add(p, sums[i]);
-                }
-            }
-        }
-        j0 += tile;
-    }
-    // Each lane has summed its own weights.
-    let sum = warp_sum(softmax.sum());
-    for i in unroll(0..count + 1) {
-        if parts.owns([0, i]) {
-            let e = lane + i * warp_size();
-            let state = if e == d { softmax.max() } else { sum };
-            let last = COLUMNS_OF_A_LANE - 1;
-            parts[[0, i]] = if i < count && e < d { sums[i.min(last)] } else { state };
-        }
-    }
-}
+        let count = most.min(end - j0).min(warp_size());
+        let (last, there) = (first + count - 1, k.shape(0));
+        device_assert!(last < there, "there are {there} rows of keys, but not row {last}");
 
-/// Outputs `batch x heads x rows x d` from their parts, and `lse: batch x heads x rows` where wanted; with
-/// sinks, see [`attention_rows`](super::attention_rows). A block is one warp and takes one of the
-/// `rows` queries of all heads and sequences.
-#[kernel(
-    block = warp_size(),
-    requires = (
-        out.shape(3) == d, parts.len() >= rows * splits * (d + 2), splits >= 1, m >= 1, heads >= 1,
-    ),
-)]
-pub fn combine_parts<O: Num>(
-    rows: usize,
-    batch: usize,
-    heads: usize,
-    m: usize,
-    splits: usize,
-    #[comptime] d: usize,
-    parts: &[f32],
-    q_ends: Option<&[u32]>,
-    sinks: Option<&[f32]>,
-    lse: Option<&mut View<f32, 3>>,
-    out: &mut View<O, 4>,
-) {
-    let (lane, row) = (thread_idx_x(), block_idx_x());
-    if row >= rows {
-        return;
+        let mut scores: [f32; ROWS] = [f32::NEG_INFINITY; ROWS];
+        for g in 0..count.div_ceil(KEYS) {
+            let sums = warp_sums(|j| {
+                let row = k.outer((first + g * KEYS + j).min(last)).contiguous();
+                columns.dots(rows, tiles.queries, row)
+            });
+            let mine = group_of_lane() == g;
+            for r in unroll(0..rows) {
+                scores[r] = Val::<f32>::select(mine, sums[r], scores[r]);
+            }
+        }
+        let own_key = key_of_lane();
+        let key = j0 + own_key;
+        let mut factors = [0.0; ROWS];
+        for r in unroll(0..rows) {
+            let (head, query) = of_rows[r];
+            let mut s = if W::LEN == 1 { scores[r] } else { scores[r] * scale };
+            if form.capped || form.scored {
+                let at = Score { head: sequence * q_heads + head, query, key };
+                s = at.finish(form, s, cap, score) * LOG2_E;
+            }
+            let first = first_seen(form, query, own.len, n, window);
+            let seen = own_key < count && key < end_seen(form, query, own.len, n) && key >= first;
+            let s = Val::<f32>::select(seen, s, f32::NEG_INFINITY);
+            factors[r] = softmax[r].rescale(warp_max(s));
+            let weight = softmax[r].weight(s).cast::<W::Element>();
+            tiles.weights.cast::<W::Element>()[r * warp_size() + lane] = weight;
+        }
+        barrier();
+        for r in unroll((0..rows).step_by(columns.rows())) {
+            let some = (r, (r + columns.rows()).min(rows));
+            columns.add_values::<K>(some, tiles, factors, v, first, last);
+        }
+        barrier();
+        j0 += count;
     }
-    let (query, head) = (row % m, row / m % heads);
-    let own = span(q_ends, None, row / m / heads, batch, m, out.shape(2));
-    if query >= own.len {
-        return;
-    }
-    let len = d + STATE;
-    let mut max = f32::NEG_INFINITY;
-    for s in 0..splits {
-        max = max.max(parts[(row * splits + s) * len + d]);
-    }
-    if let Some(sinks) = sinks {
-        max = max.max(sinks[head] * LOG2_E);
-    }
-    let base = if max == f32::NEG_INFINITY { 0.0 } else { max };
-    let mut sum = 0.0;
-    for s in 0..splits {
-        sum += (parts[(row * splits + s) * len + d] - base).exp2_fast()
-            * parts[(row * splits + s) * len + d + 1];
-    }
-    if let Some(sinks) = sinks {
-        sum += (sinks[head] * LOG2_E - base).exp2_fast();
-    }
-    if let Some(lse) = lse {
+    for r in unroll(0..rows) {
+        // Each lane has summed its own weights.
+        let sum = warp_sum(softmax[r].sum());
         if lane == 0 {
-            let lse = lse.outer(own.outer).outer(head);
-            lse[[own.first + query]] = log_sum_of(max, sum);
+            tiles.outputs[r * part_len(d) + d] = softmax[r].max();
+            tiles.outputs[r * part_len(d) + d + 1] = sum;
         }
     }
-    let scale = inverse_of(sum);
-    let out = out.outer(own.outer).outer(head).outer(own.first + query);
-    for e in (lane..d).step_by(warp_size()) {
-        let mut value = 0.0;
-        for s in 0..splits {
-            let weight = (parts[(row * splits + s) * len + d] - base).exp2_fast();
-            value = parts[(row * splits + s) * len + e].mul_add(weight, value);
-        }
-        out[[e]] = (value * scale).cast::<O>();
+    barrier();
+    for i in 0..parts.count(1) {
+        let at = parts.global(1, i);
+        parts[[0, i]] = if W::LEN == 1 {
+            tiles.outputs[at]
+        } else {
+            tiles.outputs[at / part_len(d) * part_len(d) + columns.place(at % part_len(d))]
+        };
     }
 }

@@ -6,11 +6,13 @@ use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 use kernelsmith::{BufferView, Target};
 
+use super::combine::combine_parts;
 use super::config::Tile;
-use super::decode::{attention_parts, combine_parts, part_len};
+use super::decode::{self, attention_parts, part_len};
 use super::form::{Form, ScoreFunction};
 use super::gather::{Sequences, gather};
 use super::hopper;
+use super::lengths::Apart;
 use super::operand::is_dense;
 use super::rows::{QUERIES, attention_rows};
 use super::shape::Attention;
@@ -62,15 +64,19 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     {
         let (k, v) = (self.k, self.v);
         let along = [k, v].iter().all(|x| x.layout().1[3] == 1 || x.shape()[3] == 1);
-        if self.a.queries <= FEW && along {
-            return self.few(k, v, score);
-        }
         let on_cpu = *self.out.device().target() == Target::Cpu;
+        let of_bf16 = TypeId::of::<T>() == TypeId::of::<bf16>();
+        let in_pairs = on_cpu && of_bf16 && self.out.device().limits().has_dot2;
+        if self.a.queries <= FEW && along {
+            return match (pairs_of(k), pairs_of(v)) {
+                (Some(k), Some(v)) if in_pairs => self.few::<u32, u32, S>(k, v, score),
+                _ => self.few::<T, f32, S>(k, v, score),
+            };
+        }
         if !on_cpu && along && self.a.queries > FEW && self.table.is_none() {
             return self.tiled(k, v, score);
         }
-        let in_pairs = TypeId::of::<T>() == TypeId::of::<bf16>();
-        if on_cpu && in_pairs && self.out.device().limits().has_dot2 {
+        if in_pairs && self.a.queries > FEW {
             return self.pairs(score);
         }
         // The CPU reads f32 in place; other elements are converted once rather than by each block.
@@ -86,7 +92,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let [key, value] = [&k, &v].map(|x| View::of(x, shape));
         let problem = Problem { table: None, ..self };
         if problem.a.queries <= FEW {
-            problem.few(key, value, score)
+            problem.few::<f32, f32, S>(key, value, score)
         } else if on_cpu {
             problem.rows::<f32, f32, S>(key.data(), value.data(), (shape[2], tokens), score)
         } else {
@@ -122,7 +128,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     }
 
     /// Few queries: the keys are divided among blocks.
-    fn few<K: Float, S>(
+    fn few<K: Num, W: Words, S>(
         self,
         k: ViewArg<'_, K, 4>,
         v: ViewArg<'_, K, 4>,
@@ -132,24 +138,30 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         S: ScoreFunction,
     {
         let Problem { a, form, q, query_ends, key_ends, lengths, table, .. } = self;
-        let Attention { batch, heads, queries: m, keys: n, scale, dimension: d, .. } = a;
+        let Attention { batch, kv_heads, queries: m, keys: n, scale, dimension: d, .. } = a;
         let device = self.out.device().clone();
-        let rows = batch * heads * m;
-        let wanted = (8 * device.limits().compute_units as usize).div_ceil(rows);
-        let splits = wanted.clamp(1, n.div_ceil(LEAST_KEYS).max(1));
-        let (chunk, len) = (n.div_ceil(splits), part_len(d));
-        // SAFETY: each part is written before it is read.
-        let mut parts = unsafe { Buffer::<f32>::uninit(&device, rows * splits * len) }?;
-        let to = View::of_mut(&mut parts, [rows * splits, len]).partition([1, len]);
         let (group, window, cap) = self.numbers();
-        attention_parts::<T, K, S>(
-            batch, heads, m, n, group, window, scale, cap, d, form, score, splits, chunk, q, k, v,
-            query_ends, key_ends, lengths, table, to,
+        let pieces = (group * m).div_ceil(decode::ROWS);
+        let rows = (group * m).div_ceil(pieces);
+        let wanted =
+            (8 * device.limits().compute_units as usize).div_ceil(batch * kv_heads * pieces);
+        let splits = wanted.clamp(1, n.div_ceil(LEAST_KEYS).max(1));
+        let (chunk, len) = (n.div_ceil(splits), rows * part_len(d));
+        let (pairs, apart) = (batch * kv_heads, self.apart());
+        let blocks = pairs * splits * pieces;
+        // SAFETY: each part is written before it is read, unless a block fails: then what outputs are made of
+        // does not matter, since the failure is what the device tells.
+        let mut parts = unsafe { Buffer::<f32>::uninit(&device, blocks * len) }?;
+        let to = View::of_mut(&mut parts, [blocks, len]).partition([1, len]);
+        attention_parts::<T, K, W, S>(
+            batch, kv_heads, m, n, group, window, scale, cap, d, rows, apart, form, score, splits,
+            chunk, q, k, v, query_ends, key_ends, lengths, table, to,
         )
         .launch(&device)?;
         let Problem { sinks, lse, out, .. } = self;
-        combine_parts::<O>(rows, batch, heads, m, splits, d, &parts, query_ends, sinks, lse, out)
-            .grid(rows)
+        let parts = View::of(&parts, [pairs, splits, pieces * rows, part_len(d)]);
+        combine_parts::<O>(batch, group, m, d, apart.queries, parts, query_ends, sinks, lse, out)
+            .grid((pairs, group * m))
             .launch(&device)?;
         Ok(())
     }
@@ -189,17 +201,23 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     where
         S: ScoreFunction,
     {
-        let (group, window, cap) = self.numbers();
+        let ((group, window, cap), apart) = (self.numbers(), self.apart());
         let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;
-        let Attention { queries: m, keys: n, scale, dimension: d, .. } = a;
+        let Attention { batch, queries: m, keys: n, scale, dimension: d, .. } = a;
         let (device, tile) = (out.device().clone(), Tile::of(d));
         attention_tiled::<T, K, O, S>(
-            m, n, group, window, scale, cap, d, tile, form, score, q, k, v, query_ends, key_ends,
-            lengths, sinks, lse, out,
+            batch, m, n, group, window, scale, cap, d, tile, apart, form, score, q, k, v,
+            query_ends, key_ends, lengths, sinks, lse, out,
         )
         .grid((m.div_ceil(tile.queries), a.heads, a.batch))
         .launch(&device)?;
         Ok(())
+    }
+
+    /// Which tensors have a place for each sequence.
+    fn apart(&self) -> Apart {
+        let keys = self.key_ends.is_none() && self.table.is_none();
+        Apart { queries: self.query_ends.is_none(), keys }
     }
 
     /// Heads of queries to one of keys, the window, and the cap: what kernels take where there is none
@@ -208,4 +226,13 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let Attention { heads, kv_heads, keys, window, soft_cap, .. } = self.a;
         (heads / kv_heads, window.unwrap_or(keys), soft_cap.unwrap_or(0.0))
     }
+}
+
+/// A view in words of two elements along the columns, if it can be taken so.
+fn pairs_of<'a, T: Float>(view: ViewArg<'a, T, 4>) -> Option<ViewArg<'a, u32, 4>> {
+    let (shape @ [outer, heads, rows, d], strides) = view.layout();
+    let even = (0..3).all(|axis| shape[axis] <= 1 || strides[axis].is_multiple_of(2));
+    let words = view.data().cast::<u32>().ok().filter(|_| even && size_of::<T>() == 2)?;
+    let [apart, across, down, _] = strides.map(|stride| stride / 2);
+    Some(View::of(words, [outer, heads, rows, d / 2]).strides([apart, across, down, 1]))
 }

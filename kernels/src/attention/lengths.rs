@@ -2,6 +2,16 @@
 
 use kernelsmith::prelude::*;
 
+/// Which tensors have a place of its own along the first axis for each sequence, with as many rows as were
+/// announced: what contracts say of them then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Apart {
+    /// Queries and outputs.
+    pub queries: bool,
+    /// Keys and values.
+    pub keys: bool,
+}
+
 /// The rows of a sequence in a tensor `outer x heads x rows x dimension`.
 #[derive(KernelValue, Clone, Copy)]
 pub(super) struct Span {

@@ -2,7 +2,7 @@ use kernelsmith::prelude::*;
 
 use super::config::Tile;
 use super::form::{Form, Score, end_seen, first_seen};
-use super::lengths::span;
+use super::lengths::{Apart, span};
 use super::online::OnlineSoftmax;
 
 /// Flash attention (Dao et al., 2022), one thread a query, f32 throughout.
@@ -18,12 +18,16 @@ use super::online::OnlineSoftmax;
     block = tile.queries,
     requires = (
         q.shape(3) == d, k.shape(3) == d, k.stride(3) == 1, v.stride(3) == 1, group >= 1,
+        k.shape(1) >= 1, apart.queries * q.shape(0) == apart.queries * batch,
+        apart.queries * q.shape(2) == apart.queries * m, q.shape(0) >= 1, batch >= 1,
+        apart.keys * k.shape(0) == apart.keys * batch,
         out.shape(0) == q.shape(0), out.shape(1) == q.shape(1), out.shape(2) == q.shape(2),
         out.shape(3) == d, v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
         v.shape(2) == k.shape(2), v.shape(3) == d,
     ),
 )]
 pub fn attention_tiled<T: Float, K: Float, O: Num>(
+    batch: usize,
     m: usize,
     n: usize,
     group: usize,
@@ -32,6 +36,7 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
     cap: f32,
     #[comptime] d: usize,
     #[comptime] tile: Tile,
+    #[comptime] apart: Apart,
     #[comptime] form: Form,
     score: impl Fn(f32, usize, usize, usize) -> f32 + Copy,
     q: &View<T, 4>,
@@ -46,15 +51,18 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
 ) {
     let tx = thread_idx_x();
     let (row0, head, sequence) = (block_idx_x() * tile.queries, block_idx_y(), block_idx_z());
-    let own = span(q_ends, None, sequence, grid_dim_z(), m, q.shape(2));
-    let keys = span(k_ends, lengths, sequence, grid_dim_z(), n, k.shape(2));
-    let (m, n) = (own.len, keys.len);
+    if head >= q.shape(1) || sequence >= batch {
+        return;
+    }
+    let own = span(q_ends, None, sequence, batch, m, q.shape(2));
+    let keys = span(k_ends, lengths, sequence, batch, n, k.shape(2));
+    let (m, n, heads) = (own.len, keys.len, q.shape(1));
     if row0 >= m {
         return;
     }
-    let row = row0 + tx;
-    let k = k.outer(keys.outer).outer(head / group);
-    let v = v.outer(keys.outer).outer(head / group);
+    let (row, kv_head) = (row0 + tx, head / group % k.shape(1));
+    let k = k.outer(keys.outer).outer(kv_head);
+    let v = v.outer(keys.outer).outer(kv_head);
     let q_tile = shared::<f32>(d * tile.queries); // [column][query]
     let o_tile = shared::<f32>(d * tile.queries); // [column][query]
     let s_tile = shared::<f32>(tile.keys * tile.queries); // [key][query]
@@ -90,7 +98,7 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
             }
             for j in unroll(0..together) {
                 let key = j0 + jt + j;
-                let at = Score { head: sequence * grid_dim_y() + head, query: row, key };
+                let at = Score { head: sequence * heads + head, query: row, key };
                 let score = if key < end && (!form.windowed || key >= from) {
                     at.finish(form, s[j] * scale, cap, score)
                 } else {

@@ -3,7 +3,7 @@
 use kernelsmith::Target;
 use kernelsmith::prelude::*;
 use kernelsmith_kernels::attention::{
-    Attention, FlashAttention, Forward, Gradients, flash_attention_backward,
+    Attention, FlashAttention, FlashAttentionBackward, Forward, Gradients, flash_attention_backward,
 };
 use kernelsmith_kernels::reference;
 
@@ -114,6 +114,69 @@ fn sinks_come_with_the_logarithms() {
             assert!((slope - f64::from(found)).abs() < 1e-5, "{which}, {at}: {found}, not {slope}");
         }
     }
+}
+
+/// The gradients by the sinks against f64 and against differences of the forward pass.
+#[test]
+fn sinks_have_gradients_of_their_own() {
+    let grouped = Attention::new(70, 50, 32).batch(2).heads(4).kv_heads(2).causal();
+    for a in [grouped, Attention::new(1, 9, 64).heads(3), grouped.soft_cap(2.0), grouped.batch(0)] {
+        let case = plain(a);
+        let inputs = Inputs::<f32, f32>::random(&case, 13);
+        let [q, k, v, d_out] = [&inputs.q, &inputs.k, &inputs.v, &inputs.d_out].map(|x| wide(x));
+        let sinks: Vec<f64> = (0..a.heads).map(|h| h as f64 * 0.75 - 1.0).collect();
+        let forward = |sinks: &[f64]| {
+            reference::attention_with_sinks(&a, |s, _, _, _| s, Some(sinks), &q, &k, &v)
+        };
+        let (out, lse) = forward(&sinks);
+        let found = gradients_by_sinks(&case, &inputs, &sinks, &out, &lse);
+        for (head, &found) in found.iter().enumerate() {
+            let (mut sum, mut size, d, m) = (0.0, 0.0, a.dimension, a.queries);
+            for row in (0..lse.len()).filter(|row| row / m % a.heads == head) {
+                let weight = (sinks[head] - lse[row]).exp();
+                let products = (row * d..(row + 1) * d).map(|at| out[at] * d_out[at]);
+                sum -= weight * products.clone().sum::<f64>();
+                size += weight * products.map(f64::abs).sum::<f64>();
+            }
+            // Roundings of sums of d products and of all rows, and of a logarithm of a few units.
+            let allowed = f64::from(f32::EPSILON) * (d + lse.len() + 16) as f64 * size;
+            let found = f64::from(found);
+            assert!((found - sum).abs() <= allowed, "{a:?}, {head}: {found}, not {sum}");
+            let loss = |step: f64| -> f64 {
+                let mut sinks = sinks.clone();
+                sinks[head] += step;
+                forward(&sinks).0.iter().zip(&d_out).map(|(out, d_out)| out * d_out).sum()
+            };
+            let slope = (loss(1e-4) - loss(-1e-4)) / 2e-4;
+            assert!((slope - sum).abs() < 1e-6 * (1.0 + size), "{a:?}, {head}: {sum}, not {slope}");
+        }
+    }
+}
+
+fn gradients_by_sinks(
+    case: &Case,
+    inputs: &Inputs<f32, f32>,
+    sinks: &[f64],
+    out: &[f64],
+    lse: &[f64],
+) -> Vec<f32> {
+    let device = Device::cpu();
+    let buffer = |x: &[f32]| Buffer::from_slice(&device, x).unwrap();
+    let narrow = |x: &[f64]| buffer(&x.iter().map(|&x| x as f32).collect::<Vec<_>>());
+    let poisoned = |len: usize| buffer(&vec![f32::NAN; len]);
+    let [q, k, v, d_out] = [&inputs.q, &inputs.k, &inputs.v, &inputs.d_out].map(|x| buffer(x));
+    let [mut dq, mut dk, mut dv] = [q.len(), k.len(), v.len()].map(poisoned);
+    let (out, lse, sinks, mut d_sinks) =
+        (narrow(out), narrow(lse), narrow(sinks), poisoned(case.a.heads));
+    let forward = Forward { q: &q, k: &k, v: &v, out: &out, lse: &lse };
+    let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
+    let pass = FlashAttentionBackward::new(case.a).sinks(&sinks, &mut d_sinks);
+    pass.run(forward, &d_out, gradients).unwrap();
+    // The other gradients are those without asking.
+    let expected = backward(&device, case, inputs, &out.to_vec().unwrap(), &lse.to_vec().unwrap());
+    let found = [dq, dk, dv].map(|x| x.to_vec().unwrap());
+    assert_eq!(found, expected.unwrap());
+    d_sinks.to_vec().unwrap()
 }
 
 #[test]

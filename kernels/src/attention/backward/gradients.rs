@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 
 use super::bias::{Bias, NoBias};
 use super::launch::{self, Call};
+use super::sinks::Sinks;
 use crate::attention::form::Form;
 use crate::attention::shape::Attention;
 use crate::error::{Error, check_len};
@@ -21,8 +22,8 @@ pub struct Forward<'a, T: Float, O: Float> {
     /// The output, of the queries' shape.
     pub out: &'a Buffer<O>,
     /// `ln(sum(exp(score)))` of each query over the keys that it sees and its head's sink, if there are any,
-    /// `-inf` of nothing: `batch x heads x queries`. That is all that a sink needs here; the gradients by
-    /// the sinks themselves are not computed.
+    /// `-inf` of nothing: `batch x heads x queries`. That is all that a sink needs here, but for
+    /// [gradients of its own](FlashAttentionBackward::sinks).
     pub lse: &'a Buffer<f32>,
 }
 
@@ -61,25 +62,33 @@ pub fn flash_attention_backward<T: Float, O: Float>(
 /// Functions of scores as such ([`flash_attention_scored`](crate::attention::flash_attention_scored)) have no
 /// derivative that is known here; those that add a bias by position, as ALiBi (Press et al., 2022), have
 /// derivative 1: [`bias`](Self::bias).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[must_use = "gradients are computed when `run` is called"]
-pub struct FlashAttentionBackward<B = NoBias> {
+pub struct FlashAttentionBackward<'a, B = NoBias> {
     attention: Attention,
     bias: B,
+    sinks: Option<Sinks<'a>>,
 }
 
-impl FlashAttentionBackward {
+impl FlashAttentionBackward<'_> {
     /// Of this shape.
     pub fn new(attention: Attention) -> Self {
-        FlashAttentionBackward { attention, bias: NoBias }
+        FlashAttentionBackward { attention, bias: NoBias, sinks: None }
     }
 }
 
-impl<B: Bias> FlashAttentionBackward<B> {
+impl<'a, B: Bias> FlashAttentionBackward<'a, B> {
     /// To finished scores, scaled and capped, the forward pass added `bias(head, query, key)`, where `head`
     /// counts through the batch: `sequence * heads + head`. It captures nothing.
-    pub fn bias<F: Bias>(self, bias: F) -> FlashAttentionBackward<F> {
-        FlashAttentionBackward { attention: self.attention, bias }
+    pub fn bias<F: Bias>(self, bias: F) -> FlashAttentionBackward<'a, F> {
+        FlashAttentionBackward { attention: self.attention, bias, sinks: self.sinks }
+    }
+
+    /// Asks for the gradients by the sinks of the forward pass
+    /// ([`FlashAttention::sinks`](crate::attention::FlashAttention::sinks)): both have an element a head,
+    /// gradients are summed over the batch. What was in `d_sinks` is written over.
+    pub fn sinks(self, sinks: &'a Buffer<f32>, d_sinks: &'a mut Buffer<f32>) -> Self {
+        FlashAttentionBackward { sinks: Some(Sinks { sinks, d_sinks }), ..self }
     }
 
     /// Launches the backward pass; see [`flash_attention_backward`].
@@ -92,10 +101,11 @@ impl<B: Bias> FlashAttentionBackward<B> {
         d_out: &Buffer<O>,
         gradients: Gradients<'_, T>,
     ) -> Result<(), Error> {
-        let FlashAttentionBackward { attention: a, bias } = self;
+        let FlashAttentionBackward { attention: a, bias, sinks } = self;
         check(&a, &forward, d_out, &gradients)?;
-        if gradients.dq.is_empty() && gradients.dk.is_empty() {
-            return Ok(());
+        if let Some(Sinks { sinks, d_sinks }) = &sinks {
+            check_len("sinks", sinks.len(), "heads", Some(a.heads))?;
+            check_len("d_sinks", d_sinks.len(), "heads", Some(a.heads))?;
         }
         let form = Form {
             causal: a.causal,
@@ -106,7 +116,7 @@ impl<B: Bias> FlashAttentionBackward<B> {
         let score = move |s: Val<f32>, head: Val<usize>, query: Val<usize>, key: Val<usize>| {
             if B::SOME { s + bias.at(head, query, key) } else { s }
         };
-        launch::run(Call { a, form, score }, forward, d_out, gradients)
+        launch::run(Call { a, form, score }, forward, d_out, gradients, sinks)
     }
 }
 

@@ -10,6 +10,7 @@ use super::delta::{DELTA_ROWS, attention_delta};
 use super::gradients::{Forward, Gradients};
 use super::kernel::attention_backward;
 use super::plan::{Division, Tiling};
+use super::sinks::Sinks;
 use crate::attention::form::{Form, ScoreFunction};
 use crate::attention::shape::Attention;
 use crate::elementwise::{sum_parts, to_f32};
@@ -64,6 +65,7 @@ pub(super) fn run<T: Float, O: Float, S>(
     forward: Forward<'_, T, O>,
     d_out: &Buffer<O>,
     gradients: Gradients<'_, T>,
+    sinks: Option<Sinks<'_>>,
 ) -> Result<(), Error>
 where
     S: ScoreFunction,
@@ -74,6 +76,12 @@ where
     let (threads, tiling) = Tiling::new(device.target(), call.a.dimension);
     let d_out = Wide::new(d_out)?;
     let delta = delta(call.a.dimension, out, &d_out)?;
+    if let Some(sinks) = sinks {
+        sinks.run(&call.a, lse, &delta)?;
+    }
+    if dq.is_empty() && dk.is_empty() {
+        return Ok(());
+    }
     let (q, k, v) = (Wide::new(q)?, Wide::new(k)?, Wide::new(v)?);
     let inputs = Inputs { q, k, v, d_out, lse, delta };
     // Blocks for each thread of the CPU: those of a causal attention's first keys have more to do than those

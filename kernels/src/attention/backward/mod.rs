@@ -8,6 +8,7 @@ mod launch;
 mod plan;
 mod products;
 mod seen;
+mod sinks;
 mod tiles;
 mod weights;
 
@@ -16,3 +17,4 @@ pub use delta::{attention_delta, attention_delta_ir};
 pub use gradients::{FlashAttentionBackward, Forward, Gradients, flash_attention_backward};
 pub use kernel::{attention_backward, attention_backward_ir};
 pub use plan::Tiling;
+pub use sinks::{sink_gradients, sink_gradients_ir};

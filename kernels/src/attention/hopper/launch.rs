@@ -8,7 +8,8 @@ use kernelsmith::prelude::*;
 use super::config::{self, Plan, Tile};
 use super::forward::attention_forward;
 use super::scores::ScoreFn;
-use crate::attention::decode::{combine_parts, part_len};
+use crate::attention::combine::combine_parts;
+use crate::attention::decode::part_len;
 use crate::attention::form::ScoreFunction;
 use crate::attention::launch::Problem;
 use crate::error::Error;
@@ -219,9 +220,12 @@ where
     .grid(config::blocks(pieces, device.limits().compute_units as usize, alike))
     .launch(&device)?;
     if splits > 1 {
-        let (m, heads) = (a.queries, a.heads);
-        combine_parts::<O>(rows, a.batch, heads, m, splits, d, &parts, query_ends, sinks, lse, out)
-            .grid(rows)
+        // Row by row here: the splits of a row are next to each other.
+        let (pairs, own, apart) = (a.batch * a.kv_heads, group * a.queries, query_ends.is_none());
+        let strides = [own * splits * len, len, splits * len, 1];
+        let parts = View::of(&parts, [pairs, splits, own, len]).strides(strides);
+        combine_parts::<O>(a.batch, group, a.queries, d, apart, parts, query_ends, sinks, lse, out)
+            .grid((pairs, own))
             .launch(&device)?;
     }
     Ok(())
