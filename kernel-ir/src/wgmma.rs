@@ -69,14 +69,25 @@ impl SmemLayout {
             (false, Swizzle::B32 | Swizzle::B64 | Swizzle::B128) => 1,
             _ => field(self.leading),
         };
-        let mode = match self.swizzle {
-            Swizzle::None => 0,
-            Swizzle::B128 => 1,
-            Swizzle::B64 => 2,
-            Swizzle::B32 => 3,
-        };
+        let mut mode = 0;
+        while MODES[mode] as u8 != self.swizzle as u8 {
+            mode += 1;
+        }
+        let mode = mode as u64;
         leading << 16 | field(self.stride) << 32 | mode << 62
     }
+}
+
+/// The swizzles by their codes in a matrix descriptor.
+const MODES: [Swizzle; 4] = [Swizzle::None, Swizzle::B128, Swizzle::B64, Swizzle::B32];
+
+/// The layout that a matrix descriptor says, of a factor along k or not, whatever its start address; `None`
+/// if it has a base offset or bits that are not used. The inverse of [`SmemLayout::descriptor`].
+pub fn layout(descriptor: u64, mn_major: bool) -> Option<SmemLayout> {
+    let field = |at: u32| ((descriptor >> at & 0x3FFF) as u32) << 4;
+    let swizzle = MODES[(descriptor >> 62) as usize];
+    let layout = SmemLayout { swizzle, mn_major, leading: field(16), stride: field(32) };
+    (layout.descriptor() == descriptor & !0x3FFF).then_some(layout)
 }
 
 /// A `wgmma`: its shape, and how its factors lie.
@@ -224,6 +235,67 @@ mod tests {
         let plain =
             SmemLayout { swizzle: Swizzle::None, mn_major: false, leading: 256, stride: 128 };
         assert_eq!(plain.descriptor(), 8 << 32 | 16 << 16);
+    }
+
+    /// Every swizzle and major order with offsets of every bit, field by field, and back.
+    #[test]
+    fn descriptors_come_back() {
+        let offsets: Vec<u32> = (4..18).map(|bit| 1 << bit).chain([0x3FFF0, 0]).collect();
+        for (swizzle, code) in SWIZZLES.into_iter().zip([0, 3, 2, 1]) {
+            for mn_major in [false, true] {
+                for (&leading, &stride) in
+                    offsets.iter().flat_map(|l| offsets.iter().map(move |s| (l, s)))
+                {
+                    let fixed = !mn_major && swizzle != Swizzle::None;
+                    let leading = if fixed { 16 } else { leading };
+                    let found = SmemLayout { swizzle, mn_major, leading, stride };
+                    let bits = found.descriptor();
+                    let field = |from: u32, len: u32| bits >> from & ((1 << len) - 1);
+                    assert_eq!((field(0, 16), field(30, 2), field(46, 16)), (0, 0, 0));
+                    assert_eq!(field(16, 14), u64::from(leading >> 4));
+                    assert_eq!((field(32, 14), field(62, 2)), (u64::from(stride >> 4), code));
+                    assert_eq!(layout(bits | 0x2345, mn_major), Some(found));
+                }
+            }
+        }
+        for bits in [1 << 49, 1 << 14, 1 << 30, 1 << 62] {
+            assert_eq!(layout(bits, false), None);
+        }
+    }
+
+    /// Every shape's fragments, by the formulas of PTX ISA, "Register Fragments", each place once.
+    #[test]
+    fn fragments_are_the_manuals() {
+        use crate::mma::Operand;
+        use Scalar::*;
+        for (ab, cd) in [(BF16, F32), (F16, F16), (TF32, F32), (E4M3, F32), (U8, I32)] {
+            for n in (8..=256).step_by(8).filter(|&n| exists(shape(n, ab, cd))) {
+                let shape = shape(n, ab, cd);
+                let mut seen = HashSet::new();
+                for (thread, i) in (0..THREADS).flat_map(|t| (0..n / 2).map(move |i| (t, i))) {
+                    let place = shape.element(Operand::C, thread, i);
+                    let row = 16 * (thread / 32) + thread % 32 / 4 + i / 2 % 2 * 8;
+                    let column = i / 4 * 8 + thread % 4 * 2 + i % 2;
+                    assert_eq!(place, (row, column), "{} {thread} {i}", shape.name());
+                    assert!(seen.insert(place));
+                }
+                assert_eq!(seen.len() as u32, 64 * n);
+            }
+            let shape = shape(16, ab, cd);
+            let each = shape.fragment_len(Operand::A);
+            let mut seen = HashSet::new();
+            for (thread, i) in (0..THREADS).flat_map(|t| (0..each).map(move |i| (t, i))) {
+                let place = shape.element(Operand::A, thread, i);
+                // Neighbours along k fill a word; words alternate between rows 8 apart.
+                let packed = 4 / ab.size();
+                let (word, part) = (i / packed, i % packed);
+                let row = 16 * (thread / 32) + thread % 32 / 4 + word % 2 * 8;
+                let k = thread % 4 * packed + part + word / 2 * 4 * packed;
+                assert_eq!(place, (row, k), "{} {thread} {i}", shape.name());
+                assert!(seen.insert(place));
+            }
+            assert_eq!(seen.len() as u32, 64 * shape.k);
+        }
     }
 
     #[test]
