@@ -4,11 +4,12 @@
 use kernelsmith::prelude::*;
 
 use super::config::{Plan, STAGES, panel, swizzle};
+use super::copies::{Copies, copy};
 use super::output::{Row, store};
 use super::rows::{TwoRows, scaled};
 use super::scores::{Crossed, Queries, ScoreFn, pass_of, passes, score_scale};
 use super::turns::{first_turn, last_turn, pass_turn, take_turn};
-use super::work::{Shape, Who};
+use super::work::{Lengths, Shape, Who};
 use crate::attention::form::{Form, end_seen, first_seen};
 
 /// Attention of each head, see [`attention_rows`](crate::attention::attention_rows) for tensors,
@@ -73,7 +74,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
     let (mut q_at, mut k_at, mut v_at) = (q_pipe.start(), k_pipe.start(), v_pipe.start());
 
     let shape = Shape { m, n, batch, heads, group, window, splits, section };
-    let (q_rows, k_rows) = (q.shape(2), k.shape(2));
+    let of = Lengths { q_ends, k_ends, lengths, q_rows: q.shape(2), k_rows: k.shape(2) };
     let pieces = shape.pieces(plan);
     if warpgroup_id() == 0 {
         if let Some((few, _)) = plan.shares() {
@@ -81,51 +82,18 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
         }
         if warp_id() == 0 {
             if elect() {
-                for index in (block_idx_x()..pieces).step_by(grid_dim_x()) {
-                    let work = shape.work(
-                        plan,
-                        form,
-                        BN,
-                        Who::Thread,
-                        index,
-                        q_ends,
-                        k_ends,
-                        lengths,
-                        q_rows,
-                        k_rows,
-                    );
-                    if work.exists() {
-                        let filled = q_pipe.fill(&mut q_at, plan.warpgroups * q_tiles.bytes());
-                        let within = if plan.pack > 1 {
-                            0
-                        } else {
-                            work.head as usize - work.kv_head * group
-                        };
-                        for part in unroll(0..plan.warpgroups) {
-                            let row = work.row() + part * plan.own_queries();
-                            let at = [work.own.outer, work.kv_head, row, within, 0];
-                            q_tiles.stage(part).load(q_box, at, filled.barrier());
-                        }
-                        for tile in (work.lo..work.hi).rev() {
-                            let key = tile * BN;
-                            let (outer, row) = if let Some(table) = table {
-                                let page = table[[work.sequence as usize, key / k_rows]] as usize;
-                                device_assert!(
-                                    page < k.shape(0),
-                                    "page {page} of the keys of a sequence is none of those there are"
-                                );
-                                (page, key % k_rows)
-                            } else {
-                                (work.keys.outer, work.keys.first + key)
-                            };
-                            let at = [outer, work.kv_head, row, 0];
-                            let slot = k_pipe.fill(&mut k_at, k_tiles.bytes());
-                            k_tiles.stage(slot.index()).load(k_box, at, slot.barrier());
-                            let slot = v_pipe.fill(&mut v_at, v_tiles.bytes());
-                            v_tiles.stage(slot.index()).load(v_box, at, slot.barrier());
-                        }
-                    }
-                }
+                let copies = Copies {
+                    q_box,
+                    k_box,
+                    v_box,
+                    q_tiles,
+                    k_tiles,
+                    v_tiles,
+                    q_pipe,
+                    k_pipe,
+                    v_pipe,
+                };
+                copy(plan, form, BN, shape, of, table, k.shape(0), copies);
             }
         }
     } else {
@@ -138,18 +106,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
         first_turn(plan, own);
         let mut index = block_idx_x();
         while index < pieces {
-            let work = shape.work(
-                plan,
-                form,
-                BN,
-                Who::Warps,
-                index,
-                q_ends,
-                k_ends,
-                lengths,
-                q_rows,
-                k_rows,
-            );
+            let work = shape.work(plan, form, BN, Who::Warps, index, of);
             index += grid_dim_x();
             if work.exists() {
                 let first = work.first + own * plan.own_queries();

@@ -40,6 +40,17 @@ pub(super) struct Work {
     pub(super) hi: Val<usize>,
 }
 
+/// Where sequences lie, see [`attention_rows`](crate::attention::attention_rows).
+#[derive(Clone, Copy)]
+pub(super) struct Lengths {
+    pub(super) q_ends: Option<Slice<u32>>,
+    pub(super) k_ends: Option<Slice<u32>>,
+    pub(super) lengths: Option<Slice<u32>>,
+    /// Rows of the tensors.
+    pub(super) q_rows: Val<usize>,
+    pub(super) k_rows: Val<usize>,
+}
+
 /// Who asks for a piece of work.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Who {
@@ -99,11 +110,7 @@ impl Shape {
         #[comptime] tile: usize,
         #[comptime] who: Who,
         index: usize,
-        #[comptime] q_ends: Option<Slice<u32>>,
-        #[comptime] k_ends: Option<Slice<u32>>,
-        #[comptime] lengths: Option<Slice<u32>>,
-        q_rows: usize,
-        k_rows: usize,
+        #[comptime] of: Lengths,
     ) -> Work {
         let index = index as u32;
         let (lines, splits) = (self.lines(plan), self.splits as u32);
@@ -125,10 +132,11 @@ impl Shape {
             (head, same(who, head / group.max(1)) as usize)
         };
 
-        let own = span(q_ends, None, sequence as usize, self.batch, self.m, q_rows);
-        let keys = span(k_ends, lengths, sequence as usize, self.batch, self.n, k_rows);
-        let own = if q_ends.is_some() { alike(who, own) } else { own };
-        let keys = if k_ends.is_some() || lengths.is_some() { alike(who, keys) } else { keys };
+        let own = span(of.q_ends, None, sequence as usize, self.batch, self.m, of.q_rows);
+        let keys = span(of.k_ends, of.lengths, sequence as usize, self.batch, self.n, of.k_rows);
+        let own = if of.q_ends.is_some() { alike(who, own) } else { own };
+        let keys =
+            if of.k_ends.is_some() || of.lengths.is_some() { alike(who, keys) } else { keys };
         let (m, n) = (own.len, keys.len);
         let first = block as usize * plan.queries();
         let last = (first + plan.queries()).min(m).saturating_sub(1);
