@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 use kernelsmith::{bf16, f16};
 
 use super::epilogue::Pointwise;
+use super::gated::{Combine, Gated};
 use super::grouped::Grouped;
 use super::hopper;
 use super::problem::Problem;
@@ -52,6 +53,15 @@ pub trait Factor<B: Num = Self>: Num {
     where
         F: Pointwise<Self::Sum>,
     {
+        None
+    }
+
+    /// The same of gated pairs of products.
+    #[doc(hidden)]
+    fn gated_by_matrix_units<O: Num, F: Combine>(
+        _problem: &mut Gated<'_, Self, O>,
+        _combine: F,
+    ) -> Option<Result<(), Error>> {
         None
     }
 
@@ -122,6 +132,13 @@ macro_rules! halves {
                 F: Pointwise<f32>,
             {
                 hopper::product::<$ty, _, _, _>(problem, map)
+            }
+
+            fn gated_by_matrix_units<O: Num, F: Combine>(
+                problem: &mut Gated<'_, Self, O>,
+                combine: F,
+            ) -> Option<Result<(), Error>> {
+                hopper::gated_product::<$ty, _, _, _>(problem, combine)
             }
 
             fn grouped_by_matrix_units<O: Num, F>(

@@ -7,6 +7,7 @@ mod cpu_config;
 mod element;
 mod epilogue;
 mod finish;
+mod gated;
 mod gpu;
 mod grouped;
 pub mod hopper;
@@ -29,6 +30,7 @@ pub use epilogue::{Pointwise, Steps};
 pub use finish::{
     finish_product, finish_product_ir, finish_product_parts, finish_product_parts_ir,
 };
+pub use gated::{Combine, Gated, GatedMatmul};
 pub use grouped::{Grouped, GroupedMatmul};
 pub use low::{LowForm, matmul_low_dots, matmul_low_dots_ir, matmul_low_rows, matmul_low_rows_ir};
 pub use operand::{Matrix, MatrixMut, Right};

@@ -9,8 +9,8 @@ use kernelsmith_kernels::attention::Form as AttentionForm;
 use kernelsmith_kernels::attention::hopper::{Plan, ScoreFn, attention_forward_ir};
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{
-    Form, GroupedForm, ScaledForm, matmul_cooperative_ir, matmul_grouped_ir, matmul_pingpong_ir,
-    matmul_scaled_ir,
+    Form, GroupedForm, ScaledForm, matmul_cooperative_ir, matmul_gated_ir, matmul_grouped_ir,
+    matmul_pingpong_ir, matmul_scaled_ir,
 };
 use kernelsmith_kernels::matmul::{Steps, Summed};
 
@@ -71,6 +71,20 @@ fn matmuls_are_what_was_planned() {
         assert_eq!(count("UTMASTG."), panels, "{name}: {code}");
         assert_eq!(count("USETMAXREG"), 2, "{name}: {code}");
     }
+}
+
+#[test]
+fn gated_matmuls_are_what_was_planned() {
+    let form = Form { a: AlongK, b: AlongK, cluster: 2, exchanged: false };
+    let add = |gate: Val<f32>, up: Val<f32>| gate + up;
+    let kernel = matmul_gated_ir::<Wgmma<bf16, 128>, bf16, bf16, 4, _>(&hopper(), form, add);
+    let kernel = kernel.unwrap();
+    let found = resources(&kernel, None, &hopper()).unwrap();
+    assert_eq!(found.note, None);
+    assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
+    let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+    let count = |opcode: &str| code.matches(opcode).count();
+    assert_eq!((count("HGMMA."), count("UTMALDG."), count("UTMASTG.")), (8, 3, 2), "{code}");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use kernelsmith::prelude::*;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingpong};
-use kernelsmith_kernels::matmul::{GroupedMatmul, Matmul, ScaledMatmul, Scales, Steps, Summed};
+use kernelsmith_kernels::matmul::{
+    GatedMatmul, GroupedMatmul, Matmul, ScaledMatmul, Scales, Steps, Summed,
+};
 use kernelsmith_kernels::reference;
 
 /// The largest error, and the largest allowed.
@@ -323,5 +325,21 @@ pub(super) fn grouped(
         None => GroupedMatmul::new(View::of(&a, [rows, k]), b, &ends)
             .run(View::of_mut(&mut c, [rows, n]))?,
     }
+    Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
+}
+
+/// Two products of which one gates the other, on any device.
+pub(super) fn gated(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
+    let (a, gate, up) = (numbers(19, m * k), numbers(20, k * n), numbers(21, k * n));
+    let product = |b: &[f64]| reference::matmul(m, n, k, &a, b);
+    let expected: Vec<f64> =
+        product(&gate).into_iter().zip(product(&up)).map(|(g, u)| g.max(0.0) + u).collect();
+    let (a, gate) = (buffer::<bf16>(device, &a)?, buffer::<bf16>(device, &gate)?);
+    let up = buffer::<bf16>(device, &up)?;
+    let mut c = buffer::<f32>(device, &vec![f64::NAN; m * n])?;
+    GatedMatmul::new(View::of(&a, [m, k]), View::of(&gate, [k, n]), View::of(&up, [k, n])).run(
+        |gate: Val<f32>, up: Val<f32>| gate.max(Val::from(0.0)) + up,
+        View::of_mut(&mut c, [m, n]),
+    )?;
     Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
 }

@@ -119,6 +119,13 @@ fn matmul_of_groups() {
 }
 
 #[test]
+fn gated_pairs() {
+    holds(checks::gated(&Device::cpu(), [40, 136, 72]));
+    holds(checks::gated(&Device::interpreter(), [40, 136, 72]));
+    holds(checks::gated(&Device::interpreter(), [200, 72, 136]));
+}
+
+#[test]
 fn products_of_the_library_take_it() {
     holds(checks::library(&Device::interpreter(), [2, 72, 136, 72]));
     // Few rows, few columns, and a deep product.

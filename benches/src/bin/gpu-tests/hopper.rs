@@ -57,6 +57,10 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
             }));
         }
     }
+    for shape @ [m, n, k] in [[40, 136, 72], [200, 72, 136], [1000, 1000, 1000]] {
+        let text = format!("{m}x{n}x{k}");
+        cases.push(case("matmul gated", &text, move |device| checks::gated(device, shape)));
+    }
     for shape @ [m, n, k] in [[40, 72, 80], [1000, 1000, 1008], [16, 4096, 2048]] {
         let text = format!("{m}x{n}x{k}");
         cases.push(case("matmul tf32, i8", &text, move |device| checks::types(device, shape)));

@@ -210,6 +210,14 @@ pub fn grouped_width(product: &Product, multiprocessors: usize) -> usize {
     if clocks(256) < clocks(128) { 256 } else { 128 }
 }
 
+/// Blocks of a cluster for pairs of products, `product` each: tiles of both, 128 wide, are as one of 256.
+pub fn gated_cluster(product: &Product, multiprocessors: usize) -> usize {
+    let both = Product { n: 2 * product.n, ..*product };
+    let plain = Config { width: 256, cluster: 1, parts: 1, exchanged: false, pingpong: false };
+    let clocks = |cluster| Config { cluster, ..plain }.clocks(&both, multiprocessors);
+    if clocks(2) < clocks(1) { 2 } else { 1 }
+}
+
 /// Blocks of a cluster for 8-bit floats with scales, in tiles of 128 x 128.
 pub fn scaled_cluster(product: &Product, multiprocessors: usize) -> usize {
     let plain = Config { width: 128, cluster: 1, parts: 1, exchanged: false, pingpong: false };
@@ -287,6 +295,12 @@ mod tests {
         let experts = |groups, rows| Product { batch: groups, ..bf16(rows, 2048, 7168) };
         assert_eq!(grouped_width(&experts(32, 1024), 132), 256);
         assert_eq!(grouped_width(&experts(4, 128), 132), 128);
+    }
+
+    #[test]
+    fn pairs_share_right_factors_where_rows_come_in_pairs() {
+        assert_eq!(gated_cluster(&bf16(4096, 14336, 4096), 132), 2);
+        assert_eq!(gated_cluster(&bf16(128, 14336, 4096), 132), 1);
     }
 
     #[test]

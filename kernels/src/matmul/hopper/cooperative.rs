@@ -26,7 +26,7 @@ pub struct Form {
 
 impl Form {
     /// Warpgroups that use a stage before it is filled again: two of each block.
-    fn consumers(self) -> u32 {
+    pub(super) fn consumers(self) -> u32 {
         2 * self.cluster as u32
     }
 

@@ -3,8 +3,10 @@
 pub mod config;
 mod cooperative;
 mod family;
+mod gated;
 mod grouped;
 mod launch;
+mod launch_gated;
 mod launch_grouped;
 mod launch_scaled;
 mod operand;
@@ -13,8 +15,10 @@ mod scaled;
 mod schedule;
 
 pub use cooperative::{Form, matmul_cooperative, matmul_cooperative_ir};
+pub use gated::{matmul_gated, matmul_gated_ir};
 pub use grouped::{GroupedForm, matmul_grouped, matmul_grouped_ir};
 pub(super) use launch::{is_hopper, product};
+pub(super) use launch_gated::gated_product;
 pub(super) use launch_grouped::grouped_product;
 pub(super) use launch_scaled::scaled_product;
 pub use operand::Order;
