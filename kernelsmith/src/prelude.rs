@@ -16,7 +16,7 @@ pub use crate::lang::mbarrier::{Mbarrier, Mbarriers, mbarrier_fence, mbarriers};
 pub use crate::lang::memory::{Slice, SliceMut, ViewMut, ViewRef};
 pub use crate::lang::part::Part;
 pub use crate::lang::pipeline::{
-    Consumer, Cursor, EmptyStage, FullStage, Held, Pipeline, Producer, Slot, pipeline,
+    Consumer, EmptyStage, FullStage, Held, Pipeline, Producer, pipeline,
 };
 pub use crate::lang::ranges::{array, range, unroll};
 pub use crate::lang::shared::{Shared, SharedTile, dynamic_shared, shared, shared_tile};

@@ -7,7 +7,6 @@ use super::work::{Lengths, Shape, Who};
 use crate::attention::form::Form;
 
 /// Tensors, and the stages that they are copied to.
-#[derive(Clone, Copy)]
 pub(super) struct Copies<T: Float> {
     pub(super) q_box: TensorTile<T, 5>,
     pub(super) k_box: TensorTile<T, 4>,
@@ -15,9 +14,9 @@ pub(super) struct Copies<T: Float> {
     pub(super) q_tiles: Tiles<T>,
     pub(super) k_tiles: Tiles<T>,
     pub(super) v_tiles: Tiles<T>,
-    pub(super) q_pipe: Pipeline<1>,
-    pub(super) k_pipe: Pipeline<STAGES>,
-    pub(super) v_pipe: Pipeline<STAGES>,
+    pub(super) queries: Producer<1>,
+    pub(super) keys: Producer<STAGES>,
+    pub(super) values: Producer<STAGES>,
 }
 
 /// Copies the queries of each of the block's pieces of work, and its keys and values, tiles of `tile` keys, the
@@ -33,18 +32,18 @@ pub(super) fn copy<T: Float>(
     pages: usize,
     #[comptime] c: Copies<T>,
 ) {
-    let (mut q_at, mut k_at, mut v_at) = (c.q_pipe.start(), c.k_pipe.start(), c.v_pipe.start());
     for index in (block_idx_x()..shape.pieces(plan)).step_by(grid_dim_x()) {
         let work = shape.work(plan, form, tile, Who::Thread, index, of);
         if work.exists() {
-            let filled = c.q_pipe.fill(&mut q_at, plan.warpgroups * c.q_tiles.bytes());
+            let stage = c.queries.acquire();
             let within =
                 if plan.pack > 1 { 0 } else { work.head as usize - work.kv_head * shape.group };
             for part in unroll(0..plan.warpgroups) {
                 let row = work.row() + part * plan.own_queries();
                 let at = [work.own.outer, work.kv_head, row, within, 0];
-                c.q_tiles.stage(part).load(c.q_box, at, filled.barrier());
+                stage.load(c.q_tiles.stage(part), c.q_box, at);
             }
+            stage.commit();
             for number in (work.lo..work.hi).rev() {
                 let key = number * tile;
                 let (outer, row) = if let Some(table) = table {
@@ -58,10 +57,12 @@ pub(super) fn copy<T: Float>(
                     (work.keys.outer, work.keys.first + key)
                 };
                 let at = [outer, work.kv_head, row, 0];
-                let slot = c.k_pipe.fill(&mut k_at, c.k_tiles.bytes());
-                c.k_tiles.stage(slot.index()).load(c.k_box, at, slot.barrier());
-                let slot = c.v_pipe.fill(&mut v_at, c.v_tiles.bytes());
-                c.v_tiles.stage(slot.index()).load(c.v_box, at, slot.barrier());
+                let stage = c.keys.acquire();
+                stage.load(c.k_tiles.stage(stage.index()), c.k_box, at);
+                stage.commit();
+                let stage = c.values.acquire();
+                stage.load(c.v_tiles.stage(stage.index()), c.v_box, at);
+                stage.commit();
             }
         }
     }

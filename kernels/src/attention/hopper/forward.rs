@@ -68,10 +68,9 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
     let q_tiles = tiles::<T>(plan.warpgroups, [64, D], swizzle(D));
     let k_tiles = tiles::<T>(STAGES, [BN, D], swizzle(D));
     let v_tiles = tiles::<T>(STAGES, [BN, DV], swizzle(DV));
-    let q_pipe = pipeline::<1>(plan.releases());
-    let k_pipe = pipeline::<STAGES>(plan.releases());
-    let v_pipe = pipeline::<STAGES>(plan.releases());
-    let (mut q_at, mut k_at, mut v_at) = (q_pipe.start(), k_pipe.start(), v_pipe.start());
+    let (q_fill, q_use) = pipeline::<1>(plan.releases()).split();
+    let (k_fill, k_use) = pipeline::<STAGES>(plan.releases()).split();
+    let (v_fill, v_use) = pipeline::<STAGES>(plan.releases()).split();
 
     let shape = Shape { m, n, batch, heads, group, window, splits, section };
     let of = Lengths { q_ends, k_ends, lengths, q_rows: q.shape(2), k_rows: k.shape(2) };
@@ -89,9 +88,9 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                     q_tiles,
                     k_tiles,
                     v_tiles,
-                    q_pipe,
-                    k_pipe,
-                    v_pipe,
+                    queries: q_fill,
+                    keys: k_fill,
+                    values: v_fill,
                 };
                 copy(plan, form, BN, shape, of, table, k.shape(0), copies);
             }
@@ -102,6 +101,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
         }
         let own = own_warpgroup(plan);
         let leads = thread_idx_x() % 128 == 0;
+        let (q_use, k_use, v_use) = (q_use.led_by(leads), k_use.led_by(leads), v_use.led_by(leads));
         let to_exponents = score_scale(form, scale);
         first_turn(plan, own);
         let mut index = block_idx_x();
@@ -115,23 +115,21 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                 let asked = Queries::of::<T, BN>(plan, form, shape, work, first);
                 let mut rows = TwoRows::new();
                 let mut sums = Fragment::<Wgmma<T, DV>, Accumulator>::zero();
-                q_pipe.wait(q_at);
+                let q_stage = q_use.wait();
                 if lo < hi {
                     let queries = q_tiles.stage(own);
                     if plan.ragged {
                         if hi * BN > n {
-                            let values = v_tiles.stage(v_pipe.wait(v_at));
+                            let values = v_tiles.stage(v_use.peek());
                             clear(values, n - (hi - 1) * BN, plan);
                         }
                     }
                     let mut out = InFlight::<Wgmma<T, DV>>::zero();
-                    let keys = k_tiles.stage(k_pipe.wait(k_at));
+                    let stage = k_use.wait();
+                    let keys = k_tiles.stage(stage.index());
                     wgmma_fence();
                     let scores = begin_scores::<T, D, BN>(queries, keys).wait();
-                    if leads {
-                        k_pipe.release(k_at);
-                    }
-                    k_at.advance();
+                    stage.release();
                     let scores = asked.finish(
                         form,
                         score,
@@ -151,29 +149,25 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                     for pass in unroll(0..passes(form)) {
                         let (from, to, crossed) = pass_of(pass, [lo, low, high, hi - 1]);
                         for tile in (from..to).rev() {
-                            let keys = k_tiles.stage(k_pipe.wait(k_at));
+                            let k_stage = k_use.wait();
+                            let keys = k_tiles.stage(k_stage.index());
                             take_turn(plan, own);
                             wgmma_fence();
                             let scores = begin_scores::<T, D, BN>(queries, keys);
-                            let values = v_tiles.stage(v_pipe.wait(v_at));
+                            let v_stage = v_use.wait();
+                            let values = v_tiles.stage(v_stage.index());
                             // What the other products began with is in registers of their own, but
                             // the assembler would order these itself, and note it.
                             wgmma_fence();
                             out = begin_outputs::<T, DV, BN>(weights, values, out);
                             pass_turn(plan, own);
                             let scores = scores.wait_pending(1);
-                            if leads {
-                                k_pipe.release(k_at);
-                            }
-                            k_at.advance();
+                            k_stage.release();
                             let scores =
                                 asked.finish(form, score, (scale, cap), crossed, scores, tile * BN);
                             let (next, factors, differ) = rows.weigh(plan, scores, to_exponents);
                             let so_far = out.wait();
-                            if leads {
-                                v_pipe.release(v_at);
-                            }
-                            v_at.advance();
+                            v_stage.release();
                             out = if plan.lazy {
                                 rescaled(so_far, factors, differ).into()
                             } else {
@@ -182,18 +176,13 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                             weights = SumsAsFactor::new(next, narrow);
                         }
                     }
-                    let values = v_tiles.stage(v_pipe.wait(v_at));
+                    let stage = v_use.wait();
+                    let values = v_tiles.stage(stage.index());
                     wgmma_fence();
                     sums = begin_outputs::<T, DV, BN>(weights, values, out).wait();
-                    if leads {
-                        v_pipe.release(v_at);
-                    }
-                    v_at.advance();
+                    stage.release();
                 }
-                if leads {
-                    q_pipe.release(q_at);
-                }
-                q_at.advance();
+                q_stage.release();
                 let (base, sum) = rows.whole();
                 for half in unroll(0..2usize) {
                     let (query, head) = asked.row(half);

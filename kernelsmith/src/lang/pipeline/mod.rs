@@ -58,7 +58,7 @@ use super::collectives::{thread_rank, when};
 use super::compare::{eq, lt};
 use super::contract::assume;
 use super::index::KernelIndex;
-use super::mbarrier::{Mbarrier, Mbarriers, mbarrier_fence, mbarriers};
+use super::mbarrier::{Mbarriers, mbarrier_fence, mbarriers};
 use super::place::Place;
 use super::stage::build;
 use super::staged::{Staged, next};
@@ -66,10 +66,7 @@ use super::thread::barrier;
 use super::val::{IntoVal, Val};
 
 /// The barriers of a ring of `N` stages; [`split`](Pipeline::split) gives its two ends.
-///
-/// The methods that take a [`Cursor`] are an older form, in which nothing sees to it that stages are
-/// given back.
-#[derive(Clone, Copy)]
+#[must_use = "`split()` gives the ends that fill and use it"]
 pub struct Pipeline<const N: usize> {
     full: Mbarriers,
     empty: Mbarriers,
@@ -94,7 +91,7 @@ pub fn pipeline<const N: usize>(releases: u32) -> Pipeline<N> {
 
 /// Where somebody is in a ring of `N` stages.
 #[derive(Clone, Copy)]
-pub struct Cursor<const N: usize> {
+struct Cursor<const N: usize> {
     index: Val<usize>,
     parity: Val<u32>,
 }
@@ -116,9 +113,14 @@ impl<const N: usize> Staged for Cursor<N> {
 }
 
 impl<const N: usize> Cursor<N> {
+    /// The first stage.
+    fn start() -> Self {
+        Cursor { index: 0usize.into(), parity: 0u32.into() }
+    }
+
     /// The stage, below `N`.
     #[track_caller]
-    pub fn index(&self) -> Val<usize> {
+    fn index(&self) -> Val<usize> {
         // SAFETY: it begins at 0, and `advance` goes back there from N - 1.
         unsafe { assume(lt(self.index, N)) };
         self.index
@@ -126,7 +128,7 @@ impl<const N: usize> Cursor<N> {
 
     /// Goes on to the next stage, behind the last to the first one, of the next phase.
     #[track_caller]
-    pub fn advance(&mut self) {
+    fn advance(&mut self) {
         let next = self.index() + 1usize;
         let wraps = eq(next, N);
         let (zero, one) = (Val::<usize>::from(0), Val::<u32>::from(1));
@@ -134,9 +136,7 @@ impl<const N: usize> Cursor<N> {
         self.index = Val::from_id(build(|b| b.select(wraps.id, zero.id, next.id)));
         self.parity = Val::from_id(build(|b| b.select(wraps.id, flipped.id, self.parity.id)));
     }
-}
 
-impl<const N: usize> Cursor<N> {
     /// Goes on by `steps` stages.
     #[track_caller]
     fn advance_many(&mut self, steps: Val<usize>) {
@@ -147,79 +147,22 @@ impl<const N: usize> Cursor<N> {
     }
 }
 
-/// A stage that waits to be filled.
-#[derive(Clone, Copy)]
-#[must_use = "copies that fill the stage tell its barrier"]
-pub struct Slot {
-    index: Val<usize>,
-    barrier: Mbarrier,
-}
-
-impl Slot {
-    /// The stage.
-    pub fn index(&self) -> Val<usize> {
-        self.index
-    }
-
-    /// The barrier that counts the bytes that copies bring.
-    pub fn barrier(&self) -> Mbarrier {
-        self.barrier
-    }
-}
-
-impl<const N: usize> Pipeline<N> {
-    /// The first stage.
-    #[track_caller]
-    pub fn start(&self) -> Cursor<N> {
-        Cursor { index: 0usize.into(), parity: 0u32.into() }
-    }
-
-    /// Waits until the stage is empty, tells its barrier of `bytes` that copies will bring, and goes
-    /// on to the next. One thread does this, and begins the copies.
-    #[track_caller]
-    pub fn fill(&self, at: &mut Cursor<N>, bytes: usize) -> Slot {
-        let index = at.index();
-        // A ring begins empty: the phase before the first counts as over.
-        self.empty.stage(index).wait(at.parity ^ Val::from(1));
-        let barrier = self.full.stage(index);
-        barrier.arrive_expect(bytes);
-        at.advance();
-        Slot { index, barrier }
-    }
-
-    /// Waits until the stage is full; which it is.
-    #[track_caller]
-    pub fn wait(&self, at: Cursor<N>) -> Val<usize> {
-        let index = at.index();
-        self.full.stage(index).wait(at.parity);
-        index
-    }
-
-    /// Says that this consumer is done with a stage: one of the arrivals that empty it. What `wgmma`
-    /// reads is done with after a wait for its group.
-    #[track_caller]
-    pub fn release(&self, at: Cursor<N>) {
-        self.empty.stage(at.index()).arrive();
-    }
-}
-
 impl<const N: usize> Pipeline<N> {
     /// Its two ends. Both begin at the first stage; each belongs to one part of the block's warps, and
     /// cannot be copied.
     #[track_caller]
     pub fn split(self) -> (Producer<N>, Consumer<N>) {
-        let at = |name: &str| Place::new(name, self.start());
-        let release = Release { empty: self.empty, leads: None, rank: None };
-        (
-            Producer { pipe: self, at: at("filling") },
-            Consumer { full: self.full, at: at("using"), release },
-        )
+        let Pipeline { full, empty } = self;
+        let at = |name: &str| Place::new(name, Cursor::start());
+        let release = Release { empty, leads: None, rank: None };
+        (Producer { full, empty, at: at("filling") }, Consumer { full, at: at("using"), release })
     }
 }
 
 /// The end of a pipeline that fills stages. One thread has it.
 pub struct Producer<const N: usize> {
-    pipe: Pipeline<N>,
+    full: Mbarriers,
+    empty: Mbarriers,
     at: Place<Cursor<N>>,
 }
 
@@ -230,8 +173,8 @@ impl<const N: usize> Producer<N> {
         let mut at = self.at.get();
         let index = at.index();
         // A ring begins empty: the phase before the first counts as over.
-        self.pipe.empty.stage(index).wait(at.parity ^ Val::from(1));
-        let stage = EmptyStage::new(index, self.pipe.full.stage(index));
+        self.empty.stage(index).wait(at.parity ^ Val::from(1));
+        let stage = EmptyStage::new(index, self.full.stage(index));
         at.advance();
         self.at.set(at);
         stage
@@ -273,6 +216,16 @@ impl<const N: usize> Consumer<N> {
         at.advance();
         self.at.set(at);
         FullStage::new(index, self.release)
+    }
+
+    /// Waits until the next stage is full, and leaves it to be waited for: what has to be seen to in a
+    /// stage before its turn comes.
+    #[track_caller]
+    pub fn peek(&self) -> Val<usize> {
+        let at = self.at.get();
+        let index = at.index();
+        self.full.stage(index).wait(at.parity);
+        index
     }
 
     /// Goes on by `steps` stages without waiting, which other consumers use. Who waits for a stage after that
