@@ -10,10 +10,10 @@ use std::hint::black_box;
 
 use kernelsmith::{Buffer, Device, f16};
 use kernelsmith_benches::interleave::best_of;
+use kernelsmith_benches::memory::read;
 use kernelsmith_kernels::quant::{
     Format, Int4Order, Int4Tensors, QuantizedMatrix, quantized_matmul,
 };
-use rayon::prelude::*;
 
 const SIZE: usize = 4096;
 
@@ -46,13 +46,6 @@ fn of_int4(device: &Device, group: usize) -> Vec<QuantizedMatrix> {
         scales: &vec![f16::from_f32(0.01); SIZE * SIZE / group],
     };
     crowd(|| QuantizedMatrix::from_int4(device, &tensors).expect("memory"))
-}
-
-/// Reads words as fast as the machine does.
-fn read(words: &[u64]) -> u64 {
-    let part = words.len().div_ceil(rayon::current_num_threads());
-    let sum = |part: &[u64]| part.iter().fold(0u64, |a, b| a.wrapping_add(*b));
-    words.par_chunks(part).map(sum).sum()
 }
 
 fn compare(name: &str, all: &[QuantizedMatrix], device: &Device, rounds: usize) {

@@ -7,11 +7,11 @@ use half::{bf16, f16};
 use kernelsmith::prelude::*;
 use kernelsmith_benches::gpu::normal;
 use kernelsmith_benches::interleave::{best_within, turn};
+use kernelsmith_benches::memory::read;
 use kernelsmith_kernels::attention::{
     Attention, FlashAttention, Forward, Gradients, flash_attention, flash_attention_backward,
 };
 use kernelsmith_kernels::matmul::Output;
-use rayon::prelude::*;
 
 use super::python::Python;
 use super::table::{Case, Table};
@@ -154,13 +154,6 @@ fn inputs<T: Float + From16>(
 /// Pairs of a query and a key that it sees.
 fn pairs(attention: Attention) -> usize {
     (0..attention.queries).map(|query| attention.seen(query).len()).sum()
-}
-
-/// Reads words as fast as the machine does.
-fn read(words: &[u64]) -> u64 {
-    let part = words.len().div_ceil(rayon::current_num_threads());
-    let sum = |part: &[u64]| part.iter().fold(0u64, |a, b| a.wrapping_add(*b));
-    words.par_chunks(part).map(sum).sum()
 }
 
 trait From16 {

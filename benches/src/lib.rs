@@ -4,3 +4,4 @@
 pub mod cublas;
 pub mod gpu;
 pub mod interleave;
+pub mod memory;

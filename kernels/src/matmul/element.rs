@@ -168,41 +168,32 @@ macro_rules! bytes {
             $($rest)*
         })*
     };
+    // Matrix units multiply bytes of one kind.
+    (of one kind: $($ty:ty),*) => {
+        bytes! {
+            $($ty, $ty {
+                fn has_matrix_units(device: &Device, _tf32: bool) -> bool {
+                    hopper::is_hopper(device)
+                }
+
+                fn by_matrix_units<O: Num, F>(
+                    problem: &mut Problem<'_, Self, Self, O>,
+                    map: F,
+                ) -> Option<Result<(), Error>>
+                where
+                    F: Pointwise<i32>,
+                {
+                    hopper::product::<Self, _, _, _>(problem, map)
+                }
+            })*
+        }
+    };
 }
 
+bytes!(of one kind: i8, u8);
 bytes! {
-    i8, i8 {
-        fn has_matrix_units(device: &Device, _tf32: bool) -> bool {
-            hopper::is_hopper(device)
-        }
-
-        fn by_matrix_units<O: Num, F>(
-            problem: &mut Problem<'_, Self, Self, O>,
-            map: F,
-        ) -> Option<Result<(), Error>>
-        where
-            F: Pointwise<i32>,
-        {
-            hopper::product::<Self, _, _, _>(problem, map)
-        }
-    }
     i8, u8 {}
     u8, i8 {}
-    u8, u8 {
-        fn has_matrix_units(device: &Device, _tf32: bool) -> bool {
-            hopper::is_hopper(device)
-        }
-
-        fn by_matrix_units<O: Num, F>(
-            problem: &mut Problem<'_, Self, Self, O>,
-            map: F,
-        ) -> Option<Result<(), Error>>
-        where
-            F: Pointwise<i32>,
-        {
-            hopper::product::<Self, _, _, _>(problem, map)
-        }
-    }
 }
 
 /// An element of a product whose sums are of type `S`.

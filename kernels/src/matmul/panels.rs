@@ -184,16 +184,13 @@ fn strips_of<
 ) {
     let (mut i, rows) = rows;
     while i + M < rows {
-        out.expect::<L>(i, column, depth);
-        out.store(sums::<D, L>(tile, i, depth, b), i, column);
+        group::<D, O, F, L>(tile, i, depth, column, b, out);
         i += L;
     }
     if i + N < rows {
-        out.expect::<M>(i, column, depth);
-        out.store(sums::<D, M>(tile, i, depth, b), i, column);
+        group::<D, O, F, M>(tile, i, depth, column, b, out);
     } else if i < rows {
-        out.expect::<N>(i, column, depth);
-        out.store(sums::<D, N>(tile, i, depth, b), i, column);
+        group::<D, O, F, N>(tile, i, depth, column, b, out);
     }
 }
 
@@ -232,18 +229,29 @@ fn first_of<
     out: Out<D::Sum, O, F>,
 ) -> usize {
     if rows > M {
-        out.expect::<L>(0, column, depth);
-        out.store(sums::<D, L>(tile, 0, depth, b), 0, column);
+        group::<D, O, F, L>(tile, 0, depth, column, b, out);
         L.into()
     } else if rows > N {
-        out.expect::<M>(0, column, depth);
-        out.store(sums::<D, M>(tile, 0, depth, b), 0, column);
+        group::<D, O, F, M>(tile, 0, depth, column, b, out);
         M.into()
     } else {
-        out.expect::<N>(0, column, depth);
-        out.store(sums::<D, N>(tile, 0, depth, b), 0, column);
+        group::<D, O, F, N>(tile, 0, depth, column, b, out);
         N.into()
     }
+}
+
+/// `TM` rows of A, of which the first is row `i` of the tile, times a panel of B, on their way to C.
+#[device]
+fn group<D: Products, O: Num, F: Fn(D::Sum) -> D::Sum + Copy, const TM: usize>(
+    tile: Tile<D>,
+    i: usize,
+    depth: usize,
+    column: usize,
+    b: impl Fn(usize) -> D::Factor + Copy,
+    out: Out<D::Sum, O, F>,
+) {
+    out.expect::<TM>(i, column, depth);
+    out.store(sums::<D, TM>(tile, i, depth, b), i, column);
 }
 
 /// `TM` rows of A, of which the first is row `i` of the tile, times a panel of B.

@@ -2,8 +2,9 @@
 
 use kernelsmith::prelude::*;
 
-use super::operand::{Operand, Order, of_cluster, step};
-use super::schedule::{GROUP, part_of, tile_at};
+use super::leave::leave;
+use super::operand::{Operand, Order, fill, of_cluster, step};
+use super::schedule::{Walk, part_of};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::{Steps, Summed};
 
@@ -79,27 +80,19 @@ pub fn matmul_cooperative<
 
     let (rows, columns) = (c.shape(1), c.shape(2));
     let (m, n) = if exchanged { (columns, rows) } else { (rows, columns) };
-    let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(W::N));
-    let all = c.shape(0) * down * across;
+    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster);
     let depth = a.depth().div_ceil(step::<T>());
-    let group = Val::<usize>::from(GROUP / cluster);
-    let rank = if cluster > 1 { cluster_rank() } else { Val::<usize>::zero() };
-    let (first, apart) = (block_idx_x() / cluster, grid_dim_x() / cluster);
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (first..all).step_by(apart) {
-                    let (matrix, row, column) = tile_at(tile, down, across, group);
-                    let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                    let (matrix, row, column) = walk.tile(tile);
                     let batch = matrix / parts;
                     let (begin, end) = part_of(depth, matrix % parts, parts);
                     for k in begin..end {
-                        let stage = producer.acquire();
-                        let k = k * step::<T>();
-                        a.load(&stage, [batch, row, k], rank);
-                        b.load(&stage, [batch, column, k], rank);
-                        stage.commit_bytes(a.bytes() + b.bytes());
+                        let factors = [(a, [batch, row]), (b, [batch, column])];
+                        fill(&producer, &factors, k, walk.rank);
                     }
                 }
             }
@@ -111,9 +104,9 @@ pub fn matmul_cooperative<
         let leads = thread == 0;
         let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (first..all).step_by(apart) {
-            let (matrix, row, column) = tile_at(tile, down, across, group);
-            let (row, column) = ((row * cluster + rank) * BM + half * 64, column * W::N);
+        for tile in (walk.first..walk.all).step_by(walk.apart) {
+            let (matrix, row, column) = walk.tile(tile);
+            let row = row + half * 64;
             let (begin, end) = part_of(depth, matrix % parts, parts);
             let mut sums = InFlight::<W>::zero();
             let before = consumer.hold();
@@ -134,32 +127,22 @@ pub fn matmul_cooperative<
             before.release();
             let beta = Val::<S>::zero();
             let epilogue = Epilogue::of_batch(matrix, steps, (alpha, beta), bias, residual, map);
-            let passes = if exchanged { 1 } else { W::N / panel };
-            for pass in unroll(0..passes) {
-                let pass = pass * panel;
-                if leads {
-                    bulk_wait_read(0);
-                }
-                barrier_sync(1, 256);
-                if exchanged {
+            let meet = || barrier_sync(1, 256);
+            if exchanged {
+                let write = |_| {
                     out.store_sums_transposed(sums, |i, j, sum| {
                         finished(epilogue, sum, column + j, row + i, rows, columns)
-                    });
-                } else {
-                    out.store_sums(sums, 0, pass, |i, j, sum| {
+                    })
+                };
+                leave(out, c_box, (1, panel), leads, meet, write, |_| [matrix, column, row]);
+            } else {
+                let write = |first| {
+                    out.store_sums(sums, 0, first, |i, j, sum| {
                         finished(epilogue, sum, row + i, column + j, rows, columns)
-                    });
-                }
-                async_fence();
-                barrier_sync(1, 256);
-                if leads {
-                    if exchanged {
-                        out.store(c_box, [matrix, column, row]);
-                    } else {
-                        out.store(c_box, [matrix, row, column + pass]);
-                    }
-                    bulk_commit();
-                }
+                    })
+                };
+                let at = |first| [matrix, row, column + first];
+                leave(out, c_box, (W::N / panel, panel), leads, meet, write, at);
             }
         }
         if leads {

@@ -3,8 +3,9 @@
 use kernelsmith::prelude::*;
 
 use super::cooperative::{BM, Form};
-use super::operand::{Operand, of_cluster, step};
-use super::schedule::{GROUP, tile_at};
+use super::leave::leave;
+use super::operand::{Operand, fill, of_cluster, step};
+use super::schedule::Walk;
 
 /// `C = combine(A * gate, A * up)`, element by element, `A: m x k`, `gate` and `up`: `k x n`, in the order
 /// `form.b`. All else is as in [`matmul_cooperative`](super::matmul_cooperative), with a tile of each product:
@@ -27,28 +28,19 @@ pub fn matmul_gated<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, const
     let c_tiles = tiles::<O>(2, [64, panel], Swizzle::B128);
     let (producer, consumer) = pipeline::<STAGES>(form.consumers()).split();
 
-    let (m, n) = (c.shape(1), c.shape(2));
-    let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(W::N));
-    let all = c.shape(0) * down * across;
+    let walk = Walk::new(c.shape(0), [c.shape(1), c.shape(2)], W::N, cluster);
     let depth = a.depth().div_ceil(step::<T>());
-    let group = Val::<usize>::from(GROUP / cluster);
     let zero = Val::<usize>::zero();
-    let rank = if cluster > 1 { cluster_rank() } else { Val::<usize>::zero() };
-    let (first, apart) = (block_idx_x() / cluster, grid_dim_x() / cluster);
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (first..all).step_by(apart) {
-                    let (batch, row, column) = tile_at(tile, down, across, group);
-                    let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                    let (batch, row, column) = walk.tile(tile);
                     for k in 0..depth {
-                        let stage = producer.acquire();
-                        let k = k * step::<T>();
-                        a.load(&stage, [batch, row, k], rank);
-                        gate.load(&stage, [batch, column, k], rank);
-                        up.load(&stage, [batch, column, k], rank);
-                        stage.commit_bytes(a.bytes() + gate.bytes() + up.bytes());
+                        let right = [batch, column];
+                        let factors = [(a, [batch, row]), (gate, right), (up, right)];
+                        fill(&producer, &factors, k, walk.rank);
                     }
                 }
             }
@@ -60,9 +52,9 @@ pub fn matmul_gated<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, const
         let leads = thread == 0;
         let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (first..all).step_by(apart) {
-            let (batch, row, column) = tile_at(tile, down, across, group);
-            let (row, column) = ((row * cluster + rank) * BM + half * 64, column * W::N);
+        for tile in (walk.first..walk.all).step_by(walk.apart) {
+            let (batch, row, column) = walk.tile(tile);
+            let row = row + half * 64;
             let mut gates = InFlight::<W>::zero();
             let mut ups = InFlight::<W>::zero();
             let before = consumer.hold();
@@ -83,20 +75,10 @@ pub fn matmul_gated<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, const
             let ups = ups.wait();
             before.release();
             let sums = gates.map_elements(|i, gate| combine(gate, ups.element(i)));
-            for pass in unroll(0..W::N / panel) {
-                let pass = pass * panel;
-                if leads {
-                    bulk_wait_read(0);
-                }
-                barrier_sync(1, 256);
-                out.store_sums(sums, 0, pass, |_, _, x| x.cast::<O>());
-                async_fence();
-                barrier_sync(1, 256);
-                if leads {
-                    out.store(c_box, [batch, row, column + pass]);
-                    bulk_commit();
-                }
-            }
+            let meet = || barrier_sync(1, 256);
+            let write = |first| out.store_sums(sums, 0, first, |_, _, x| x.cast::<O>());
+            let at = |first| [batch, row, column + first];
+            leave(out, c_box, (W::N / panel, panel), leads, meet, write, at);
         }
         if leads {
             bulk_wait(0);

@@ -3,7 +3,7 @@
 use kernelsmith::prelude::*;
 
 use super::cooperative::BM;
-use super::operand::{Operand, Order, step};
+use super::operand::{Operand, Order, fill, step};
 
 /// What of a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -66,11 +66,8 @@ pub fn matmul_grouped<
                         let column = within / down * W::N;
                         let matrix = if form.masked { group } else { zero };
                         for k in 0..depth {
-                            let stage = producer.acquire();
-                            let k = k * step::<T>();
-                            a.load(&stage, [matrix, row, k], zero);
-                            b.load(&stage, [group, column, k], zero);
-                            stage.commit_bytes(a.bytes() + b.bytes());
+                            let factors = [(a, [matrix, row]), (b, [group, column])];
+                            fill(&producer, &factors, k, zero);
                         }
                         tile += grid_dim_x();
                     } else {

@@ -9,6 +9,7 @@ mod launch;
 mod launch_gated;
 mod launch_grouped;
 mod launch_scaled;
+mod leave;
 mod operand;
 mod pingpong;
 mod scaled;

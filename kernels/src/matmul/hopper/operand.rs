@@ -59,19 +59,14 @@ impl<T: Stored> Operand<T> {
     }
 
     /// Bytes of a stage.
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.tiles.bytes()
     }
 
     /// Begins to load a stage of matrix `batch` from a row and an index along k on; `rank` is the block's in
     /// its cluster. Shared stages arrive in all blocks of it.
     #[track_caller]
-    pub(super) fn load(
-        &self,
-        slot: &EmptyStage,
-        [batch, row, k]: [Val<usize>; 3],
-        rank: Val<usize>,
-    ) {
+    fn load(&self, slot: &EmptyStage, [batch, row, k]: [Val<usize>; 3], rank: Val<usize>) {
         let stage = self.tiles.stage(slot.index());
         let at = |row| if self.order.is_along_k() { [batch, row, k] } else { [batch, k, row] };
         if self.sharers == 1 {
@@ -88,6 +83,23 @@ impl<T: Stored> Operand<T> {
         let tile = self.tiles.stage(stage);
         if self.order.is_along_k() { tile.k_major(row, k) } else { tile.mn_major(row, k) }
     }
+}
+
+/// Fills the next stage with step `k` of each factor, from a matrix and a row of it on; `rank` is the block's in
+/// its cluster.
+#[track_caller]
+pub(super) fn fill<T: Stored, const N: usize>(
+    producer: &Producer<N>,
+    factors: &[(Operand<T>, [Val<usize>; 2])],
+    k: Val<usize>,
+    rank: Val<usize>,
+) {
+    let stage = producer.acquire();
+    let k = k * step::<T>();
+    for (factor, [batch, row]) in factors {
+        factor.load(&stage, [*batch, *row, k], rank);
+    }
+    stage.commit_bytes(factors.iter().map(|(factor, _)| factor.bytes()).sum());
 }
 
 /// A consumer of stages that each block of the cluster fills a part of: all blocks hear of its releases, each

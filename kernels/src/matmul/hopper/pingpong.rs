@@ -3,8 +3,9 @@
 use kernelsmith::prelude::*;
 
 use super::cooperative::{BM, Form, finished};
-use super::operand::{Operand, of_cluster, step};
-use super::schedule::{GROUP, tile_at};
+use super::leave::leave;
+use super::operand::{Operand, fill, of_cluster, step};
+use super::schedule::Walk;
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::{Steps, Summed};
 
@@ -43,25 +44,17 @@ pub fn matmul_pingpong<
     let (producer, consumer) = pipeline::<STAGES>(form.owners()).split();
 
     let (m, n) = (c.shape(1), c.shape(2));
-    let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(W::N));
-    let all = c.shape(0) * down * across;
+    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster);
     let depth = a.depth().div_ceil(step::<T>());
-    let group = Val::<usize>::from(GROUP / cluster);
-    let rank = if cluster > 1 { cluster_rank() } else { Val::<usize>::zero() };
-    let (first, apart) = (block_idx_x() / cluster, grid_dim_x() / cluster);
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (first..all).step_by(apart) {
-                    let (batch, row, column) = tile_at(tile, down, across, group);
-                    let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                    let (batch, row, column) = walk.tile(tile);
                     for k in 0..depth {
-                        let stage = producer.acquire();
-                        let k = k * step::<T>();
-                        a.load(&stage, [batch, row, k], rank);
-                        b.load(&stage, [batch, column, k], rank);
-                        stage.commit_bytes(a.bytes() + b.bytes());
+                        let factors = [(a, [batch, row]), (b, [batch, column])];
+                        fill(&producer, &factors, k, walk.rank);
                     }
                 }
             }
@@ -76,13 +69,12 @@ pub fn matmul_pingpong<
         if own == 1 {
             // The first tile is the other's.
             consumer.pass(depth);
-            if first < all {
+            if walk.first < walk.all {
                 barrier_arrive(1, 256);
             }
         }
-        for tile in (first + own * apart..all).step_by(2 * apart) {
-            let (batch, row, column) = tile_at(tile, down, across, group);
-            let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+        for tile in (walk.first + own * walk.apart..walk.all).step_by(2 * walk.apart) {
+            let (batch, row, column) = walk.tile(tile);
             if own == 0 {
                 barrier_sync(1, 256)
             } else {
@@ -106,7 +98,7 @@ pub fn matmul_pingpong<
                 before.replace(stage);
             }
             // The other one's products come behind these.
-            if tile + apart < all {
+            if tile + walk.apart < walk.all {
                 if own == 0 { barrier_arrive(2, 256) } else { barrier_arrive(1, 256) }
             }
             let upper = upper.wait();
@@ -117,30 +109,16 @@ pub fn matmul_pingpong<
             let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
             for (half, sums) in [upper, lower].into_iter().enumerate() {
                 let row = row + 64 * half;
-                for pass in unroll(0..W::N / panel) {
-                    let pass = pass * panel;
-                    if leads {
-                        bulk_wait_read(0);
-                    }
-                    if own == 0 {
-                        barrier_sync(3, 128)
-                    } else {
-                        barrier_sync(4, 128)
-                    }
-                    out.store_sums(sums, 0, pass, |i, j, sum| {
+                let meet = || {
+                    if own == 0 { barrier_sync(3, 128) } else { barrier_sync(4, 128) }
+                };
+                let write = |first| {
+                    out.store_sums(sums, 0, first, |i, j, sum| {
                         finished(epilogue, sum, row + i, column + j, m, n)
-                    });
-                    async_fence();
-                    if own == 0 {
-                        barrier_sync(3, 128)
-                    } else {
-                        barrier_sync(4, 128)
-                    }
-                    if leads {
-                        out.store(c_box, [batch, row, column + pass]);
-                        bulk_commit();
-                    }
-                }
+                    })
+                };
+                let at = |first| [batch, row, column + first];
+                leave(out, c_box, (W::N / panel, panel), leads, meet, write, at);
             }
         }
         if leads {

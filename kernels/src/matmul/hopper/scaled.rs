@@ -3,8 +3,9 @@
 use kernelsmith::prelude::*;
 
 use super::cooperative::BM;
-use super::operand::{Operand, Order, of_cluster, step};
-use super::schedule::{GROUP, tile_at};
+use super::leave::leave;
+use super::operand::{Operand, Order, fill, of_cluster, step};
+use super::schedule::Walk;
 
 /// Rows and columns of B, and columns of A, that have a scale in common.
 pub(in crate::matmul) const BLOCK: usize = 128;
@@ -48,25 +49,17 @@ pub fn matmul_scaled<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, cons
     let (producer, consumer) = pipeline::<STAGES>(form.consumers()).split();
 
     let (m, n) = (c.shape(1), c.shape(2));
-    let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(W::N));
-    let all = down * across;
+    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster);
     let depth = a.depth().div_ceil(step::<T>());
-    let group = Val::<usize>::from(GROUP / cluster);
-    let rank = if cluster > 1 { cluster_rank() } else { Val::<usize>::zero() };
-    let (first, apart) = (block_idx_x() / cluster, grid_dim_x() / cluster);
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (first..all).step_by(apart) {
-                    let (batch, row, column) = tile_at(tile, down, across, group);
-                    let (row, column) = ((row * cluster + rank) * BM, column * W::N);
+                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                    let (batch, row, column) = walk.tile(tile);
                     for k in 0..depth {
-                        let stage = producer.acquire();
-                        let k = k * step::<T>();
-                        a.load(&stage, [batch, row, k], rank);
-                        b.load(&stage, [batch, column, k], rank);
-                        stage.commit_bytes(a.bytes() + b.bytes());
+                        let factors = [(a, [batch, row]), (b, [batch, column])];
+                        fill(&producer, &factors, k, walk.rank);
                     }
                 }
             }
@@ -78,9 +71,9 @@ pub fn matmul_scaled<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, cons
         let leads = thread == 0;
         let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (first..all).step_by(apart) {
-            let (batch, row, column) = tile_at(tile, down, across, group);
-            let (row, column) = ((row * cluster + rank) * BM + half * 64, column * W::N);
+        for tile in (walk.first..walk.all).step_by(walk.apart) {
+            let (batch, row, column) = walk.tile(tile);
+            let row = row + half * 64;
             let mut total = Fragment::<W, Accumulator>::zero();
             // A thread has sums of two rows, 8 apart. Rows outside of A have any scale.
             let upper = (row + Fragment::<W, Accumulator>::row(0)).min(m - 1);
@@ -106,13 +99,9 @@ pub fn matmul_scaled<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, cons
                 stage.release();
                 total = add_scaled(total, sums, scales);
             }
-            for pass in unroll(0..W::N / panel) {
-                let pass = pass * panel;
-                if leads {
-                    bulk_wait_read(0);
-                }
-                barrier_sync(1, 256);
-                out.store_sums(total, 0, pass, |i, j, sum| {
+            let meet = || barrier_sync(1, 256);
+            let write = |first| {
+                out.store_sums(total, 0, first, |i, j, sum| {
                     let (i, j) = (row + i, column + j);
                     let mut x = sum;
                     if i < m && j < n {
@@ -127,14 +116,10 @@ pub fn matmul_scaled<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, cons
                         }
                     }
                     x.cast::<O>()
-                });
-                async_fence();
-                barrier_sync(1, 256);
-                if leads {
-                    out.store(c_box, [batch, row, column + pass]);
-                    bulk_commit();
-                }
-            }
+                })
+            };
+            let at = |first| [batch, row, column + first];
+            leave(out, c_box, (W::N / panel, panel), leads, meet, write, at);
         }
         if leads {
             bulk_wait(0);

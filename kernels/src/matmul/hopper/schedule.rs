@@ -2,20 +2,65 @@
 
 use kernelsmith::prelude::*;
 
+use super::cooperative::BM;
+
 /// Rows of tiles that are taken together, column by column: blocks that run at the same time share
 /// rows of A and columns of B in the L2 cache (DeepGEMM and CUTLASS call it a swizzle or grouped
 /// raster).
-pub(super) const GROUP: usize = 8;
+const GROUP: usize = 8;
+
+/// A block's way through tiles of `BM x width` of some matrices: number `first`, and every `apart`-th from there
+/// on, below `all`. Blocks of a cluster have the same number, and take tiles one above the other.
+#[derive(Clone, Copy)]
+pub(super) struct Walk {
+    pub(super) first: Val<usize>,
+    pub(super) apart: Val<usize>,
+    pub(super) all: Val<usize>,
+    /// The block's in its cluster.
+    pub(super) rank: Val<usize>,
+    down: Val<usize>,
+    across: Val<usize>,
+    width: usize,
+    cluster: usize,
+}
+
+impl Walk {
+    /// Through `matrices` of `m x n`.
+    #[track_caller]
+    pub(super) fn new(
+        matrices: Val<usize>,
+        [m, n]: [Val<usize>; 2],
+        width: usize,
+        cluster: usize,
+    ) -> Walk {
+        let (down, across) = (m.div_ceil(BM * cluster), n.div_ceil(width));
+        Walk {
+            first: block_idx_x() / cluster,
+            apart: grid_dim_x() / cluster,
+            all: matrices * down * across,
+            rank: if cluster > 1 { cluster_rank() } else { Val::zero() },
+            down,
+            across,
+            width,
+            cluster,
+        }
+    }
+}
+
+#[device]
+impl Walk {
+    /// The matrix of a tile's number, and the first row and column of this block's tile.
+    pub(super) fn tile(&self, number: usize) -> (usize, usize, usize) {
+        let group = Val::<usize>::from(GROUP / self.cluster);
+        let (matrix, row, column) = tile_at(number, self.down, self.across, group);
+        (matrix, (row * self.cluster + self.rank) * BM, column * self.width)
+    }
+}
 
 /// The matrix, row and column of a tile's number, in tiles, of `down` rows and `across` columns of
 /// each matrix of a batch, by `group` rows.
 #[device]
-pub(super) fn tile_at(
-    tile: usize,
-    down: usize,
-    across: usize,
-    group: usize,
-) -> (usize, usize, usize) {
+fn tile_at(tile: usize, down: usize, across: usize, group: usize) -> (usize, usize, usize) {
     let (batch, tile) = (tile / (down * across), tile % (down * across));
     let in_group = across * group;
     let first = tile / in_group * group;
