@@ -33,23 +33,6 @@ impl Requirement {
     /// Whether the requirement holds where `of` gives the parameters' values. `None` if a product
     /// or the sum leaves 128 bits: then nobody can tell, and a launch must not be.
     pub fn holds(&self, of: impl Fn(Value) -> i128) -> Option<bool> {
-        // Nearly always 64 bits are enough, and each launch asks.
-        self.narrow(&of).or_else(|| self.wide(&of))
-    }
-
-    fn narrow(&self, of: impl Fn(Value) -> i128) -> Option<bool> {
-        let mut sum = 0i64;
-        for term in &self.terms {
-            let mut product = term.factor;
-            for &param in &term.params {
-                product = product.checked_mul(i64::try_from(of(param)).ok()?)?;
-            }
-            sum = sum.checked_add(product)?;
-        }
-        Some(sum >= 0)
-    }
-
-    fn wide(&self, of: impl Fn(Value) -> i128) -> Option<bool> {
         let mut sum = 0i128;
         for term in &self.terms {
             let mut product = i128::from(term.factor);

@@ -52,6 +52,7 @@ impl<'a> Args<'a> {
     }
 
     /// Adds a number.
+    #[inline]
     pub fn scalar<T: Element>(&mut self, value: T) -> &mut Self {
         self.push(bytemuck::bytes_of(&value), align_of::<T>())
     }
@@ -122,10 +123,13 @@ impl<'a> Args<'a> {
         self
     }
 
+    /// Inline, so that a number's size is known where it is added: a launch adds dozens.
+    #[inline]
     fn push(&mut self, bytes: &[u8], align: usize) -> &mut Self {
         let offset = self.bytes.len().next_multiple_of(align);
-        self.bytes.resize(offset, 0);
-        self.bytes.extend_from_slice(bytes);
+        let end = offset + bytes.len();
+        self.bytes.resize(end, 0);
+        self.bytes[offset..end].copy_from_slice(bytes);
         self.places.push(Place { offset: offset as u32, size: bytes.len() as u32 });
         self
     }

@@ -41,6 +41,8 @@ pub(crate) struct Records {
     by_kernel: FxHashMap<usize, u64>,
     pending: bool,
     failures: VecDeque<Error>,
+    /// Room for a block's records on the host.
+    taken: Vec<ErrorRecord>,
 }
 
 impl Records {
@@ -81,9 +83,10 @@ impl Records {
 
     /// Waits for the stream, and puts what the records say aside.
     pub(crate) fn collect(&mut self, driver: &dyn Driver, stream: Handle) -> Result<()> {
-        let mut records = [ErrorRecord::default(); BLOCK];
         for (&at, kernels) in self.blocks.iter().zip(self.kernels.chunks(BLOCK)) {
-            let records = &mut records[..kernels.len()];
+            // Kept from one time to the next: each wait for small kernels passes here.
+            let records = &mut self.taken;
+            records.resize(kernels.len(), ErrorRecord::default());
             // SAFETY: a block of ours, with a record for each of its kernels.
             unsafe { driver.take_records(at, records, stream)? };
             let claimed = records.iter().zip(kernels).filter(|(record, _)| record.state != 0);

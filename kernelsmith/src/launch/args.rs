@@ -215,12 +215,6 @@ macro_rules! views {
                 check_inside(name, self.data.len(), self.shape, self.strides)?;
                 if $distinct { check_distinct(name, self.shape, self.strides) } else { Ok(()) }
             }
-
-            /// Shape, then strides, as the parameters have them.
-            pub(crate) fn extents(&self) -> impl Iterator<Item = u64> + use<T, R> {
-                let (shape, strides) = (self.shape, self.strides);
-                shape.into_iter().chain(strides).map(|n| n as u64)
-            }
         }
     )*};
 }
