@@ -187,7 +187,9 @@ impl Rewriter {
                 &call.args,
                 wants,
                 span,
-                |args| quote_spanned!(span=> #place.get().#method #turbofish(#(#args),*)),
+                // Behind a reference, so that a method of the user's with such a name that takes
+                // `&mut self` does not change a copy that is then forgotten, but does not compile.
+                |args| quote_spanned!(span=> (&#place.get()).#method #turbofish(#(#args),*)),
             ));
         }
         // The method may take `&mut self`: it gets a copy, of which what changed is written back.
