@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kernelsmith::{Availability, Device, DeviceKind};
 
@@ -30,15 +30,55 @@ pub fn no_gpu(reason: &str) -> ExitCode {
     ExitCode::from(NO_GPU)
 }
 
-/// The file after `--csv`.
-///
-/// # Errors
-/// If the arguments are anything else.
-pub fn csv_argument() -> Result<PathBuf, String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match &arguments[..] {
-        [flag, file] if flag == "--csv" => Ok(file.into()),
-        _ => Err("usage: --csv FILE".to_owned()),
+/// What a hardware program is asked for.
+pub struct Arguments {
+    /// The file after `--csv`.
+    pub csv: PathBuf,
+    /// When no other case is begun: so many seconds from now as follow `--seconds`.
+    pub deadline: Option<Instant>,
+    /// What names of cases must contain: the text after `--only`.
+    pub only: String,
+}
+
+impl Arguments {
+    /// Those of the command line.
+    ///
+    /// # Errors
+    /// If there are others, or no file.
+    pub fn of_command_line() -> Result<Arguments, String> {
+        Arguments::parse(std::env::args().skip(1))
+    }
+
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+        let usage = || "usage: --csv FILE [--seconds N] [--only TEXT]".to_owned();
+        let (mut csv, mut deadline, mut only) = (None, None, String::new());
+        while let Some(flag) = words.next() {
+            let value = words.next().ok_or_else(usage)?;
+            match flag.as_str() {
+                "--csv" => csv = Some(value.into()),
+                "--seconds" => {
+                    let seconds =
+                        value.parse().map_err(|_| format!("--seconds {value}: {}", usage()))?;
+                    deadline = Instant::now().checked_add(Duration::from_secs(seconds));
+                }
+                "--only" => only = value,
+                _ => return Err(usage()),
+            }
+        }
+        Ok(Arguments { csv: csv.ok_or_else(usage)?, deadline, only })
+    }
+
+    /// Whether there is time for another case.
+    #[must_use]
+    pub fn has_time(&self) -> bool {
+        self.deadline.is_none_or(|deadline| Instant::now() < deadline)
+    }
+}
+
+/// Says which cases there was no time for.
+pub fn tell_dropped(names: &[String]) {
+    if let [first, ..] = names {
+        println!("time is over: {} cases were dropped, {first} and those behind it", names.len());
     }
 }
 
@@ -111,4 +151,24 @@ pub fn normal(len: usize, seed: u64) -> Vec<f32> {
 pub fn max_error(found: &[f32], expected: &[f64]) -> f64 {
     let differences = found.iter().zip(expected).map(|(&a, &b)| (f64::from(a) - b).abs());
     differences.fold(0.0, |max, d| if d > max || d.is_nan() { d } else { max })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Arguments, String> {
+        Arguments::parse(words.iter().map(|word| (*word).to_owned()))
+    }
+
+    #[test]
+    fn arguments_are_a_file_and_limits() {
+        let all = parsed(&["--csv", "a.csv", "--seconds", "0", "--only", "matmul"]).unwrap();
+        assert_eq!((all.csv.to_str(), all.only.as_str()), (Some("a.csv"), "matmul"));
+        assert!(!all.has_time());
+        assert!(parsed(&["--csv", "a.csv"]).unwrap().has_time());
+        for wrong in [&[][..], &["--csv"], &["--seconds", "1"], &["--csv", "a", "--seconds", "x"]] {
+            assert!(parsed(wrong).err().is_some_and(|e| e.contains("usage")), "{wrong:?}");
+        }
+    }
 }

@@ -3,40 +3,45 @@
 
 use half::bf16;
 use kernelsmith::prelude::*;
-use kernelsmith_benches::gpu::{Csv, normal};
+use kernelsmith_benches::gpu::normal;
 use kernelsmith_kernels::attention::{Attention, FlashAttention};
 
-use super::{Outcome, best_of};
+use super::Outcome;
+use super::bench::{Bench, Case, Peer, case};
+use super::turns::medians;
 
 /// Queries and keys of a head, and heads of all batches.
 const SHAPES: [(usize, usize); 3] = [(2048, 8), (4096, 4), (16384, 1)];
 
-pub(super) fn all(device: &Device, csv: &mut Csv) -> Outcome<()> {
-    if *device.target() != kernelsmith::Target::sm(90, true) {
-        return Ok(());
-    }
-    for (tokens, batch) in SHAPES {
-        for causal in [false, true] {
-            for d in [64, 128, 256] {
-                one(device, csv, d, tokens, batch, causal)?;
+pub(super) fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // The longest, of which the goals are, first.
+    for (tokens, batch) in SHAPES.into_iter().rev() {
+        for d in [128, 64, 256] {
+            for causal in [false, true] {
+                let name =
+                    format!("attention d{d}{} {tokens}", if causal { " causal" } else { "" });
+                cases.push(case(name, move |bench| one(bench, d, tokens, batch, causal)));
             }
         }
     }
     for (batch, keys) in [(1, 65536), (16, 8192), (128, 2048)] {
-        decode(device, csv, batch, keys)?;
+        let name = format!("attention decode {batch}x{keys}");
+        cases.push(case(name, move |bench| decode(bench, batch, keys)));
     }
-    Ok(())
+    cases
 }
 
-fn one(
-    device: &Device,
-    csv: &mut Csv,
-    d: usize,
-    tokens: usize,
-    batch: usize,
-    causal: bool,
-) -> Outcome<()> {
-    let heads = 2048 / d;
+/// Whether the device has kernels of attention worth timing.
+fn is_hopper(bench: &Bench) -> bool {
+    *bench.device.target() == kernelsmith::Target::sm(90, true)
+}
+
+fn one(bench: &mut Bench, d: usize, tokens: usize, batch: usize, causal: bool) -> Outcome<()> {
+    if !is_hopper(bench) {
+        return Ok(());
+    }
+    let (heads, device) = (2048 / d, &bench.device);
     let numbers = |seed| -> Outcome<Buffer<bf16>> {
         let numbers: Vec<bf16> =
             normal(batch * tokens * 2048, seed).into_iter().map(bf16::from_f32).collect();
@@ -50,7 +55,7 @@ fn one(
         FlashAttention::new(shape).run(&q, &k, &v, &mut o)?;
         Ok(())
     };
-    let times = best_of(device, 10, &mut [&mut run])?;
+    let times = medians(device, &mut [&mut run])?;
     // Causal attention is counted by the work it needs.
     let share = if causal { 0.5 } else { 1.0 };
     let work = 4.0 * (batch * heads * d) as f64 * (tokens as f64).powi(2) * share;
@@ -59,13 +64,16 @@ fn one(
         format!("attention d{d}{}", if causal { " causal" } else { "" }),
         format!("{batch}x{heads}x{tokens}"),
     );
-    println!("{case:22} {shape:16} {rate:9.1} TFLOP/s");
-    csv.row(&format!("{case},{shape},{rate:.2},TFLOP/s,,,"))?;
-    Ok(())
+    bench.row(&case, &shape, rate, "TFLOP/s", Peer::None)
 }
 
-/// One query of each of 64 heads in 8 groups, as Llama 3 70B has them: bytes of keys and values a second.
-fn decode(device: &Device, csv: &mut Csv, batch: usize, keys: usize) -> Outcome<()> {
+/// One query of each of 64 heads in 8 groups, as Llama 3 70B has them: bytes of keys and values a second,
+/// against those that a copy reads and writes.
+fn decode(bench: &mut Bench, batch: usize, keys: usize) -> Outcome<()> {
+    if !is_hopper(bench) {
+        return Ok(());
+    }
+    let device = &bench.device;
     let (d, heads, kv_heads) = (128, 64, 8);
     let zeros = |len| Buffer::<bf16>::zeros(device, len);
     let q = zeros(batch * heads * d)?;
@@ -76,10 +84,9 @@ fn decode(device: &Device, csv: &mut Csv, batch: usize, keys: usize) -> Outcome<
         FlashAttention::new(shape).run(&q, &k, &v, &mut o)?;
         Ok(())
     };
-    let times = best_of(device, 10, &mut [&mut run])?;
+    let times = medians(device, &mut [&mut run])?;
     let rate = 4.0 * k.len() as f64 / times[0].as_secs_f64() / 1e9;
     let shape = format!("{batch}x{heads}/{}x{keys}", heads / kv_heads);
-    println!("{:22} {shape:16} {rate:9.1} GB/s", "attention decode");
-    csv.row(&format!("attention decode,{shape},{rate:.2},GB/s,,,"))?;
-    Ok(())
+    let copy = bench.copy.map_or(Peer::None, |copy| Peer::Rate("copy", copy));
+    bench.row("attention decode", &shape, rate, "GB/s", copy)
 }
