@@ -257,14 +257,14 @@ fn attend_by_tiles(
     out: &mut Buffer<f32>,
 ) -> Launched {
     let Attention { queries: n, dimension: d, .. } = attention;
-    let (tile, apart) = (Tile::of(d), Apart { queries: true, keys: true });
+    let (tile, apart) = (Tile::of(d, d), Apart { queries: true, keys: true });
     let form = Form { causal: true, windowed: false, capped: false, scored: false };
     let same = |score: Val<f32>, _: Val<usize>, _: Val<usize>, _: Val<usize>| score;
     let [q, k, v] = [q, k, v].map(|x| View::of(x, [1, 1, n, d]));
     let out = View::of_mut(out, [1, 1, n, d]);
     let scale = attention.scale;
     attention_tiled::<f32, f32, f32, _>(
-        1, n, n, 1, n, scale, 0.0, d, tile, apart, form, same, q, k, v, None, None, None, None,
+        1, n, n, 1, n, scale, 0.0, d, d, tile, apart, form, same, q, k, v, None, None, None, None,
         None, out,
     )
     .grid((n.div_ceil(tile.queries), 1))

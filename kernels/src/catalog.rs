@@ -278,7 +278,7 @@ fn softmax(target: &Target) -> Result<Kernel, StagingError> {
 fn attention_of_few(target: &Target) -> Result<Kernel, StagingError> {
     let same = |score, _, _, _| score;
     attention_parts_ir::<bf16, bf16, f32, _>(
-        target, 64, 4, APART, CAUSAL, same, false, false, false, false,
+        target, 64, 64, 4, APART, CAUSAL, same, false, false, false, false,
     )
 }
 
@@ -307,18 +307,18 @@ fn attention_by_rows<T: Float, W: attention::Words>(
 ) -> Result<Kernel, StagingError> {
     let same = |score, _, _, _| score;
     let none = false;
-    attention_rows_ir::<T, W, W, f32, _>(target, 64, CAUSAL, same, none, none, none, none, true)
+    attention_rows_ir::<T, W, W, f32, _>(target, 64, 64, CAUSAL, same, none, none, none, none, true)
 }
 
 fn attention_by_tiles<T: Float>(target: &Target) -> Result<Kernel, StagingError> {
     let (same, none) = (|score, _, _, _| score, false);
-    let tile = Tile::of(64);
+    let tile = Tile::of(64, 64);
     attention_tiled_ir::<T, T, f32, _>(
-        target, 64, tile, APART, CAUSAL, same, none, none, none, none, true,
+        target, 64, 64, tile, APART, CAUSAL, same, none, none, none, none, true,
     )
 }
 
 fn attention_backward(target: &Target) -> Result<Kernel, StagingError> {
-    let (_, tiling) = Tiling::new(target, 64);
+    let (_, tiling) = Tiling::new(target, 64, 64);
     attention_backward_ir::<f32, 32, _>(target, tiling, CAUSAL, |score, _, _, _| score)
 }

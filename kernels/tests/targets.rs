@@ -61,7 +61,7 @@ fn checks_left_in_the_kernels_do_not_grow() {
         // The sink of a head, and three of `lse`.
         ("combine_parts", 4),
         // Slices, in each of the sizes that groups of rows come in, and tiles that the block shares.
-        ("attention_backward", 76),
+        ("attention_backward", 78),
         ("attention_delta", 0),
         ("sum_parts", 0),
         ("rms_norm_backward", 3),

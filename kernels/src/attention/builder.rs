@@ -1,6 +1,6 @@
 //! Attention with all that can be asked for.
 
-use kernelsmith::launch::ViewMutArg;
+use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
 use super::form::{Form, ScoreMap, Unchanged};
@@ -104,8 +104,8 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
         FlashAttention { lse: Some(lse), ..self }
     }
 
-    /// Sequences of different lengths, one after another: `Q, O: tokens x heads x dimension`, and
-    /// `K, V: tokens x kv_heads x dimension`. Sequence `i` of `batch` has queries
+    /// Sequences of different lengths, one after another: `Q, O: tokens x heads x columns`, and
+    /// `K, V: tokens x kv_heads x columns`. Sequence `i` of `batch` has queries
     /// `query_ends[i]..query_ends[i + 1]` and keys `key_ends[i]..key_ends[i + 1]`, from 0 to the number of
     /// tokens; either may be none. The [`Attention`]'s `queries` and `keys` are the most that a sequence
     /// has. Lengths that break these rules fail when the kernel runs.
@@ -125,7 +125,7 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     }
 
     /// Keys and values in pages (Kwon et al., "Efficient Memory Management for Large Language Model Serving
-    /// with PagedAttention", 2023): `K, V: pages x page x kv_heads x dimension`, as views. Sequence `i` has
+    /// with PagedAttention", 2023): `K, V: pages x page x kv_heads x columns`, as views. Sequence `i` has
     /// `lengths[i]` keys, key `j` in row `j % page` of page `table[i, j / page]`, of a table
     /// `batch x most pages`. A page that there is not is an error when the kernel runs.
     pub fn paged(self, table: &'a Buffer<u32>, lengths: &'a Buffer<u32>) -> Self {
@@ -147,22 +147,77 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     where
         'a: 'r,
     {
+        self.attend(q.into(), k.into(), Some(v.into()), out.into())
+    }
+
+    /// Launches the attention with values that are the first columns of the keys, `value_dimension` of them:
+    /// multi-head latent attention (DeepSeek-V2, 2024, section 2.1) whose products with the latents' factors
+    /// have been taken into queries and outputs ("absorbed"). A latent of 512 columns and 64 of rotary
+    /// embedding, one head of keys for all heads of queries:
+    ///
+    /// ```
+    /// use kernelsmith::prelude::*;
+    /// use kernelsmith_kernels::attention::{Attention, FlashAttention};
+    ///
+    /// # fn main() -> Result<(), kernelsmith_kernels::Error> {
+    /// let device = Device::cpu();
+    /// let (heads, keys) = (16, 40);
+    /// let q = Buffer::<bf16>::zeros(&device, heads * 576)?;
+    /// let latents = Buffer::<bf16>::from_slice(&device, &vec![bf16::ONE; keys * 576])?;
+    /// let mut out = Buffer::<bf16>::zeros(&device, heads * 512)?;
+    /// let a = Attention::new(1, keys, 576).value_dimension(512).heads(heads).kv_heads(1);
+    /// // What scores are divided by is the root of the dimension before absorption.
+    /// FlashAttention::new(a.scale(192f32.sqrt().recip())).run_latent(&q, &latents, &mut out)?;
+    /// assert_eq!(out.to_vec()?, vec![bf16::ONE; heads * 512]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// That is [`run`](Self::run) with a view of those columns for `v`, which does as well. Kernels that can
+    /// read what is both once do so.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and if values have more columns than keys.
+    pub fn run_latent<'r, T: Float, O: Output<f32>>(
+        self,
+        q: impl Into<Heads<'r, T>>,
+        k: impl Into<Heads<'r, T>>,
+        out: impl Into<HeadsMut<'r, O>>,
+    ) -> Result<(), Error>
+    where
+        'a: 'r,
+    {
+        self.attend(q.into(), k.into(), None, out.into())
+    }
+
+    /// Without values they are the first columns of the keys.
+    fn attend<'r, T: Float, O: Output<f32>>(
+        self,
+        q: Heads<'r, T>,
+        k: Heads<'r, T>,
+        v: Option<Heads<'r, T>>,
+        out: HeadsMut<'r, O>,
+    ) -> Result<(), Error>
+    where
+        'a: 'r,
+    {
         let FlashAttention { attention: a, score: map, sinks, lse, query_ends, keys } = self;
         a.check()?;
-        let rows = query_shape(&a, query_ends)?;
-        let q = q.into().place("q", rows)?;
-        let out = out.into().place("out", rows)?;
-        if q.shape() != out.shape() {
-            let [_, heads, tokens, d] = q.shape();
-            let rule = format!("`q` is [{tokens}, {heads}, {d}]: so must it be");
+        let q = q.place("q", query_shape(&a, query_ends, Columns::of_keys(&a))?)?;
+        let out = out.place("out", query_shape(&a, query_ends, Columns::of_values(&a))?)?;
+        if q.shape()[..3] != out.shape()[..3] {
+            let rule = format!("it must have as many as `q`, {}", q.shape()[2]);
             let found = format!("{} tokens", out.shape()[2]);
             return Err(Error::Shape { argument: "out", found, rule });
         }
-        let columns = key_shape(&a, keys)?;
-        let (k, v) = (k.into().place("k", columns)?, v.into().place("v", columns)?);
-        if k.shape() != v.shape() {
-            let rule = format!("`k` has {:?}: so must it", k.shape());
-            let found = format!("{:?} (outer, heads, rows, columns)", v.shape());
+        let k = k.place("k", key_shape(&a, keys, Columns::of_keys(&a))?)?;
+        let v = match v {
+            Some(v) => v.place("v", key_shape(&a, keys, Columns::of_values(&a))?)?,
+            None => first_columns(k, a.value_dimension)?,
+        };
+        if k.shape()[..3] != v.shape()[..3] {
+            let rule = format!("`k` has {:?}: so must it", &k.shape()[..3]);
+            let found = format!("{:?} (outer, heads, rows)", &v.shape()[..3]);
             return Err(Error::Shape { argument: "v", found, rule });
         }
         if let Some(sinks) = sinks {
@@ -194,30 +249,74 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     }
 }
 
+/// Columns of a tensor, and formulas for the elements of tensors that have them.
+struct Columns {
+    d: usize,
+    queries: [&'static str; 2],
+    keys: [&'static str; 3],
+}
+
+impl Columns {
+    /// Of queries and keys.
+    fn of_keys(a: &Attention) -> Columns {
+        Columns {
+            d: a.dimension,
+            queries: ["batch * heads * queries * dimension", "tokens * heads * dimension"],
+            keys: [
+                "batch * kv_heads * keys * dimension",
+                "tokens * kv_heads * dimension",
+                "pages * page * kv_heads * dimension",
+            ],
+        }
+    }
+
+    /// Of values and outputs.
+    fn of_values(a: &Attention) -> Columns {
+        Columns {
+            d: a.value_dimension,
+            queries: [
+                "batch * heads * queries * value_dimension",
+                "tokens * heads * value_dimension",
+            ],
+            keys: [
+                "batch * kv_heads * keys * value_dimension",
+                "tokens * kv_heads * value_dimension",
+                "pages * page * kv_heads * value_dimension",
+            ],
+        }
+    }
+}
+
 /// What queries and outputs are.
-fn query_shape(a: &Attention, ends: Option<&Buffer<u32>>) -> Result<Expected, Error> {
-    let &Attention { batch, heads, queries, dimension: d, .. } = a;
+fn query_shape(
+    a: &Attention,
+    ends: Option<&Buffer<u32>>,
+    Columns { d, queries: [dense, packed], .. }: Columns,
+) -> Result<Expected, Error> {
+    let &Attention { batch, heads, queries, .. } = a;
     let Some(ends) = ends else {
-        let formula = "batch * heads * queries * dimension";
-        return Ok(Expected::Batch([batch, heads, queries, d], formula));
+        return Ok(Expected::Batch([batch, heads, queries, d], dense));
     };
     check_len("query_ends", ends.len(), "batch + 1", batch.checked_add(1))?;
-    Ok(Expected::Packed([heads, d], "tokens * heads * dimension"))
+    Ok(Expected::Packed([heads, d], packed))
 }
 
 /// What keys and values are.
-fn key_shape(a: &Attention, keys: Keys<'_>) -> Result<Expected, Error> {
-    let &Attention { batch, kv_heads, keys: n, dimension: d, .. } = a;
-    let formula = "batch * kv_heads * keys * dimension";
+fn key_shape(
+    a: &Attention,
+    keys: Keys<'_>,
+    Columns { d, keys: [dense, packed, pages], .. }: Columns,
+) -> Result<Expected, Error> {
+    let &Attention { batch, kv_heads, keys: n, .. } = a;
     Ok(match keys {
-        Keys::Batch => Expected::Batch([batch, kv_heads, n, d], formula),
+        Keys::Batch => Expected::Batch([batch, kv_heads, n, d], dense),
         Keys::Lengths(lengths) => {
             check_len("lengths", lengths.len(), "batch", Some(batch))?;
-            Expected::Batch([batch, kv_heads, n, d], formula)
+            Expected::Batch([batch, kv_heads, n, d], dense)
         }
         Keys::Packed(ends) => {
             check_len("key_ends", ends.len(), "batch + 1", batch.checked_add(1))?;
-            Expected::Packed([kv_heads, d], "tokens * kv_heads * dimension")
+            Expected::Packed([kv_heads, d], packed)
         }
         Keys::Paged(table, lengths) => {
             check_len("lengths", lengths.len(), "batch", Some(batch))?;
@@ -226,9 +325,23 @@ fn key_shape(a: &Attention, keys: Keys<'_>) -> Result<Expected, Error> {
                 let found = format!("{} elements", table.len());
                 return Err(Error::Shape { argument: "table", found, rule });
             }
-            Expected::Pages([kv_heads, d], "pages * page * kv_heads * dimension")
+            Expected::Pages([kv_heads, d], pages)
         }
     })
+}
+
+/// The values that are the first columns of the keys.
+fn first_columns<T: Float>(
+    k: ViewArg<'_, T, 4>,
+    values: usize,
+) -> Result<ViewArg<'_, T, 4>, Error> {
+    let ([outer, heads, rows, d], strides) = k.layout();
+    if values > d {
+        let rule = format!("values are the first columns of the keys, of dimension = {d}");
+        let found = format!("the value {values}");
+        return Err(Error::Shape { argument: "value_dimension", found, rule });
+    }
+    Ok(View::of(k.data(), [outer, heads, rows, values]).strides(strides))
 }
 
 /// The keys of a sequence find room in its pages.

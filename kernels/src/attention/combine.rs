@@ -7,7 +7,7 @@ use kernelsmith::prelude::*;
 use super::lengths::span;
 use super::online::{inverse_of, log_sum_of};
 
-/// Outputs `batch x heads x rows x d` from their parts `pairs x splits x rows x (d + 2)`, of each pair of a
+/// Outputs `batch x heads x rows x d`, of `d` columns of values, from their parts `pairs x splits x rows x (d + 2)`, of each pair of a
 /// sequence and a head of keys, see [`attention_parts`](super::attention_parts), and
 /// `lse: batch x heads x rows` where wanted; with sinks, see [`attention_rows`](super::attention_rows). A
 /// block is one warp and takes a query of a head: along x the pairs, along y the `group * m` that share keys.

@@ -19,12 +19,12 @@ pub(super) const ROWS: usize = 8;
 /// Numbers of a part of a query's output besides its sums: the maximum and the sum of its weights.
 pub(super) const STATE: usize = 2;
 
-/// The length of a part, see [`attention_parts`].
-pub(super) const fn part_len(dimension: usize) -> usize {
-    dimension + STATE
+/// The length of a part of so many columns of values, see [`attention_parts`].
+pub(super) const fn part_len(values: usize) -> usize {
+    values + STATE
 }
 
-/// The outputs of a few queries over `chunk` keys each: of every query `d` sums of values by weight, the
+/// The outputs of a few queries over `chunk` keys each: of every query `dv` sums of values by weight, the
 /// greatest score and the sum of weights, of keys `split * chunk` and on.
 ///
 /// Tensors and sequences are those of [`attention_rows`](super::attention_rows), but K and V are views with
@@ -33,7 +33,7 @@ pub(super) const fn part_len(dimension: usize) -> usize {
 ///
 /// The queries of the `group` heads that share a head of keys are the rows of one matrix, `group * m` of
 /// them, queries fastest. A block is one warp and takes `rows` of these with one part of the keys:
-/// `parts[sequence, kv_head, split, rows]`, each row `d + 2` long, where the last block's may be more than
+/// `parts[sequence, kv_head, split, rows]`, each row `dv + 2` long, where the last block's may be more than
 /// there are.
 ///
 /// Words `W` are multiplied, of which K and V consist, or of what converts to them: single f32, or two bf16
@@ -44,9 +44,9 @@ pub(super) const fn part_len(dimension: usize) -> usize {
 #[kernel(
     block = warp_size(),
     requires = (
-        parts.tile(0) == 1, parts.shape(1) == rows * (d + 2), parts.tile(1) == rows * (d + 2),
+        parts.tile(0) == 1, parts.shape(1) == rows * (dv + 2), parts.tile(1) == rows * (dv + 2),
         q.shape(1) == kv_heads * group, q.shape(1) >= 1, q.shape(3) == d, q.shape(0) >= 1,
-        k.shape(1) == kv_heads, k.shape(3) * W::LEN == d, v.shape(3) * W::LEN == d,
+        k.shape(1) == kv_heads, k.shape(3) * W::LEN == d, v.shape(3) * W::LEN == dv,
         k.stride(3) == 1, v.stride(3) == 1, v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
         v.shape(2) == k.shape(2), group >= 1, splits >= 1, m >= 1, kv_heads >= 1, batch >= 1,
         apart.queries * q.shape(0) == apart.queries * batch,
@@ -64,6 +64,7 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
     scale: f32,
     cap: f32,
     #[comptime] d: usize,
+    #[comptime] dv: usize,
     #[comptime] rows: usize,
     #[comptime] apart: Apart,
     #[comptime] form: Form,
@@ -98,8 +99,8 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
         let row = (piece * rows + r).min(group * m - 1);
         ((kv_head * group + row / m) % q_heads, (row % m).min(own.len - 1))
     };
-    let columns = Columns::<W>::new(d);
-    let tiles = Tiles::<W>::new(rows, d);
+    let (columns, values) = (Columns::<W>::new(d), Columns::<W>::new(dv));
+    let tiles = Tiles::<W>::new(rows, d, dv);
     let scale = if form.capped || form.scored { scale } else { scale * LOG2_E };
     // Queries are scaled where that costs no precision, else scores.
     let q_scale = if W::LEN == 1 { scale } else { 1.0 };
@@ -109,7 +110,9 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
         let q = q.outer(head).outer(own.first + query);
         for e in (lane..d).step_by(warp_size()) {
             elements[r * d + e] = (q[[e]].to_f32() * q_scale).cast::<W::Element>();
-            tiles.outputs[r * part_len(d) + e] = 0.0;
+        }
+        for e in (lane..dv).step_by(warp_size()) {
+            tiles.outputs[r * part_len(dv) + e] = 0.0;
         }
     }
     barrier();
@@ -162,9 +165,9 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
             tiles.weights.cast::<W::Element>()[r * warp_size() + lane] = weight;
         }
         barrier();
-        for r in unroll((0..rows).step_by(columns.rows())) {
-            let some = (r, (r + columns.rows()).min(rows));
-            columns.add_values::<K>(some, tiles, factors, v, first, last);
+        for r in unroll((0..rows).step_by(values.rows())) {
+            let some = (r, (r + values.rows()).min(rows));
+            values.add_values::<K>(some, tiles, factors, v, first, last);
         }
         barrier();
         j0 += count;
@@ -173,8 +176,8 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
         // Each lane has summed its own weights.
         let sum = warp_sum(softmax[r].sum());
         if lane == 0 {
-            tiles.outputs[r * part_len(d) + d] = softmax[r].max();
-            tiles.outputs[r * part_len(d) + d + 1] = sum;
+            tiles.outputs[r * part_len(dv) + dv] = softmax[r].max();
+            tiles.outputs[r * part_len(dv) + dv + 1] = sum;
         }
     }
     barrier();
@@ -183,7 +186,7 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
         parts[[0, i]] = if W::LEN == 1 {
             tiles.outputs[at]
         } else {
-            tiles.outputs[at / part_len(d) * part_len(d) + columns.place(at % part_len(d))]
+            tiles.outputs[at / part_len(dv) * part_len(dv) + values.place(at % part_len(dv))]
         };
     }
 }

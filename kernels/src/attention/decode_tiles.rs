@@ -4,19 +4,24 @@ use std::marker::PhantomData;
 
 use kernelsmith::prelude::*;
 
+use super::config::HEAD_DIMENSIONS;
 use super::decode::{ROWS, part_len};
 use super::key_sums::lane_of_key;
 use super::words::Words;
 
-/// Columns of outputs that a lane sums at a time, of one row or several: 24 vectors of AVX-512.
+/// Columns of outputs that a lane sums at a time, of one row or several: 24 vectors of AVX-512. Of rows that
+/// are wider it sums one at a time, up to `MOST` columns.
 const SUMS: usize = 12;
+
+/// Columns of a lane at most: of the widest heads, by warps of 32.
+const MOST: usize = HEAD_DIMENSIONS[HEAD_DIMENSIONS.len() - 1] / 32;
 
 /// Tiles in the block's memory.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles<W: Words> {
     /// `rows x width`.
     pub(super) queries: Shared<W>,
-    /// `rows x (d + 2)`: sums, at last the greatest score and the sum of weights. Sums are those of the
+    /// `rows x (dv + 2)`: sums, at last the greatest score and the sum of weights. Sums are those of the
     /// first columns of words, then those of the second ones.
     pub(super) outputs: Shared<f32>,
     /// `rows x warp_size()` elements: of each lane's key.
@@ -25,10 +30,10 @@ pub(super) struct Tiles<W: Words> {
 
 impl<W: Words> Tiles<W> {
     #[track_caller]
-    pub(super) fn new(rows: usize, d: usize) -> Tiles<W> {
+    pub(super) fn new(rows: usize, d: usize, dv: usize) -> Tiles<W> {
         Tiles {
             queries: shared(rows * d / W::LEN),
-            outputs: shared(rows * part_len(d)),
+            outputs: shared(rows * part_len(dv)),
             weights: shared(rows * warp_size() / W::LEN),
         }
     }
@@ -112,7 +117,7 @@ impl<W: Words> Columns<W> {
         last: usize,
     ) {
         let (width, len) = (self.width, part_len(self.d));
-        let mut sums = [0.0; SUMS];
+        let mut sums = [0.0; MOST];
         for i in unroll(0..self.count) {
             let e = self.at(i);
             if e < width {

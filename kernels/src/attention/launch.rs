@@ -20,7 +20,7 @@ use super::tiled::attention_tiled;
 use super::words::Words;
 use crate::error::Error;
 
-/// An attention whose tensors are `outer x heads x rows x d`, see [`attention_rows`].
+/// An attention whose tensors are `outer x heads x rows x columns`, see [`attention_rows`].
 pub(super) struct Problem<'a, T: Float, O: Num> {
     pub(super) a: Attention,
     pub(super) form: Form,
@@ -88,13 +88,14 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let sequences = self.sequences();
         let [k, v] = [k, v].map(|x| gather::<T, f32>(sequences, sequences.most, false, x));
         let (k, v) = (k?, v?);
-        let shape = [sequences.batch, self.k.shape()[1], sequences.most, self.a.dimension];
-        let [key, value] = [&k, &v].map(|x| View::of(x, shape));
+        let Attention { dimension: d, value_dimension: dv, .. } = self.a;
+        let shape = |d| [sequences.batch, self.k.shape()[1], sequences.most, d];
+        let (key, value) = (View::of(&k, shape(d)), View::of(&v, shape(dv)));
         let problem = Problem { table: None, ..self };
         if problem.a.queries <= FEW {
             problem.few::<f32, f32, S>(key, value, score)
         } else if on_cpu {
-            problem.rows::<f32, f32, S>(key.data(), value.data(), (shape[2], tokens), score)
+            problem.rows::<f32, f32, S>(key.data(), value.data(), (sequences.most, tokens), score)
         } else {
             problem.tiled(key, value, score)
         }
@@ -138,7 +139,8 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         S: ScoreFunction,
     {
         let Problem { a, form, q, query_ends, key_ends, lengths, table, .. } = self;
-        let Attention { batch, kv_heads, queries: m, keys: n, scale, dimension: d, .. } = a;
+        let Attention { batch, kv_heads, queries: m, keys: n, scale, .. } = a;
+        let (d, dv) = (a.dimension, a.value_dimension);
         let device = self.out.device().clone();
         let (group, window, cap) = self.numbers();
         let pieces = (group * m).div_ceil(decode::ROWS);
@@ -146,7 +148,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let wanted =
             (8 * device.limits().compute_units as usize).div_ceil(batch * kv_heads * pieces);
         let splits = wanted.clamp(1, n.div_ceil(LEAST_KEYS).max(1));
-        let (chunk, len) = (n.div_ceil(splits), rows * part_len(d));
+        let (chunk, len) = (n.div_ceil(splits), rows * part_len(dv));
         let (pairs, apart) = (batch * kv_heads, self.apart());
         let blocks = pairs * splits * pieces;
         // SAFETY: each part is written before it is read, unless a block fails: then what outputs are made of
@@ -154,13 +156,13 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let mut parts = unsafe { Buffer::<f32>::uninit(&device, blocks * len) }?;
         let to = View::of_mut(&mut parts, [blocks, len]).partition([1, len]);
         attention_parts::<T, K, W, S>(
-            batch, kv_heads, m, n, group, window, scale, cap, d, rows, apart, form, score, splits,
-            chunk, q, k, v, query_ends, key_ends, lengths, table, to,
+            batch, kv_heads, m, n, group, window, scale, cap, d, dv, rows, apart, form, score,
+            splits, chunk, q, k, v, query_ends, key_ends, lengths, table, to,
         )
         .launch(&device)?;
         let Problem { sinks, lse, out, .. } = self;
-        let parts = View::of(&parts, [pairs, splits, pieces * rows, part_len(d)]);
-        combine_parts::<O>(batch, group, m, d, apart.queries, parts, query_ends, sinks, lse, out)
+        let parts = View::of(&parts, [pairs, splits, pieces * rows, part_len(dv)]);
+        combine_parts::<O>(batch, group, m, dv, apart.queries, parts, query_ends, sinks, lse, out)
             .grid((pairs, group * m))
             .launch(&device)?;
         Ok(())
@@ -180,10 +182,10 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     {
         let (group, window, cap) = self.numbers();
         let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;
-        let Attention { queries: m, keys: n, scale, dimension: d, .. } = a;
+        let Attention { queries: m, keys: n, scale, dimension: d, value_dimension: dv, .. } = a;
         let device = out.device().clone();
         attention_rows::<T, K, W, O, S>(
-            m, n, rows, tokens, group, window, scale, cap, d, form, score, q, k, v, query_ends,
+            m, n, rows, tokens, group, window, scale, cap, d, dv, form, score, q, k, v, query_ends,
             key_ends, lengths, sinks, lse, out,
         )
         .grid((m.div_ceil(QUERIES), a.heads, a.batch))
@@ -203,10 +205,11 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     {
         let ((group, window, cap), apart) = (self.numbers(), self.apart());
         let Problem { a, form, q, query_ends, key_ends, lengths, sinks, lse, out, .. } = self;
-        let Attention { batch, queries: m, keys: n, scale, dimension: d, .. } = a;
-        let (device, tile) = (out.device().clone(), Tile::of(d));
+        let Attention { batch, queries: m, keys: n, scale, .. } = a;
+        let (d, dv) = (a.dimension, a.value_dimension);
+        let (device, tile) = (out.device().clone(), Tile::of(d, dv));
         attention_tiled::<T, K, O, S>(
-            batch, m, n, group, window, scale, cap, d, tile, apart, form, score, q, k, v,
+            batch, m, n, group, window, scale, cap, d, dv, tile, apart, form, score, q, k, v,
             query_ends, key_ends, lengths, sinks, lse, out,
         )
         .grid((m.div_ceil(tile.queries), a.heads, a.batch))

@@ -17,8 +17,8 @@ pub(super) const KEYS: usize = 96;
 
 /// Flash attention (Dao et al., 2022) for a block of one warp, one thread a query.
 ///
-/// `q, out: batch x heads x rows x d`, of any strides, `k, v: batch x kv_heads x k_rows x d`, row-major, of
-/// sequences with `m` queries and `n` keys; `group` heads have one head of keys. Blocks along y are heads,
+/// `q, out: batch x heads x rows x d`, of any strides, `k, v: batch x kv_heads x k_rows x d`, row-major, where
+/// `out` and `v` have `dv` columns instead; of sequences with `m` queries and `n` keys; `group` heads have one head of keys. Blocks along y are heads,
 /// along z sequences. With `q_ends` or `k_ends` the sequences follow each other along the rows of a single
 /// one of a batch, and sequence `i` has rows `ends[i]..ends[i + 1]`; with `lengths` each has that many keys,
 /// in the first of its rows. Then `m` and `n` are the most that a sequence has.
@@ -28,7 +28,7 @@ pub(super) const KEYS: usize = 96;
 /// transposed query, score and output tiles belong to one thread each, so no score crosses threads.
 /// What is multiplied are words, single f32 or two bf16, and K and V consist of such, or of what converts
 /// to them. Words of two are of K along columns, `k_rows x d / 2` words of a head, and of V along
-/// rows, half of `k_rows`, rounded up, `x d`; then each sequence has its own `k_rows`, also with `k_ends`,
+/// rows, half of `k_rows`, rounded up, `x dv`; then each sequence has its own `k_rows`, also with `k_ends`,
 /// which end at `tokens`, and weights are rounded to bf16 before they are multiplied by values.
 ///
 /// Tiles that no query of the block sees are skipped, and only tiles that some query sees in part are
@@ -39,7 +39,7 @@ pub(super) const KEYS: usize = 96;
     block = QUERIES,
     requires = (
         q.shape(3) == d, group >= 1, out.shape(0) == q.shape(0), out.shape(1) == q.shape(1),
-        out.shape(2) == q.shape(2), out.shape(3) == d,
+        out.shape(2) == q.shape(2), out.shape(3) == dv,
     ),
 )]
 pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
@@ -52,6 +52,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     scale: f32,
     cap: f32,
     #[comptime] d: usize,
+    #[comptime] dv: usize,
     #[comptime] form: Form,
     score: impl Fn(f32, usize, usize, usize) -> f32 + Copy,
     q: &View<T, 4>,
@@ -80,9 +81,9 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     let width = d / W::LEN;
     let k = &k[base * width..(base + n) * width];
     let base = if W::LEN == 1 { base } else { matrix * k_rows.div_ceil(W::LEN) };
-    let v = &v[base * d..(base + n.div_ceil(W::LEN)) * d];
+    let v = &v[base * dv..(base + n.div_ceil(W::LEN)) * dv];
     let q_tile = shared::<W>(width * QUERIES); // [column][query]
-    let o_tile = shared::<f32>(d * QUERIES); // [column][query]
+    let o_tile = shared::<f32>(dv * QUERIES); // [column][query]
     let s_tile = shared::<f32>(KEYS * QUERIES); // [key][query]
 
     // Scores are to be exponents of 2. Where they are worked on, that comes last.
@@ -100,7 +101,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
             q_tile[e * QUERIES + lane] = W::join(|_i| 0.0);
         }
     }
-    for e in range(0, d) {
+    for e in range(0, dv) {
         o_tile[e * QUERIES + lane] = 0.0;
     }
     // Keys that this thread's query sees, and that all queries of the block do.
@@ -153,7 +154,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
             p_tile[j * QUERIES + lane] = W::join(|i| weights[i]);
         }
         let v0 = j0 / W::LEN;
-        outputs(p_tile, o_tile, factor, words, d, &v[v0 * d..(v0 + words) * d]);
+        outputs(p_tile, o_tile, factor, words, dv, &v[v0 * dv..(v0 + words) * dv]);
     }
 
     if row < m {
@@ -163,7 +164,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
         }
         let scale = factor * softmax.scale();
         let out = out.outer(own.outer).outer(head).outer(own.first + row);
-        for e in range(0, d) {
+        for e in range(0, dv) {
             out[[e]] = (o_tile[e * QUERIES + lane] * scale).cast::<O>();
         }
         if let Some(lse) = lse {

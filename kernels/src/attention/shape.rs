@@ -5,14 +5,17 @@ use crate::error::Error;
 
 /// The shape of an attention and which keys a query sees.
 ///
-/// `Q, O: batch x heads x queries x dimension` and `K, V: batch x kv_heads x keys x dimension`, dense and
-/// row-major. Head `h` reads keys and values of head `h / (heads / kv_heads)`: with one of those it is
+/// `Q: batch x heads x queries x dimension` and `K: batch x kv_heads x keys x dimension`, dense and row-major;
+/// `V` and `O` as these, but of `value_dimension` columns. Head `h` reads keys and values of head `h / (heads / kv_heads)`: with one of those it is
 /// multi-query attention (Shazeer, 2019), with a few grouped-query attention (Ainslie et al., 2023).
 ///
 /// ```
 /// use kernelsmith_kernels::attention::Attention;
 /// let prefill = Attention::new(512, 512, 64).heads(32).kv_heads(8).causal();
 /// assert_eq!(prefill.scale, 0.125);
+/// // Keys with more columns than values, as in multi-head latent attention.
+/// let latent = Attention::new(512, 512, 192).value_dimension(128).heads(128).causal();
+/// assert_eq!(latent.output_elements(), Some(128 * 512 * 128));
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
@@ -27,8 +30,10 @@ pub struct Attention {
     pub queries: usize,
     /// Keys and values of a sequence.
     pub keys: usize,
-    /// Columns of a head: one of [`HEAD_DIMENSIONS`].
+    /// Columns of queries and keys: one of [`HEAD_DIMENSIONS`].
     pub dimension: usize,
+    /// Columns of values and outputs: one of [`HEAD_DIMENSIONS`], as a rule the same.
+    pub value_dimension: usize,
     /// Whether query `i` sees keys `0..=i + keys - queries` only.
     pub causal: bool,
     /// How many keys a query of a causal attention sees at most: the last ones.
@@ -50,6 +55,7 @@ impl Attention {
             queries,
             keys,
             dimension,
+            value_dimension: dimension,
             causal: false,
             window: None,
             scale: 1.0 / (dimension as f32).sqrt(),
@@ -70,6 +76,11 @@ impl Attention {
     /// Of fewer heads of keys and values: a divisor of the heads of queries.
     pub fn kv_heads(self, kv_heads: usize) -> Attention {
         Attention { kv_heads, ..self }
+    }
+
+    /// Values, and so outputs, have as many columns, instead of as many as queries and keys.
+    pub fn value_dimension(self, value_dimension: usize) -> Attention {
+        Attention { value_dimension, ..self }
     }
 
     /// Query `i` sees keys `0..=i + keys - queries` only.
@@ -101,23 +112,36 @@ impl Attention {
         end.saturating_sub(self.window.unwrap_or(end))..end
     }
 
-    /// Elements of `Q` and `O`, if they can be counted.
+    /// Elements of `Q`, if they can be counted.
     pub fn query_elements(&self) -> Option<usize> {
         product([self.batch, self.heads, self.queries, self.dimension])
     }
 
-    /// Elements of `K`, and of `V`, if they can be counted.
+    /// Elements of `K`, if they can be counted.
     pub fn key_elements(&self) -> Option<usize> {
         product([self.batch, self.kv_heads, self.keys, self.dimension])
+    }
+
+    /// Elements of `V`, if they can be counted.
+    pub fn value_elements(&self) -> Option<usize> {
+        product([self.batch, self.kv_heads, self.keys, self.value_dimension])
+    }
+
+    /// Elements of `O`, if they can be counted.
+    pub fn output_elements(&self) -> Option<usize> {
+        product([self.batch, self.heads, self.queries, self.value_dimension])
     }
 
     /// What of its numbers does not go together.
     pub(super) fn check(&self) -> Result<(), Error> {
         let rule =
             |argument, found: String, rule: String| Err(Error::Shape { argument, found, rule });
-        if !HEAD_DIMENSIONS.contains(&self.dimension) {
-            let there = "head dimensions are the multiples of 8 from 32 to 256".to_owned();
-            return rule("dimension", format!("the value {}", self.dimension), there);
+        let dimensions = [("dimension", self.dimension), ("value_dimension", self.value_dimension)];
+        for (argument, d) in dimensions {
+            if !HEAD_DIMENSIONS.contains(&d) {
+                let there = "head dimensions are the multiples of 8 from 32 to 576".to_owned();
+                return rule(argument, format!("the value {d}"), there);
+            }
         }
         if self.heads > 0 && (self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads)) {
             let found = format!("the value {}", self.kv_heads);

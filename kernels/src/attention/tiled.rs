@@ -22,8 +22,8 @@ use super::online::OnlineSoftmax;
         apart.queries * q.shape(2) == apart.queries * m, q.shape(0) >= 1, batch >= 1,
         apart.keys * k.shape(0) == apart.keys * batch,
         out.shape(0) == q.shape(0), out.shape(1) == q.shape(1), out.shape(2) == q.shape(2),
-        out.shape(3) == d, v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
-        v.shape(2) == k.shape(2), v.shape(3) == d,
+        out.shape(3) == dv, v.shape(0) == k.shape(0), v.shape(1) == k.shape(1),
+        v.shape(2) == k.shape(2), v.shape(3) == dv,
     ),
 )]
 pub fn attention_tiled<T: Float, K: Float, O: Num>(
@@ -35,6 +35,7 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
     scale: f32,
     cap: f32,
     #[comptime] d: usize,
+    #[comptime] dv: usize,
     #[comptime] tile: Tile,
     #[comptime] apart: Apart,
     #[comptime] form: Form,
@@ -64,15 +65,17 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
     let k = k.outer(keys.outer).outer(kv_head);
     let v = v.outer(keys.outer).outer(kv_head);
     let q_tile = shared::<f32>(d * tile.queries); // [column][query]
-    let o_tile = shared::<f32>(d * tile.queries); // [column][query]
+    let o_tile = shared::<f32>(dv * tile.queries); // [column][query]
     let s_tile = shared::<f32>(tile.keys * tile.queries); // [key][query]
     let k_tile = shared::<f32>(tile.keys * d);
-    let v_tile = shared::<f32>(tile.keys * d);
+    let v_tile = shared::<f32>(tile.keys * dv);
 
     let q = q.outer(own.outer).outer(head);
     for e in range(0, d) {
         q_tile[e * tile.queries + tx] =
             if row < m { q[[own.first + row, e]].to_f32() } else { 0.0 };
+    }
+    for e in range(0, dv) {
         o_tile[e * tile.queries + tx] = 0.0;
     }
     // Keys that this thread's query sees, from the first of the block's first query to the block's last.
@@ -84,7 +87,7 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
     let mut softmax = OnlineSoftmax::new();
     for j0 in (begin..last).step_by(tile.keys) {
         stage_rows(k_tile, tile.keys, d, k, keys.first + j0, keys.first + n);
-        stage_rows(v_tile, tile.keys, d, v, keys.first + j0, keys.first + n);
+        stage_rows(v_tile, tile.keys, dv, v, keys.first + j0, keys.first + n);
         barrier();
 
         let mut max = f32::NEG_INFINITY;
@@ -114,12 +117,12 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
             s_tile[j * tile.queries + tx] = softmax.weight(s_tile[j * tile.queries + tx]);
         }
 
-        for e0 in range(0, d).step_by(8) {
+        for e0 in range(0, dv).step_by(8) {
             let mut acc: [f32; 8] = array(|e| o_tile[(e0 + e) * tile.queries + tx] * factor);
             for j in range(0, tile.keys) {
                 let p = s_tile[j * tile.queries + tx];
                 for e in unroll(0..8) {
-                    acc[e] = v_tile[j * d + e0 + e].mul_add(p, acc[e]);
+                    acc[e] = v_tile[j * dv + e0 + e].mul_add(p, acc[e]);
                 }
             }
             for e in unroll(0..8) {
@@ -136,7 +139,7 @@ pub fn attention_tiled<T: Float, K: Float, O: Num>(
         }
         let scale = factor * softmax.scale();
         let out = out.outer(own.outer).outer(head).outer(own.first + row);
-        for e in range(0, d) {
+        for e in range(0, dv) {
             out[[e]] = (o_tile[e * tile.queries + tx] * scale).cast::<O>();
         }
         if let Some(lse) = lse {

@@ -38,13 +38,13 @@ pub fn attention_with_sinks(
     k: &[f64],
     v: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
-    let &Attention { queries: m, keys: n, dimension: d, .. } = a;
-    let mut out = vec![0.0; q.len()];
+    let &Attention { queries: m, keys: n, dimension: d, value_dimension: dv, .. } = a;
+    let mut out = vec![0.0; a.batch * a.heads * m * dv];
     let mut lse = Vec::new();
     for head in 0..a.batch * a.heads {
         let kv_head = head / (a.heads / a.kv_heads);
-        let (q, out) = (&q[head * m * d..][..m * d], &mut out[head * m * d..][..m * d]);
-        let (k, v) = (&k[kv_head * n * d..][..n * d], &v[kv_head * n * d..][..n * d]);
+        let (q, out) = (&q[head * m * d..][..m * d], &mut out[head * m * dv..][..m * dv]);
+        let (k, v) = (&k[kv_head * n * d..][..n * d], &v[kv_head * n * dv..][..n * dv]);
         for i in 0..m {
             let mut scores: Vec<f64> = a
                 .seen(i)
@@ -60,8 +60,8 @@ pub fn attention_with_sinks(
             let base = if max == f64::NEG_INFINITY { 0.0 } else { max };
             lse.push(base + scores.iter().map(|s| (s - base).exp()).sum::<f64>().ln());
             for (j, p) in a.seen(i).zip(softmax(scores.len(), &scores)) {
-                for e in 0..d {
-                    out[i * d + e] += p * v[j * d + e];
+                for e in 0..dv {
+                    out[i * dv + e] += p * v[j * dv + e];
                 }
             }
         }
@@ -70,7 +70,7 @@ pub fn attention_with_sinks(
 }
 
 /// [`attention_with_sinks`] of sequences that follow each other, `q: tokens x heads x d` and
-/// `k, v: tokens x kv_heads x d`: sequence `i` has queries `query_ends[i]..query_ends[i + 1]`, and so its
+/// `k, v: tokens x kv_heads x d`, each of its own columns: sequence `i` has queries `query_ends[i]..query_ends[i + 1]`, and so its
 /// keys. The second result is `heads x tokens`.
 pub fn attention_packed(
     a: &Attention,
@@ -81,14 +81,14 @@ pub fn attention_packed(
     k: &[f64],
     v: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
-    let d = a.dimension;
+    let (d, dv) = (a.dimension, a.value_dimension);
     let tokens = query_ends[a.batch];
-    let (mut out, mut lse) = (vec![0.0; q.len()], vec![0.0; a.heads * tokens]);
+    let (mut out, mut lse) = (vec![0.0; tokens * a.heads * dv], vec![0.0; a.heads * tokens]);
     for s in 0..a.batch {
         let (own, keys) = (query_ends[s]..query_ends[s + 1], key_ends[s]..key_ends[s + 1]);
         let one = Attention { batch: 1, queries: own.len(), keys: keys.len(), ..*a };
         let q = by_heads(&q[own.start * a.heads * d..own.end * a.heads * d], a.heads, d);
-        let [k, v] = [k, v].map(|x| {
+        let [k, v] = [(k, d), (v, dv)].map(|(x, d)| {
             let row = a.kv_heads * d;
             by_heads(&x[keys.start * row..keys.end * row], a.kv_heads, d)
         });
@@ -96,8 +96,8 @@ pub fn attention_packed(
         let (o, l) = attention_with_sinks(&one, score, sinks, &q, &k, &v);
         for head in 0..a.heads {
             for (i, row) in own.clone().enumerate() {
-                let from = (head * own.len() + i) * d;
-                out[(row * a.heads + head) * d..][..d].copy_from_slice(&o[from..][..d]);
+                let from = (head * own.len() + i) * dv;
+                out[(row * a.heads + head) * dv..][..dv].copy_from_slice(&o[from..][..dv]);
                 lse[head * tokens + row] = l[head * own.len() + i];
             }
         }

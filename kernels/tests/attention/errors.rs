@@ -10,13 +10,14 @@ use crate::helpers::*;
 fn wrong_shapes_name_argument_value_and_rule() {
     let x = Buffer::<f32>::zeros(&device(), 48).unwrap();
     let mut out = Buffer::<f32>::zeros(&device(), 48).unwrap();
-    for (d, shown) in [(0, "0"), (24, "24"), (50, "50"), (264, "264")] {
+    for (d, shown) in [(0, "0"), (24, "24"), (50, "50"), (584, "584")] {
         let error = flash_attention(Attention::new(1, 1, d), &x, &x, &x, &mut out).unwrap_err();
-        let rule = "but head dimensions are the multiples of 8 from 32 to 256";
+        let rule = "but head dimensions are the multiples of 8 from 32 to 576";
         assert_eq!(error.to_string(), format!("`dimension` has the value {shown}, {rule}"));
     }
     let a = Attention::new(1, 1, 32);
     for (attention, told) in [
+        (a.value_dimension(20), "`value_dimension` has the value 20, but head dimensions are"),
         (a.heads(4).kv_heads(3), "`kv_heads` has the value 3, but it must divide heads = 4"),
         (a.window(3), "`window` has the value 3, but only causal attention has a window"),
         (a.causal().window(0), "`window` has the value 0"),
@@ -29,6 +30,19 @@ fn wrong_shapes_name_argument_value_and_rule() {
         let error = flash_attention(attention, &x, &x, &x, &mut out).unwrap_err().to_string();
         assert!(error.starts_with(told), "{error}");
     }
+    let a = Attention::new(1, 1, 40).value_dimension(48);
+    let x = Buffer::<f32>::zeros(&device(), 40).unwrap();
+    let error = flash_attention(a, &x, &x, &x, &mut out).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`v` has 40 elements, but it must have batch * kv_heads * keys * value_dimension = 48"
+    );
+    let error = FlashAttention::new(a).run_latent(&x, &x, &mut out).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`value_dimension` has the value 48, but values are the first columns of the keys, of \
+         dimension = 40"
+    );
     let x = Buffer::<f32>::zeros(&device(), 64).unwrap();
     let (mut out, mut lse) = (poisoned(64), poisoned(3));
     let attention = FlashAttention::new(Attention::new(1, 1, 32).heads(2)).lse(&mut lse);

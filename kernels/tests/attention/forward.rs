@@ -7,6 +7,7 @@ use kernelsmith_kernels::reference;
 use proptest::prelude::*;
 
 use crate::helpers::*;
+use kernelsmith::prelude::View;
 
 proptest! {
     #[test]
@@ -70,6 +71,44 @@ proptest! {
             reference::attention_and_lse(&a, |score, _, _, _| score, &qs, &ks, &vs);
         assert_close(&out.to_vec().unwrap(), &expected, 1e-5)?;
         assert_close(&lse.to_vec().unwrap(), &expected_lse, 1e-5)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn values_of_other_columns_match(
+        (m, n) in prop_oneof![(5usize..40, 1usize..120), (1usize..3, 1usize..400)],
+        (d, dv) in prop::sample::select(vec![(192, 128), (40, 64), (64, 32), (576, 512)]),
+        (kv_heads, group, causal) in (1usize..3, 1usize..3, any::<bool>()),
+        seed in any::<u64>(),
+    ) {
+        let heads = kv_heads * group;
+        let a = Attention::new(m, n, d).value_dimension(dv).heads(heads).kv_heads(kv_heads);
+        let a = if causal { a.causal() } else { a };
+        let qs = values(heads * m * d, 1.0, seed);
+        let (ks, vs) = (values(kv_heads * n * d, 1.0, seed ^ 1), values(kv_heads * n * dv, 1.0, seed ^ 2));
+        let [q, k, v] = [&qs, &ks, &vs].map(|x| buffer(x));
+        let (mut out, mut lse) = (poisoned(heads * m * dv), poisoned(heads * m));
+        FlashAttention::new(a).lse(&mut lse).run(&q, &k, &v, &mut out).unwrap();
+        let same = |score, _, _, _| score;
+        let [q64, k64, v64] = [&qs, &ks, &vs].map(|x| wide(x));
+        let (expected, expected_lse) = reference::attention_and_lse(&a, same, &q64, &k64, &v64);
+        assert_close(&out.to_vec().unwrap(), &expected, 1e-5)?;
+        assert_close(&lse.to_vec().unwrap(), &expected_lse, 1e-5)?;
+
+        // Values that are the keys' first columns, said and shown.
+        if dv <= d {
+            let v64: Vec<f64> = k64.chunks(d).flat_map(|key| key[..dv].to_vec()).collect();
+            let expected = reference::attention(&a, &q64, &k64, &v64);
+            let (mut said, mut shown) = (poisoned(expected.len()), poisoned(expected.len()));
+            FlashAttention::new(a).run_latent(&q, &k, &mut said).unwrap();
+            let view = View::of(&k, [1, kv_heads, n, dv]).strides([kv_heads * n * d, n * d, d, 1]);
+            FlashAttention::new(a).run(&q, &k, view, &mut shown).unwrap();
+            assert_close(&said.to_vec().unwrap(), &expected, 1e-5)?;
+            prop_assert_eq!(said.to_vec().unwrap(), shown.to_vec().unwrap());
+        }
     }
 }
 

@@ -277,7 +277,9 @@ fn elements_of_every_type() {
 
 #[test]
 fn every_dimension_matches() {
-    for d in HEAD_DIMENSIONS {
+    // Those up to 256, and some of the others.
+    let more = HEAD_DIMENSIONS.into_iter().skip(36).step_by(16);
+    for d in HEAD_DIMENSIONS.into_iter().take(29).chain(more) {
         for (m, n) in [(33, 100), (2, 70)] {
             let qs = values(m * d, 1.0, 1);
             let [ks, vs] = [2, 3].map(|seed| values(n * d, 1.0, seed));

@@ -88,9 +88,10 @@ pub(crate) struct Inputs<T, O> {
 
 impl<T: Number, O: Number> Inputs<T, O> {
     pub(crate) fn random(case: &Case, seed: u64) -> Self {
-        let d = case.a.dimension;
+        let (d, dv) = (case.a.dimension, case.a.value_dimension);
         let (q, k) = (values(case.queries() * d, seed), values(case.keys() * d, !seed));
-        let (v, d_out) = (values(k.len(), seed ^ 77), values(q.len(), seed ^ 99));
+        let (v, d_out) =
+            (values(case.keys() * dv, seed ^ 77), values(case.queries() * dv, seed ^ 99));
         Inputs { q, k, v, d_out }
     }
 
@@ -175,7 +176,7 @@ pub(crate) fn rounding<T: Number>(x: f64) -> f64 {
 /// The sums of the gradients' terms without their signs: what roundings are relative to.
 fn magnitudes(case: &Case, q: &[f64], k: &[f64], v: &[f64], d_out: &[f64]) -> [Vec<f64>; 3] {
     let Case { a, .. } = case;
-    let (d, m, n) = (a.dimension, a.queries, a.keys);
+    let (d, values, m, n) = (a.dimension, a.value_dimension, a.queries, a.keys);
     let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0.0; x.len()]);
     for row in 0..case.queries() {
         let (head, i) = (row / m, row % m);
@@ -184,7 +185,8 @@ fn magnitudes(case: &Case, q: &[f64], k: &[f64], v: &[f64], d_out: &[f64]) -> [V
             (0..d).map(|e| x[row * d + e] * y[(first + j) * d + e]).sum()
         };
         let absolute = |x: &[f64], y: &[f64], j: usize| -> f64 {
-            (0..d).map(|e| (x[row * d + e] * y[(first + j) * d + e]).abs()).sum()
+            let at = |row: usize| row * values..(row + 1) * values;
+            x[at(row)].iter().zip(&y[at(first + j)]).map(|(x, y)| (x * y).abs()).sum()
         };
         let scores: Vec<f64> = a
             .seen(i)
@@ -202,7 +204,9 @@ fn magnitudes(case: &Case, q: &[f64], k: &[f64], v: &[f64], d_out: &[f64]) -> [V
                 let (query, key) = (row * d + e, (first + j) * d + e);
                 dq[query] += ds * k[key].abs();
                 dk[key] += ds * q[query].abs();
-                dv[key] += p * d_out[query].abs();
+            }
+            for e in 0..values {
+                dv[(first + j) * values + e] += p * d_out[row * values + e].abs();
             }
         }
     }

@@ -13,14 +13,15 @@ fn the_reference_is_the_slope_of_the_forward_pass() {
             of_case(&Case { a, biased });
         }
     }
+    of_case(&Case { a: a.value_dimension(5), biased: false });
     // Two queries see nothing.
     of_case(&Case { a: Attention::new(6, 4, 8).causal(), biased: false });
 }
 
 fn of_case(case: &Case) {
-    let d = case.a.dimension;
-    let lens = [case.queries(), case.keys(), case.keys(), case.queries()];
-    let [q, k, v, d_out] = [0, 1, 2, 3].map(|i| wide(&values::<f32>(lens[i] * d, 11 + i as u64)));
+    let (d, dv) = (case.a.dimension, case.a.value_dimension);
+    let lens = [case.queries() * d, case.keys() * d, case.keys() * dv, case.queries() * dv];
+    let [q, k, v, d_out] = [0, 1, 2, 3].map(|i| wide(&values::<f32>(lens[i], 11 + i as u64)));
     let bias = |head, i, j| case.bias(head, i, j);
     let expected = reference::attention_backward(&case.a, bias, &q, &k, &v, &d_out);
     let loss = |q: &[f64], k: &[f64], v: &[f64]| -> f64 {

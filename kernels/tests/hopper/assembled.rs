@@ -6,7 +6,9 @@ use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::Form as AttentionForm;
-use kernelsmith_kernels::attention::hopper::{Plan, ScoreFn, attention_forward_ir};
+use kernelsmith_kernels::attention::hopper::{
+    Plan, ScoreFn, attention_forward_ir, attention_latent_ir,
+};
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{
     Form, GroupedForm, ScaledForm, matmul_cooperative_ir, matmul_gated_ir, matmul_grouped_ir,
@@ -122,16 +124,16 @@ fn scaled_matmuls_are_what_was_planned() {
 }
 
 /// A kernel of attention as the library would choose it.
-fn attention<T: Float, const D: usize, const BN: usize>(
+fn attention<T: Float, const D: usize, const DV: usize, const BN: usize>(
     form: AttentionForm,
     plan: Plan,
 ) -> Result<Kernel, StagingError>
 where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
-    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let ragged = plan.ragged;
-    attention_forward_ir::<T, T, D, D, BN>(
+    attention_forward_ir::<T, T, D, DV, BN>(
         &hopper(),
         form,
         plan,
@@ -164,14 +166,16 @@ fn attention_is_what_was_planned() {
     };
     let decode = Plan { warpgroups: 1, pack: 8, ragged: true, turns: false, ..plan(128) };
     // Without a diagonal only the first tile is masked, and a loop is empty.
+    let values = plan(128);
     for (name, kernel, [d, keys, loops, warpgroups], registers) in [
-        ("64", attention::<f16, 64, 128>(causal, plan(64)), [64, 128, 2, 2], 168),
-        ("96", attention::<bf16, 96, 128>(plain, plan(96)), [96, 128, 1, 2], 168),
-        ("128", attention::<bf16, 128, 176>(plain, plan(128)), [128, 176, 1, 2], 168),
-        ("128 window", attention::<f16, 128, 128>(windowed, plan(128)), [128, 128, 3, 2], 168),
-        ("128 decode", attention::<bf16, 128, 128>(causal, decode), [128, 128, 2, 1], 254),
-        ("192", attention::<bf16, 192, 96>(causal, plan(192)), [192, 96, 2, 2], 168),
-        ("256", attention::<bf16, 256, 80>(plain, plan(256)), [256, 80, 1, 2], 168),
+        ("64", attention::<f16, 64, 64, 128>(causal, plan(64)), [64, 128, 2, 2], 168),
+        ("96", attention::<bf16, 96, 96, 128>(plain, plan(96)), [96, 128, 1, 2], 168),
+        ("128", attention::<bf16, 128, 128, 176>(plain, plan(128)), [128, 176, 1, 2], 168),
+        ("128 window", attention::<f16, 128, 128, 128>(windowed, plan(128)), [128, 128, 3, 2], 168),
+        ("128 decode", attention::<bf16, 128, 128, 128>(causal, decode), [128, 128, 2, 1], 254),
+        ("192/128", attention::<bf16, 192, 128, 128>(causal, values), [192, 128, 2, 2], 168),
+        ("192", attention::<bf16, 192, 192, 96>(causal, plan(192)), [192, 96, 2, 2], 168),
+        ("256", attention::<bf16, 256, 256, 80>(plain, plan(256)), [256, 80, 1, 2], 168),
     ] {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
@@ -184,6 +188,59 @@ fn attention_is_what_was_planned() {
         let exponentials = if d == 64 { keys / 2 / 8 * 6 } else { keys / 2 };
         assert_eq!(count("MUFU.EX2"), tiles * (exponentials + 2), "{name}");
         let panels = if d == 96 { 3 } else { d / 64 };
-        assert_eq!(count("UTMALDG."), (warpgroups + 2) * panels, "{name}");
+        let of_values = if name == "192/128" { 2 } else { panels };
+        assert_eq!(count("UTMALDG."), (warpgroups + 1) * panels + of_values, "{name}");
     }
+}
+
+/// In each loop a warpgroup weighs a tile itself, with the products of queries and keys, 576 columns in steps of
+/// 16, or the other has; its values take 64 keys in steps of 16. Exponentials are one for each score of the
+/// former, and two for the rows' factors of each.
+#[test]
+fn attention_to_latents_is_what_was_planned() {
+    let form = AttentionForm { causal: true, windowed: false, capped: false, scored: false };
+    let plan = Plan {
+        warpgroups: 1,
+        pack: 64,
+        columns: 512,
+        ragged: true,
+        turns: false,
+        lazy: true,
+        polynomials: 0,
+    };
+    for (name, kernel) in [("bf16", latent::<bf16>(form, plan)), ("f16", latent::<f16>(form, plan))]
+    {
+        let kernel = kernel.unwrap();
+        let found = resources(&kernel, None, &hopper()).unwrap();
+        assert_eq!(found.note, None, "{name}");
+        assert_eq!((found.registers, found.spills), (Some(168), Some(0)), "{name}");
+        let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        let count = |name: &str| code.matches(name).count();
+        let loops = 2;
+        assert_eq!(count("HGMMA."), loops * (576 / 16 + 64 / 16), "{name}");
+        assert_eq!(count("MUFU.EX2"), loops * (64 * 64 / 128 + 2 + 2), "{name}");
+        assert_eq!(count("UTMALDG."), 2 * 576 / 64, "{name}");
+        assert_eq!(count("STSM."), loops * 64 / 16, "{name}");
+    }
+}
+
+fn latent<T: Float>(form: AttentionForm, plan: Plan) -> Result<Kernel, StagingError>
+where
+    Wgmma<T, 64>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, 256>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    let (score, none) = (ScoreFn::unchanged(), false);
+    attention_latent_ir::<T, T>(
+        &hopper(),
+        form,
+        plan,
+        score,
+        none,
+        none,
+        true,
+        true,
+        none,
+        true,
+        none,
+    )
 }

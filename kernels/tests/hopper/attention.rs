@@ -27,6 +27,10 @@ pub(crate) struct Case {
     pub(crate) m: usize,
     pub(crate) n: usize,
     pub(crate) d: usize,
+    /// Columns of values.
+    pub(crate) dv: usize,
+    /// Values are the first columns of the keys.
+    pub(crate) latent: bool,
     pub(crate) causal: bool,
     pub(crate) window: Option<usize>,
     pub(crate) cap: Option<f32>,
@@ -45,6 +49,8 @@ impl Case {
             m,
             n,
             d,
+            dv: d,
+            latent: false,
             causal: false,
             window: None,
             cap: None,
@@ -52,6 +58,11 @@ impl Case {
             sinks: false,
             sequences: Sequences::Alike,
         }
+    }
+
+    /// Of absorbed multi-head latent attention: `group` heads, which have the same keys.
+    pub(crate) fn latent(m: usize, n: usize, group: usize) -> Case {
+        Case { heads: group, group, dv: 512, latent: true, ..Case::new(m, n, 576) }
     }
 
     pub(crate) fn causal(self) -> Case {
@@ -68,8 +79,9 @@ impl Case {
     }
 
     fn attention(&self) -> Attention {
-        let &Case { batch, heads, group, m, n, d, causal, window, cap, .. } = self;
-        let mut a = Attention::new(m, n, d).batch(batch).heads(heads).kv_heads(heads / group);
+        let &Case { batch, heads, group, m, n, d, dv, causal, window, cap, .. } = self;
+        let mut a = Attention::new(m, n, d).value_dimension(dv).batch(batch);
+        a = a.heads(heads).kv_heads(heads / group);
         (a.causal, a.window, a.soft_cap) = (causal, window, cap);
         a
     }
@@ -149,12 +161,16 @@ impl Places {
 /// the bound of the former. Weights and outputs are rounded to bf16, of whose unit in the last place 2^-8
 /// values between -1 and 1 are within one.
 pub(crate) fn check(device: &Device, case: Case) -> Checked {
-    let Case { heads, group, d, .. } = case;
+    let Case { heads, group, d, dv, .. } = case;
     let kv_heads = heads / group;
     let (queries, query_ends, _) = places(&case, false);
     let (keys, key_lengths, table) = places(&case, true);
     let q = queries.filled(heads, d, 3, 0.0);
-    let (k, v) = (keys.filled(kv_heads, d, 4, f64::NAN), keys.filled(kv_heads, d, 5, f64::NAN));
+    let k = keys.filled(kv_heads, d, 4, f64::NAN);
+    let v = match case.latent {
+        true => k.chunks(d).flat_map(|key| key[..dv].to_vec()).collect(),
+        false => keys.filled(kv_heads, dv, 5, f64::NAN),
+    };
     let sinks: Vec<f64> = (0..heads).map(|h| h as f64 / 4.0 - 0.5).collect();
     let (expected, expected_lse) = expected(&case, [&queries, &keys], [&q, &k, &v], &sinks);
 
@@ -162,7 +178,8 @@ pub(crate) fn check(device: &Device, case: Case) -> Checked {
     let (k, v): (Buffer<bf16>, Buffer<bf16>) = (k, v);
     let sinks = buffer::<f32>(device, &sinks)?;
     let mut lse = buffer::<f32>(device, &vec![f64::NAN; queries.outer * heads * queries.rows])?;
-    let mut out = buffer::<bf16>(device, &vec![f64::NAN; q.len()])?;
+    let rows = queries.outer * heads * queries.rows;
+    let mut out = buffer::<bf16>(device, &vec![f64::NAN; rows * dv])?;
     let (query_ends, key_lengths) =
         (Buffer::from_slice(device, &query_ends)?, Buffer::from_slice(device, &key_lengths)?);
     let table = Buffer::from_slice(device, if table.is_empty() { &[0] } else { &table[..] })?;
@@ -175,29 +192,38 @@ pub(crate) fn check(device: &Device, case: Case) -> Checked {
         Sequences::Packed => flash.packed(&query_ends, &key_lengths),
         Sequences::Paged(_) => flash.paged(&table, &key_lengths),
     };
-    let four = |x: &Places, heads: usize| [x.outer, x.rows, heads, d];
-    let three = |x: &Places, heads: usize| [x.rows, heads, d];
+    let four = |x: &Places, heads: usize, d: usize| [x.outer, x.rows, heads, d];
+    let three = |x: &Places, heads: usize, d: usize| [x.rows, heads, d];
     macro_rules! run {
         ($flash:expr) => {
             match case.sequences {
-                Sequences::Packed => $flash.run(
-                    View::of(&q, three(&queries, heads)),
-                    View::of(&k, three(&keys, kv_heads)),
-                    View::of(&v, three(&keys, kv_heads)),
-                    View::of_mut(&mut out, three(&queries, heads)),
+                Sequences::Packed => run!(
+                    $flash,
+                    View::of(&q, three(&queries, heads, d)),
+                    View::of(&k, three(&keys, kv_heads, d)),
+                    View::of(&v, three(&keys, kv_heads, dv)),
+                    View::of_mut(&mut out, three(&queries, heads, dv))
                 ),
-                Sequences::Paged(_) => $flash.run(
-                    View::of(&q, four(&queries, heads)).permuted([0, 2, 1, 3])?,
-                    View::of(&k, four(&keys, kv_heads)),
-                    View::of(&v, four(&keys, kv_heads)),
-                    View::of_mut(&mut out, four(&queries, heads)).permuted([0, 2, 1, 3])?,
+                Sequences::Paged(_) => run!(
+                    $flash,
+                    View::of(&q, four(&queries, heads, d)).permuted([0, 2, 1, 3])?,
+                    View::of(&k, four(&keys, kv_heads, d)),
+                    View::of(&v, four(&keys, kv_heads, dv)),
+                    View::of_mut(&mut out, four(&queries, heads, dv)).permuted([0, 2, 1, 3])?
                 ),
-                _ => $flash.run(
-                    View::of(&q, four(&queries, heads)).permuted([0, 2, 1, 3])?,
-                    View::of(&k, four(&keys, kv_heads)).permuted([0, 2, 1, 3])?,
-                    View::of(&v, four(&keys, kv_heads)).permuted([0, 2, 1, 3])?,
-                    View::of_mut(&mut out, four(&queries, heads)).permuted([0, 2, 1, 3])?,
+                _ => run!(
+                    $flash,
+                    View::of(&q, four(&queries, heads, d)).permuted([0, 2, 1, 3])?,
+                    View::of(&k, four(&keys, kv_heads, d)).permuted([0, 2, 1, 3])?,
+                    View::of(&v, four(&keys, kv_heads, dv)).permuted([0, 2, 1, 3])?,
+                    View::of_mut(&mut out, four(&queries, heads, dv)).permuted([0, 2, 1, 3])?
                 ),
+            }
+        };
+        ($flash:expr, $q:expr, $k:expr, $v:expr, $out:expr) => {
+            match case.latent {
+                true => $flash.run_latent($q, $k, $out),
+                false => $flash.run($q, $k, $v, $out),
             }
         };
     }
@@ -222,9 +248,9 @@ fn expected(
     [q, k, v]: [&[f64]; 3],
     sinks: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
-    let &Case { heads, group, d, .. } = case;
+    let &Case { heads, group, d, dv, .. } = case;
     let scale = 1.0 / (d as f64).sqrt();
-    let mut out = vec![f64::NAN; q.len()];
+    let mut out = vec![f64::NAN; queries.outer * heads * queries.rows * dv];
     let mut lse = vec![f64::NAN; queries.outer * heads * queries.rows];
     for sequence in 0..case.batch {
         let (m, n) = case.lengths(sequence);
@@ -233,12 +259,14 @@ fn expected(
             let from = queries.offset(heads, d, at, head);
             let end = if case.causal { (query + n + 1).saturating_sub(m).min(n) } else { n };
             let begin = end.saturating_sub(case.window.unwrap_or(end));
-            let row = |key: usize| {
+            let to = queries.offset(heads, dv, at, head);
+            let row = |key: usize, d: usize| {
                 let at = keys.offset(heads / group, d, keys.at[sequence][key], head / group);
                 at..at + d
             };
             let score = |key: usize| {
-                let dot: f64 = q[from..from + d].iter().zip(&k[row(key)]).map(|(a, b)| a * b).sum();
+                let dot: f64 =
+                    q[from..from + d].iter().zip(&k[row(key, d)]).map(|(a, b)| a * b).sum();
                 let s = dot * scale;
                 let s = case.cap.map_or(s, |cap| f64::from(cap) * (s / f64::from(cap)).tanh());
                 let distance = query as f64 - key as f64;
@@ -250,10 +278,10 @@ fn expected(
             let most = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
             let sum: f64 = weights.iter().sum::<f64>() + sink.map_or(0.0, |s| (s - most).exp());
-            for e in 0..d {
-                let total: f64 =
-                    weights.iter().zip(begin..).map(|(w, key)| w * v[row(key).start + e]).sum();
-                out[from + e] = if sum > 0.0 { total / sum } else { 0.0 };
+            for e in 0..dv {
+                let value = |key| v[row(key, dv).start + e];
+                let total: f64 = weights.iter().zip(begin..).map(|(w, key)| w * value(key)).sum();
+                out[to + e] = if sum > 0.0 { total / sum } else { 0.0 };
             }
             let logarithm = if sum > 0.0 { most + sum.ln() } else { f64::NEG_INFINITY };
             lse[(at.0 * heads + head) * queries.rows + at.1] = logarithm;

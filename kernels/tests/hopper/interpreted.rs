@@ -163,6 +163,27 @@ fn attention_of_other_dimensions() {
 }
 
 #[test]
+fn attention_of_values_with_other_columns() {
+    attention(Case { dv: 128, ..Case::new(72, 136, 192).causal() });
+    attention(Case { dv: 40, heads: 2, group: 2, ..Case::new(40, 200, 80) });
+}
+
+/// One tile, two and five; rows of 16 heads of several queries, of more heads than a block has rows, of a
+/// number that is no power of two; splits.
+#[test]
+fn attention_to_latents() {
+    attention(Case::latent(1, 40, 64));
+    attention(Case::latent(3, 300, 16).causal());
+    attention(Case { batch: 2, sinks: true, ..Case::latent(1, 128, 96) });
+    attention(Case { window: Some(70), cap: Some(3.0), ..Case::latent(2, 200, 6).causal() });
+    let case = Case { batch: 3, scored: true, ..Case::latent(2, 170, 8).causal() };
+    for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(64)] {
+        attention(Case { sequences, ..case });
+    }
+    attention(Case { dv: 512, ..Case::new(5, 20, 576) });
+}
+
+#[test]
 fn attention_with_a_window() {
     attention(Case { window: Some(70), ..Case::new(200, 500, 64).causal() });
     attention(Case { window: Some(300), ..Case::new(64, 700, 64).causal() });

@@ -21,13 +21,24 @@ pub(super) fn all() -> Vec<Case> {
             for causal in [false, true] {
                 let name =
                     format!("attention d{d}{} {tokens}", if causal { " causal" } else { "" });
-                cases.push(case(name, move |bench| one(bench, d, tokens, batch, causal)));
+                cases.push(case(name, move |bench| one(bench, (d, d), tokens, batch, causal)));
             }
+        }
+        // As DeepSeek-V3's prefill.
+        for causal in [false, true] {
+            let name =
+                format!("attention d192/128{} {tokens}", if causal { " causal" } else { "" });
+            cases.push(case(name, move |bench| one(bench, (192, 128), tokens, batch, causal)));
         }
     }
     for (batch, keys) in [(1, 65536), (16, 8192), (128, 2048)] {
         let name = format!("attention decode {batch}x{keys}");
         cases.push(case(name, move |bench| decode(bench, batch, keys)));
+    }
+    for (heads, batch, keys) in [(16, 128, 4096), (64, 64, 8192), (128, 64, 8192), (128, 1, 65536)]
+    {
+        let name = format!("attention latents {batch}x{heads}x{keys}");
+        cases.push(case(name, move |bench| latents(bench, heads, batch, keys)));
     }
     cases
 }
@@ -37,19 +48,25 @@ fn is_hopper(bench: &Bench) -> bool {
     *bench.device.target() == kernelsmith::Target::sm(90, true)
 }
 
-fn one(bench: &mut Bench, d: usize, tokens: usize, batch: usize, causal: bool) -> Outcome<()> {
+fn one(
+    bench: &mut Bench,
+    (d, dv): (usize, usize),
+    tokens: usize,
+    batch: usize,
+    causal: bool,
+) -> Outcome<()> {
     if !is_hopper(bench) {
         return Ok(());
     }
-    let (heads, device) = (2048 / d, &bench.device);
-    let numbers = |seed| -> Outcome<Buffer<bf16>> {
+    let (heads, device) = (2048 / dv, &bench.device);
+    let numbers = |seed, d| -> Outcome<Buffer<bf16>> {
         let numbers: Vec<bf16> =
-            normal(batch * tokens * 2048, seed).into_iter().map(bf16::from_f32).collect();
+            normal(batch * tokens * heads * d, seed).into_iter().map(bf16::from_f32).collect();
         Ok(Buffer::from_slice(device, &numbers)?)
     };
-    let (q, k, v) = (numbers(1)?, numbers(2)?, numbers(3)?);
-    let mut o = Buffer::<bf16>::zeros(device, q.len())?;
-    let shape = Attention::new(tokens, tokens, d).batch(batch).heads(heads);
+    let (q, k, v) = (numbers(1, d)?, numbers(2, d)?, numbers(3, dv)?);
+    let mut o = Buffer::<bf16>::zeros(device, v.len())?;
+    let shape = Attention::new(tokens, tokens, d).value_dimension(dv).batch(batch).heads(heads);
     let shape = if causal { shape.causal() } else { shape };
     let mut run = |_: usize| -> Outcome<()> {
         FlashAttention::new(shape).run(&q, &k, &v, &mut o)?;
@@ -58,10 +75,13 @@ fn one(bench: &mut Bench, d: usize, tokens: usize, batch: usize, causal: bool) -
     let times = medians(device, &mut [&mut run])?;
     // Causal attention is counted by the work it needs.
     let share = if causal { 0.5 } else { 1.0 };
-    let work = 4.0 * (batch * heads * d) as f64 * (tokens as f64).powi(2) * share;
+    let work = 2.0 * (batch * heads * (d + dv)) as f64 * (tokens as f64).powi(2) * share;
     let rate = work / times[0].as_secs_f64() / 1e12;
     let (case, shape) = (
-        format!("attention d{d}{}", if causal { " causal" } else { "" }),
+        match d == dv {
+            true => format!("attention d{d}{}", if causal { " causal" } else { "" }),
+            false => format!("attention d{d}/{dv}{}", if causal { " causal" } else { "" }),
+        },
         format!("{batch}x{heads}x{tokens}"),
     );
     bench.row(&case, &shape, rate, "TFLOP/s", Peer::None)
@@ -89,4 +109,30 @@ fn decode(bench: &mut Bench, batch: usize, keys: usize) -> Outcome<()> {
     let shape = format!("{batch}x{heads}/{}x{keys}", heads / kv_heads);
     let copy = bench.copy.map_or(Peer::None, |copy| Peer::Rate("copy", copy));
     bench.row("attention decode", &shape, rate, "GB/s", copy)
+}
+
+/// One query of each of so many heads to latents of 512 columns and 64 of rotary embedding, as DeepSeek-V3
+/// has them divided among 8, 2 and no devices: bytes of latents a second, against those that a copy reads and
+/// writes, and operations.
+fn latents(bench: &mut Bench, heads: usize, batch: usize, keys: usize) -> Outcome<()> {
+    if !is_hopper(bench) {
+        return Ok(());
+    }
+    let device = &bench.device;
+    let zeros = |len| Buffer::<bf16>::zeros(device, len);
+    let (q, k) = (zeros(batch * heads * 576)?, zeros(batch * keys * 576)?);
+    let mut o = zeros(batch * heads * 512)?;
+    let shape = Attention::new(1, keys, 576).value_dimension(512).batch(batch);
+    let shape = shape.heads(heads).kv_heads(1);
+    let mut run = |_: usize| -> Outcome<()> {
+        FlashAttention::new(shape).run_latent(&q, &k, &mut o)?;
+        Ok(())
+    };
+    let seconds = medians(device, &mut [&mut run])?[0].as_secs_f64();
+    let bytes = 2.0 * k.len() as f64 / seconds / 1e9;
+    let work = 2.0 * (576 + 512) as f64 * (batch * heads * keys) as f64 / seconds / 1e12;
+    let shape = format!("{batch}x{heads}x{keys}");
+    let copy = bench.copy.map_or(Peer::None, |copy| Peer::Rate("copy", copy));
+    bench.row("attention latents", &shape, bytes, "GB/s", copy)?;
+    bench.row("attention latents", &shape, work, "TFLOP/s", Peer::None)
 }

@@ -139,18 +139,20 @@ fn of<W, T, S, O, const STAGES: usize>(
 /// Attention of every dimension, with each of its options and with several.
 fn attentions(cases: &mut Vec<Case>) {
     let mut add = |what: &str, of: attention::Case| {
-        let attention::Case { batch, heads, group, m, n, d, causal, .. } = of;
+        let attention::Case { batch, heads, group, m, n, d, dv, causal, .. } = of;
         let text = format!(
-            "{what} {batch}x{heads}/{group} {m}x{n}x{d}{}",
+            "{what} {batch}x{heads}/{group} {m}x{n}x{d}/{dv}{}",
             if causal { " causal" } else { "" }
         );
         cases.push(case("attention", &text, move |device| attention::check(device, of)));
     };
-    for d in [40, 64, 80, 96, 128, 192, 256] {
+    for (d, dv) in
+        [(40, 40), (64, 64), (80, 80), (96, 96), (128, 128), (192, 128), (192, 192), (256, 256)]
+    {
         for [batch, heads, group, m, n] in
             [[1, 1, 1, 128, 128], [2, 4, 2, 200, 300], [1, 8, 8, 1000, 1000], [1, 2, 1, 136, 40]]
         {
-            let of = attention::Case { batch, heads, group, ..attention::Case::new(m, n, d) };
+            let of = attention::Case { batch, heads, group, dv, ..attention::Case::new(m, n, d) };
             add("plain", of);
             add("plain", of.causal());
             add("window", attention::Case { window: Some(150), ..of.causal() });
@@ -158,16 +160,37 @@ fn attentions(cases: &mut Vec<Case>) {
             add("cap", attention::Case { cap: Some(2.0), ..of.causal() });
             add("scored", attention::Case { scored: true, cap: Some(3.0), ..of.causal() });
         }
-        let of =
-            attention::Case { batch: 3, heads: 4, group: 2, ..attention::Case::new(300, 700, d) };
+        let of = attention::Case {
+            batch: 3,
+            heads: 4,
+            group: 2,
+            dv,
+            ..attention::Case::new(300, 700, d)
+        };
         for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(768)] {
             add("sequences", attention::Case { sequences, ..of });
             add("sequences", attention::Case { sequences, sinks: true, ..of.causal() });
         }
-        let few =
-            attention::Case { batch: 2, heads: 16, group: 8, ..attention::Case::new(1, 5000, d) };
+        let few = attention::Case {
+            batch: 2,
+            heads: 16,
+            group: 8,
+            dv,
+            ..attention::Case::new(1, 5000, d)
+        };
         add("decode", few);
         add("decode", attention::Case { sinks: true, m: 3, heads: 6, group: 3, ..few.causal() });
         add("decode", attention::Case { sequences: Sequences::Padded, ..few });
+    }
+    for (m, n, heads) in [(1, 40, 64), (1, 5000, 128), (2, 1000, 16), (4, 3000, 96), (130, 700, 6)]
+    {
+        let of = attention::Case { batch: 2, ..attention::Case::latent(m, n, heads) };
+        add("latents", of);
+        add("latents", of.causal());
+        add("latents", attention::Case { window: Some(150), sinks: true, ..of.causal() });
+        add("latents", attention::Case { scored: true, cap: Some(3.0), ..of.causal() });
+        for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(64)] {
+            add("latents", attention::Case { sequences, ..of.causal() });
+        }
     }
 }

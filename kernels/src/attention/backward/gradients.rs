@@ -10,6 +10,9 @@ use crate::attention::form::Form;
 use crate::attention::shape::Attention;
 use crate::error::{Error, check_len};
 
+/// Columns that heads have at most: of more a GPU's shared memory does not hold a tile.
+const MOST: usize = 256;
+
 /// What the forward pass read and wrote.
 #[derive(Debug)]
 pub struct Forward<'a, T: Float, O: Float> {
@@ -17,9 +20,9 @@ pub struct Forward<'a, T: Float, O: Float> {
     pub q: &'a Buffer<T>,
     /// Keys: `batch x kv_heads x keys x dimension`.
     pub k: &'a Buffer<T>,
-    /// Values, as many.
+    /// Values: `batch x kv_heads x keys x value_dimension`.
     pub v: &'a Buffer<T>,
-    /// The output, of the queries' shape.
+    /// The output: `batch x heads x queries x value_dimension`.
     pub out: &'a Buffer<O>,
     /// `ln(sum(exp(score)))` of each query over the keys that it sees and its head's sink, if there are any,
     /// `-inf` of nothing: `batch x heads x queries`. That is all that a sink needs here, but for
@@ -34,7 +37,7 @@ pub struct Gradients<'a, T: Float> {
     pub dq: &'a mut Buffer<T>,
     /// By the keys, of their shape; summed over the heads that share them.
     pub dk: &'a mut Buffer<T>,
-    /// By the values, as by the keys.
+    /// By the values, of their shape; summed so too.
     pub dv: &'a mut Buffer<T>,
 }
 
@@ -127,17 +130,26 @@ fn check<T: Float, O: Float>(
     gradients: &Gradients<'_, T>,
 ) -> Result<(), Error> {
     a.check()?;
+    for (argument, d) in [("dimension", a.dimension), ("value_dimension", a.value_dimension)] {
+        if d > MOST {
+            let rule = format!("gradients are there of head dimensions up to {MOST}");
+            return Err(Error::Shape { argument, found: format!("the value {d}"), rule });
+        }
+    }
     let (queries, keys) = (a.query_elements(), a.key_elements());
+    let (outputs, values) = (a.output_elements(), a.value_elements());
     let (of_queries, of_keys) =
         ("batch * heads * queries * dimension", "batch * kv_heads * keys * dimension");
+    let (of_outputs, of_values) =
+        ("batch * heads * queries * value_dimension", "batch * kv_heads * keys * value_dimension");
     check_len("q", forward.q.len(), of_queries, queries)?;
     check_len("k", forward.k.len(), of_keys, keys)?;
-    check_len("v", forward.v.len(), of_keys, keys)?;
-    check_len("out", forward.out.len(), of_queries, queries)?;
+    check_len("v", forward.v.len(), of_values, values)?;
+    check_len("out", forward.out.len(), of_outputs, outputs)?;
     let rows = queries.map(|elements| elements / a.dimension);
     check_len("lse", forward.lse.len(), "batch * heads * queries", rows)?;
-    check_len("d_out", d_out.len(), of_queries, queries)?;
+    check_len("d_out", d_out.len(), of_outputs, outputs)?;
     check_len("dq", gradients.dq.len(), of_queries, queries)?;
     check_len("dk", gradients.dk.len(), of_keys, keys)?;
-    check_len("dv", gradients.dv.len(), of_keys, keys)
+    check_len("dv", gradients.dv.len(), of_values, values)
 }

@@ -12,7 +12,7 @@ use crate::attention::form::Form;
 /// The gradients of attention (Dao, "FlashAttention-2", 2023, algorithm 2), with `P = exp(S - lse)`:
 /// `dV = P' dO`, `dS = P (dO V' - delta)`, `dK = dS' Q scale` and `dQ = dS K scale`.
 ///
-/// `Q, dO: m x d`, `K, V, dK, dV: n x d`, row-major, of each head, and `lse, delta: m`; `group` heads have
+/// `Q: m x d`, `K, dK: n x d` and, of the values' columns, `dO: m x d` and `V, dV: n x d`, row-major, of each head, and `lse, delta: m`; `group` heads have
 /// one head of keys. Block `(x, y)` owns keys `y * strips * W ..` of head `x` of keys, `strips * W` of them,
 /// and writes their dK and dV, summed over the group's heads. Of dQ it adds up what these keys give in a
 /// part of its own: `dq: splits x heads x m x d`, with `splits` blocks along y. So no sum is shared, and
@@ -48,7 +48,7 @@ pub fn attention_backward<T: Float, const W: usize>(
     dk: &mut [T],
     dv: &mut [T],
 ) {
-    let d = tiling.dimension;
+    let (d, values) = (tiling.dimension, tiling.values);
     let (kv_head, split) = (block_idx_x(), block_idx_y());
     let tiles = Tiles::<W>::new(tiling);
     let seen = Seen { form, m, n, window };
@@ -64,7 +64,9 @@ pub fn attention_backward<T: Float, const W: usize>(
     for j0 in (start..stop).step_by(tiling.keys) {
         let count = (stop - j0).min(tiling.keys);
         let (from, to) = ((kv_head * n + j0) * d, (kv_head * n + j0 + count) * d);
-        let (k, v) = (&k[from..to], &v[from..to]);
+        let first = kv_head * n + j0;
+        let (v_from, v_to) = (first * values, (first + count) * values);
+        let (k, v) = (&k[from..to], &v[v_from..v_to]);
         tiles.load(k, v, count);
         for h in 0..group {
             let head = kv_head * group + h;
@@ -72,11 +74,12 @@ pub fn attention_backward<T: Float, const W: usize>(
             for i0 in (seen.first_query(j0)..seen.end_query(j0 + count - 1)).step_by(tiling.queries)
             {
                 let rows = (seen.end_query(j0 + count - 1) - i0).min(tiling.queries);
-                let (from, to) = ((head * m + i0) * d, (head * m + i0 + rows) * d);
-                let (q, d_out) = (&q[from..to], &d_out[from..to]);
+                let first = head * m + i0;
+                let q = &q[first * d..(first + rows) * d];
+                let d_out = &d_out[first * values..(first + rows) * values];
                 for c in 0..(count + (W - 1)) / W {
                     let at = Origin { head, query: i0, key: j0 + c * W };
-                    of_strip(tiles, weights, d, at, c, j0 + count, rows, q, d_out, lse, delta);
+                    of_strip(tiles, weights, tiling, at, c, j0 + count, rows, q, d_out, lse, delta);
                 }
                 barrier();
                 let ends = |i: usize, end: usize| {
@@ -89,7 +92,7 @@ pub fn attention_backward<T: Float, const W: usize>(
             }
         }
         barrier();
-        tiles.store(scale, &mut dk[from..to], &mut dv[from..to], count);
+        tiles.store(scale, &mut dk[from..to], &mut dv[v_from..v_to], count);
         barrier();
     }
 }
@@ -100,7 +103,7 @@ pub fn attention_backward<T: Float, const W: usize>(
 fn of_strip<const W: usize, F: Fn(f32, usize, usize, usize) -> f32 + Copy>(
     tiles: Tiles<W>,
     weights: Weights<F>,
-    #[comptime] d: usize,
+    #[comptime] tiling: Tiling,
     at: Origin,
     c: usize,
     end: usize,
@@ -110,7 +113,7 @@ fn of_strip<const W: usize, F: Fn(f32, usize, usize, usize) -> f32 + Copy>(
     lse: &[f32],
     delta: &[f32],
 ) {
-    let seen = weights.seen;
+    let (seen, d, values) = (weights.seen, tiling.dimension, tiling.values);
     let (query, key) = (at.query, at.key);
     let end = (key + W).min(end);
     // Whole groups of rows, since dQ reads dS by such.
@@ -120,7 +123,7 @@ fn of_strip<const W: usize, F: Fn(f32, usize, usize, usize) -> f32 + Copy>(
     if from < to {
         let (p, ds) = (tiles.p(), tiles.ds_of(c));
         dots(d, q, from, to, tiles.k(c), p);
-        dots(d, d_out, from, to, tiles.v(c), ds);
+        dots(values, d_out, from, to, tiles.v(c), ds);
         let whole = key + W <= seen.end_key(query + from) && seen.first_key(query + to - 1) <= key;
         let at = Origin { head: at.head, query, key: key + thread_idx_x() };
         if whole {
@@ -128,7 +131,7 @@ fn of_strip<const W: usize, F: Fn(f32, usize, usize, usize) -> f32 + Copy>(
         } else {
             weights.weigh(true, at, from, to, lse, delta, p, ds);
         }
-        add_weighted(d, d_out, from, to, p, tiles.dv(c));
+        add_weighted(values, d_out, from, to, p, tiles.dv(c));
         add_weighted(d, q, from, to, ds, tiles.dk(c));
     }
 }

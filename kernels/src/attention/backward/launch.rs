@@ -73,9 +73,9 @@ where
     let Forward { q, k, v, out, lse } = forward;
     let Gradients { dq, dk, dv } = gradients;
     let device = dq.device().clone();
-    let (threads, tiling) = Tiling::new(device.target(), call.a.dimension);
+    let (threads, tiling) = Tiling::new(device.target(), call.a.dimension, call.a.value_dimension);
     let d_out = Wide::new(d_out)?;
-    let delta = delta(call.a.dimension, out, &d_out)?;
+    let delta = delta(call.a.value_dimension, out, &d_out)?;
     if let Some(sinks) = sinks {
         sinks.run(&call.a, lse, &delta)?;
     }

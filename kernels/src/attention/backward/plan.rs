@@ -7,8 +7,10 @@ use super::products::ROWS;
 /// The tiles of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tiling {
-    /// Columns of a head: a multiple of 8.
+    /// Columns of queries and keys: a multiple of 8.
     pub dimension: usize,
+    /// Columns of values, as many or not.
+    pub values: usize,
     /// Keys of a tile: a multiple of the block's threads.
     pub keys: usize,
     /// Queries of a tile: a multiple of 12.
@@ -21,21 +23,22 @@ pub(super) const PAD: usize = 16;
 impl Tiling {
     /// The threads of a block, which have a key of a tile each, and its tiles.
     ///
-    /// On the CPU K, V and their gradients for a tile of keys take `16 * keys * dimension` bytes, at most half
+    /// On the CPU K, V and their gradients for a tile of keys take `8 * keys * (dimension + values)` bytes, at most half
     /// a MiB: they stay in a second-level cache. On a GPU 32 KiB of shared memory.
-    pub fn new(target: &Target, dimension: usize) -> (usize, Tiling) {
+    pub fn new(target: &Target, dimension: usize, values: usize) -> (usize, Tiling) {
+        let mean = (dimension + values) / 2;
         match target {
             Target::Cpu => {
-                let keys = if dimension <= 128 { 128 } else { 64 };
-                (32, Tiling { dimension, keys, queries: 8 * ROWS })
+                let keys = if mean <= 128 { 128 } else { 64 };
+                (32, Tiling { dimension, values, keys, queries: 8 * ROWS })
             }
             _ => {
-                let threads = match dimension {
+                let threads = match mean {
                     0..=64 => 32,
                     65..=128 => 16,
                     _ => 8,
                 };
-                (threads, Tiling { dimension, keys: threads, queries: 2 * ROWS })
+                (threads, Tiling { dimension, values, keys: threads, queries: 2 * ROWS })
             }
         }
     }

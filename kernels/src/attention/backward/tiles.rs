@@ -18,6 +18,7 @@ pub(super) struct Tiles<const W: usize> {
     /// `[query][strip, thread]`.
     ds: Shared<f32>,
     d: usize,
+    values: usize,
     queries: usize,
     stride: usize,
 }
@@ -25,34 +26,35 @@ pub(super) struct Tiles<const W: usize> {
 impl<const W: usize> Tiles<W> {
     #[track_caller]
     pub(super) fn new(tiling: Tiling) -> Self {
-        let Tiling { dimension: d, keys, queries } = tiling;
-        let side = || shared::<f32>(keys * d);
+        let Tiling { dimension: d, values, keys, queries } = tiling;
+        let side = |d: usize| shared::<f32>(keys * d);
         let stride = keys + PAD;
         let (p, ds) = (shared::<f32>(queries * W), shared::<f32>(queries * stride));
-        Tiles { k: side(), v: side(), dk: side(), dv: side(), p, ds, d, queries, stride }
+        let (k, v, dk, dv) = (side(d), side(values), side(d), side(values));
+        Tiles { k, v, dk, dv, p, ds, d, values, queries, stride }
     }
 }
 
 #[device]
 impl<const W: usize> Tiles<W> {
-    fn strip(&self, of: Shared<f32>, c: usize) -> Columns {
-        Columns { data: of.slice(c * (self.d * W), self.d * W), stride: W }
+    fn strip(&self, of: Shared<f32>, #[comptime] d: usize, c: usize) -> Columns {
+        Columns { data: of.slice(c * (d * W), d * W), stride: W }
     }
 
     pub(super) fn k(&self, c: usize) -> Columns {
-        self.strip(self.k, c)
+        self.strip(self.k, self.d, c)
     }
 
     pub(super) fn v(&self, c: usize) -> Columns {
-        self.strip(self.v, c)
+        self.strip(self.v, self.values, c)
     }
 
     pub(super) fn dk(&self, c: usize) -> Columns {
-        self.strip(self.dk, c)
+        self.strip(self.dk, self.d, c)
     }
 
     pub(super) fn dv(&self, c: usize) -> Columns {
-        self.strip(self.dv, c)
+        self.strip(self.dv, self.values, c)
     }
 
     pub(super) fn p(&self) -> Columns {
@@ -75,12 +77,17 @@ impl<const W: usize> Tiles<W> {
             let (kt, vt, dk, dv) = (self.k(c), self.v(c), self.dk(c), self.dv(c));
             for e in range(0, self.d) {
                 dk.set(e, 0.0);
-                dv.set(e, 0.0);
                 if key < count {
                     kt.set(e, k[key * self.d + e]);
-                    vt.set(e, v[key * self.d + e]);
                 } else {
                     kt.set(e, 0.0);
+                }
+            }
+            for e in range(0, self.values) {
+                dv.set(e, 0.0);
+                if key < count {
+                    vt.set(e, v[key * self.values + e]);
+                } else {
                     vt.set(e, 0.0);
                 }
             }
@@ -94,7 +101,10 @@ impl<const W: usize> Tiles<W> {
             let from = key / W * (self.d * W) + key % W;
             for e in (thread_idx_x()..self.d).step_by(W) {
                 dk[key * self.d + e] = (tile_k[from + e * W] * scale).cast::<T>();
-                dv[key * self.d + e] = tile_v[from + e * W].cast::<T>();
+            }
+            let from = key / W * (self.values * W) + key % W;
+            for e in (thread_idx_x()..self.values).step_by(W) {
+                dv[key * self.values + e] = tile_v[from + e * W].cast::<T>();
             }
         }
     }

@@ -22,11 +22,12 @@ pub struct Tile {
 
 /// The tiles there are kernels for: as many keys as registers and shared memory hold (FlashAttention,
 /// hopper/tile_size.h, has the same or nearly so).
-pub const TILES: [Tile; 6] = [
+pub const TILES: [Tile; 7] = [
     Tile { columns: 64, values: 64, keys: 128 },
     Tile { columns: 96, values: 96, keys: 128 },
     Tile { columns: 128, values: 128, keys: 128 },
     Tile { columns: 128, values: 128, keys: 176 },
+    Tile { columns: 192, values: 128, keys: 128 },
     Tile { columns: 192, values: 192, keys: 96 },
     Tile { columns: 256, values: 256, keys: 80 },
 ];
@@ -122,14 +123,14 @@ pub fn panel(columns: usize) -> usize {
     swizzle(columns).width() as usize / 2
 }
 
-/// The tile for heads of so many columns, 256 at most. Where tiles are masked, wide ones waste more than
-/// they save.
-pub fn tile(dimension: usize, masked: bool) -> Option<Tile> {
+/// The tile for heads of so many columns of keys and of values, 256 at most. Where tiles are masked, wide ones
+/// waste more than they save.
+pub fn tile(dimension: usize, values: usize, masked: bool) -> Option<Tile> {
     let wide = |tile: &&Tile| tile.columns == 128 && tile.keys == 176;
-    let fitting = TILES.iter().filter(|tile| tile.columns >= dimension);
-    let least = fitting.clone().map(|tile| tile.columns).min()?;
-    let mut fitting = fitting.filter(|tile| tile.columns == least);
-    fitting.find(|tile| wide(tile) != masked || least != 128).copied()
+    let fitting = TILES.iter().filter(|tile| tile.columns >= dimension && tile.values >= values);
+    let least = fitting.clone().map(|tile| (tile.columns, tile.values)).min()?;
+    let mut fitting = fitting.filter(|tile| (tile.columns, tile.values) == least);
+    fitting.find(|tile| wide(tile) != masked || least != (128, 128)).copied()
 }
 
 /// Heads of queries that a tile takes together, of `group` with the same keys: all, where the queries of
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn each_dimension_has_the_next_tile() {
-        let keys = |d, masked| tile(d, masked).map(|tile| (tile.columns, tile.keys));
+        let keys = |d, masked| tile(d, d, masked).map(|tile| (tile.columns, tile.keys));
         assert_eq!(keys(64, true), Some((64, 128)));
         assert_eq!(keys(40, false), Some((64, 128)));
         assert_eq!(keys(72, true), Some((96, 128)));
@@ -241,6 +242,13 @@ mod tests {
         assert_eq!(keys(136, true), Some((192, 96)));
         assert_eq!(keys(256, false), Some((256, 80)));
         assert_eq!(keys(264, false), None);
+        let of =
+            |d, values| tile(d, values, true).map(|tile| [tile.columns, tile.values, tile.keys]);
+        assert_eq!(of(192, 128), Some([192, 128, 128]));
+        assert_eq!(of(136, 64), Some([192, 128, 128]));
+        assert_eq!(of(64, 72), Some([96, 96, 128]));
+        assert_eq!(of(192, 136), Some([192, 192, 96]));
+        assert_eq!(of(64, 512), None);
     }
 
     #[test]

@@ -10,13 +10,19 @@ use crate::attention::form::Form;
 pub(super) struct Copies<T: Float> {
     pub(super) q_box: TensorTile<T, 5>,
     pub(super) k_box: TensorTile<T, 4>,
-    pub(super) v_box: TensorTile<T, 4>,
     pub(super) q_tiles: Tiles<T>,
     pub(super) k_tiles: Tiles<T>,
-    pub(super) v_tiles: Tiles<T>,
     pub(super) queries: Producer<1>,
     pub(super) keys: Producer<STAGES>,
-    pub(super) values: Producer<STAGES>,
+    /// None where the keys are values too, in one head for all.
+    pub(super) values: Option<Values<T>>,
+}
+
+/// Values, and the stages that they are copied to.
+pub(super) struct Values<T: Float> {
+    pub(super) v_box: TensorTile<T, 4>,
+    pub(super) v_tiles: Tiles<T>,
+    pub(super) fill: Producer<STAGES>,
 }
 
 /// Copies the queries of each of the block's pieces of work, and its keys and values, tiles of `tile` keys, the
@@ -56,13 +62,16 @@ pub(super) fn copy<T: Float>(
                 } else {
                     (work.keys.outer, work.keys.first + key)
                 };
-                let at = [outer, work.kv_head, row, 0];
+                let head = if c.values.is_some() { work.kv_head } else { 0 };
+                let at = [outer, head, row, 0];
                 let stage = c.keys.acquire();
                 stage.load(c.k_tiles.stage(stage.index()), c.k_box, at);
                 stage.commit();
-                let stage = c.values.acquire();
-                stage.load(c.v_tiles.stage(stage.index()), c.v_box, at);
-                stage.commit();
+                if let Some(values) = &c.values {
+                    let stage = values.fill.acquire();
+                    stage.load(values.v_tiles.stage(stage.index()), values.v_box, at);
+                    stage.commit();
+                }
             }
         }
     }

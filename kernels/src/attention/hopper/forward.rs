@@ -4,7 +4,7 @@
 use kernelsmith::prelude::*;
 
 use super::config::{Plan, STAGES, panel, swizzle};
-use super::copies::{Copies, copy};
+use super::copies::{Copies, Values, copy};
 use super::output::{Row, store};
 use super::rows::{TwoRows, scaled};
 use super::scores::{Crossed, Queries, ScoreFn, pass_of, passes, score_scale};
@@ -15,7 +15,7 @@ use crate::attention::form::{Form, end_seen, first_seen};
 /// Attention of each head, see [`attention_rows`](crate::attention::attention_rows) for tensors,
 /// sequences, sinks and sums. Queries are `outer x kv_heads x rows x group x d`; keys and values
 /// `outer x kv_heads x rows x d` or, with a `table`, `pages x kv_heads x page x d`, of which `page` is a
-/// multiple of `BN`. `D` and `DV` are the columns of tiles, `d` or more.
+/// multiple of `BN`. `D` and `DV` are the columns of tiles, those of keys and of values or more.
 ///
 /// A block takes pieces of work in turn, each `plan.queries()` queries of a head, or of all with the same
 /// keys, through tiles of `BN` keys, the last ones first. While the exponentials of one tile are computed,
@@ -84,13 +84,11 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                 let copies = Copies {
                     q_box,
                     k_box,
-                    v_box,
                     q_tiles,
                     k_tiles,
-                    v_tiles,
                     queries: q_fill,
                     keys: k_fill,
-                    values: v_fill,
+                    values: Some(Values { v_box, v_tiles, fill: v_fill }),
                 };
                 copy(plan, form, BN, shape, of, table, k.shape(0), copies);
             }
@@ -121,7 +119,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                     if plan.ragged {
                         if hi * BN > n {
                             let values = v_tiles.stage(v_use.peek());
-                            clear(values, n - (hi - 1) * BN, plan);
+                            clear(values, n - (hi - 1) * BN, plan.threads());
                         }
                     }
                     let mut out = InFlight::<Wgmma<T, DV>>::zero();
@@ -187,7 +185,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                 for half in unroll(0..2usize) {
                     let (query, head) = asked.row(half);
                     if (query as usize) < work.own.len && head < work.head + shape.together(plan) {
-                        let row = Row { head, query, m, heads };
+                        let row = Row { head, query, column: 0, m, heads };
                         let state = (base[half], sum[half]);
                         store(plan, work, row, half, state, sums, sinks, parts, lse, out);
                     }
@@ -209,7 +207,7 @@ fn own_warpgroup(#[comptime] plan: Plan) -> usize {
 
 /// Begins `queries * keys'`, after a fence.
 #[device]
-fn begin_scores<T: Float, const D: usize, const BN: usize>(
+pub(super) fn begin_scores<T: Float, const D: usize, const BN: usize>(
     queries: Tile<T>,
     keys: Tile<T>,
 ) -> InFlight<Wgmma<T, BN>>
@@ -245,7 +243,7 @@ where
 
 /// Outputs multiplied by factors, if any of the warp's is not 1.
 #[device]
-fn rescaled<S: WgmmaAtom<Sum = f32>>(
+pub(super) fn rescaled<S: WgmmaAtom<Sum = f32>>(
     sums: Fragment<S, Accumulator>,
     factors: [f32; 2],
     differ: bool,
@@ -264,15 +262,15 @@ fn narrow<T: Float>(x: f32) -> T {
 }
 
 /// Makes rows from `first` on zeros: they are none of the sequence's, and their weights of 0 would not make
-/// zeros of infinities. All warpgroups that multiply do this together.
+/// zeros of infinities. All `threads` of the warpgroups that multiply do this together.
 #[device]
-fn clear<T: Float>(values: Tile<T>, first: usize, #[comptime] plan: Plan) {
+pub(super) fn clear<T: Float>(values: Tile<T>, first: usize, #[comptime] threads: u32) {
     let thread = thread_idx_x() - 128;
     for row in first..values.rows() {
-        for column in (thread..values.columns()).step_by(plan.threads() as usize) {
+        for column in (thread..values.columns()).step_by(threads as usize) {
             values.at(row, column).set(Val::<T>::zero());
         }
     }
     async_fence();
-    barrier_sync(8, plan.threads());
+    barrier_sync(8, threads);
 }

@@ -7,6 +7,7 @@ use kernelsmith::prelude::*;
 
 use super::config::{self, Plan, Tile};
 use super::forward::attention_forward;
+use super::latent;
 use super::scores::ScoreFn;
 use crate::attention::combine::combine_parts;
 use crate::attention::decode::part_len;
@@ -17,12 +18,12 @@ use crate::error::Error;
 /// How an attention is to be computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::attention) struct Choice {
-    tile: Tile,
-    plan: Plan,
-    splits: usize,
+    pub(super) tile: Tile,
+    pub(super) plan: Plan,
+    pub(super) splits: usize,
     /// Heads that are worked on together, and pieces of work.
-    section: usize,
-    pieces: usize,
+    pub(super) section: usize,
+    pub(super) pieces: usize,
 }
 
 /// Launches an attention that is computed so; nothing is empty.
@@ -81,7 +82,10 @@ pub(in crate::attention) fn choose<T: Float, O: Num>(
     if !config::is_hopper(device.target()) || !types || !walked || !pairs || a.scale <= 0.0 {
         return None;
     }
-    let tile = config::tile(a.dimension, a.causal)?;
+    if let Some(choice) = latent::choose(problem) {
+        return Some(choice);
+    }
+    let tile = config::tile(a.dimension, a.value_dimension, a.causal)?;
     let paged = problem.table.is_some();
     if paged && !problem.k.shape()[2].is_multiple_of(tile.keys) {
         return None;
@@ -92,7 +96,7 @@ pub(in crate::attention) fn choose<T: Float, O: Num>(
     let plan = Plan {
         warpgroups,
         pack,
-        columns: a.dimension,
+        columns: a.value_dimension,
         ragged: paged || problem.key_ends.is_some() || problem.lengths.is_some(),
         turns: warpgroups > 1 && tile.values <= 128,
         lazy: true,
@@ -102,7 +106,8 @@ pub(in crate::attention) fn choose<T: Float, O: Num>(
     let pieces = (heads * a.batch).checked_mul(a.queries.div_ceil(plan.queries()))?;
     let units = device.limits().compute_units as usize;
     let splits = config::splits(pieces, a.keys.div_ceil(tile.keys), units);
-    let section = config::section(a.keys.saturating_mul(4 * a.dimension), each);
+    let section =
+        config::section(a.keys.saturating_mul(2 * (a.dimension + a.value_dimension)), each);
     let pieces = pieces.checked_mul(splits).filter(|&pieces| pieces < 1 << 31)?;
     Some(Choice { tile, plan, splits, section, pieces })
 }
@@ -140,13 +145,15 @@ fn view_of<'a, T: Float, U: Float>(view: ViewArg<'a, T, 4>) -> Result<ViewArg<'a
 macro_rules! of {
     ($($name:ident: $t:ty, $o:ty;)*) => {$(
         fn $name(problem: Problem<'_, $t, $o>, choice: Choice, score: ScoreFn) -> Result<(), Error> {
-            let Tile { columns, keys, .. } = choice.tile;
-            match (columns, keys) {
-                (64, _) => launch::<$t, $o, 64, 64, 128>(problem, choice, score),
-                (96, _) => launch::<$t, $o, 96, 96, 128>(problem, choice, score),
-                (128, 128) => launch::<$t, $o, 128, 128, 128>(problem, choice, score),
-                (128, _) => launch::<$t, $o, 128, 128, 176>(problem, choice, score),
-                (192, _) => launch::<$t, $o, 192, 192, 96>(problem, choice, score),
+            let Tile { columns, values, keys } = choice.tile;
+            match (columns, values, keys) {
+                (64, ..) => launch::<$t, $o, 64, 64, 128>(problem, choice, score),
+                (96, ..) => launch::<$t, $o, 96, 96, 128>(problem, choice, score),
+                (128, _, 128) => launch::<$t, $o, 128, 128, 128>(problem, choice, score),
+                (128, ..) => launch::<$t, $o, 128, 128, 176>(problem, choice, score),
+                (192, 128, _) => launch::<$t, $o, 192, 128, 128>(problem, choice, score),
+                (192, ..) => launch::<$t, $o, 192, 192, 96>(problem, choice, score),
+                (576, ..) => latent::launch::<$t, $o>(problem, choice, score),
                 _ => launch::<$t, $o, 256, 256, 80>(problem, choice, score),
             }
         }
@@ -184,7 +191,7 @@ where
         1,
     ]);
     let rows = a.batch * a.heads * a.queries;
-    let len = part_len(d);
+    let (dv, len) = (a.value_dimension, part_len(a.value_dimension));
     // SAFETY: each part is written before it is read.
     let mut parts = unsafe {
         Buffer::<f32>::uninit(&device, if splits > 1 { rows * splits * len } else { 0 })
@@ -224,9 +231,11 @@ where
         let (pairs, own, apart) = (a.batch * a.kv_heads, group * a.queries, query_ends.is_none());
         let strides = [own * splits * len, len, splits * len, 1];
         let parts = View::of(&parts, [pairs, splits, own, len]).strides(strides);
-        combine_parts::<O>(a.batch, group, a.queries, d, apart, parts, query_ends, sinks, lse, out)
-            .grid((pairs, own))
-            .launch(&device)?;
+        combine_parts::<O>(
+            a.batch, group, a.queries, dv, apart, parts, query_ends, sinks, lse, out,
+        )
+        .grid((pairs, own))
+        .launch(&device)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub mod config;
 mod copies;
 mod forward;
+pub mod latent;
 mod launch;
 mod output;
 mod rows;
@@ -12,5 +13,6 @@ mod work;
 
 pub use config::Plan;
 pub use forward::{attention_forward, attention_forward_ir};
+pub use latent::{attention_latent, attention_latent_ir};
 pub(super) use launch::{attend, choose};
 pub use scores::ScoreFn;

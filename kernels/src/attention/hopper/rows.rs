@@ -83,6 +83,23 @@ impl TwoRows {
         (weights, factors, differ(factors))
     }
 
+    /// What weights are taken against.
+    pub(super) fn bases(&self) -> [Val<f32>; 2] {
+        self.base
+    }
+
+    /// Goes on from what the weights of somebody else's scores are taken against: what earlier outputs must be
+    /// multiplied by.
+    pub(super) fn follow(&mut self, bases: [Val<f32>; 2]) -> [Val<f32>; 2] {
+        let mut factors = bases;
+        for row in 0..2 {
+            factors[row] = (self.base[row] - bases[row].max(Val::from(f32::MIN))).exp2_fast();
+            self.sum[row] = self.sum[row] * factors[row];
+        }
+        self.base = bases;
+        factors
+    }
+
     /// The sums of whole rows, and what they are taken against as exponents of 2.
     pub(super) fn whole(&self) -> ([Val<f32>; 2], [Val<f32>; 2]) {
         (self.base, self.sum.map(|sum| across(sum, |a, b| a + b)))
@@ -98,8 +115,9 @@ fn next_base(#[comptime] lazy: bool, base: f32, greatest: f32) -> f32 {
     }
 }
 
+/// Whether outputs change by their factors.
 #[device]
-fn differ(factors: [f32; 2]) -> bool {
+pub(super) fn differ(factors: [f32; 2]) -> bool {
     (factors[0] != 1.0) | (factors[1] != 1.0)
 }
 
