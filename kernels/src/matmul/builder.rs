@@ -151,8 +151,8 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, 
         Matmul { a, b, alpha, beta, bias, residual, map, tuned, tf32 }
     }
 
-    /// Searches, on the CPU, for the best way to compute products of about this size, unless that has been
-    /// done before on this machine: the first launch then takes up to 3 seconds more. What it finds is
+    /// Searches, on the CPU and on Hopper, for the best way to compute products of about this size, unless
+    /// that has been done before on this machine: the first launch then takes up to 3 seconds more. What it finds is
     /// kept, and also used where nobody asks. `KERNELSMITH_TUNE=off` turns it off; see
     /// [`kernelsmith::tune`].
     ///

@@ -1,12 +1,14 @@
-//! Which configuration a product takes: what a search found for products of its size, else the model's
-//! first.
+//! Which configuration a product takes on the CPU: what a search found for products of its size, else the
+//! model's first.
+
+mod choices;
 
 use std::any::TypeId;
-use std::sync::{OnceLock, PoisonError, RwLock};
 
 use kernelsmith::prelude::*;
 use kernelsmith::tune::{Mode, Tuned, Tuner, version_of};
-use rustc_hash::FxHashMap;
+
+pub(super) use choices::Choices;
 
 use super::cpu;
 use super::cpu_config::{self, CpuConfig, Right, Shape};
@@ -35,14 +37,8 @@ const SMALL: usize = 1 << 21;
 /// asked for.
 type Key = (Shape, [TypeId; 2], [bool; 2], usize, bool);
 
-/// Choices that are remembered at most: a program of more shapes than that chooses anew.
-const MOST: usize = 4096;
-
 /// The choices of this process.
-fn chosen() -> &'static RwLock<FxHashMap<Key, CpuConfig>> {
-    static CHOSEN: OnceLock<RwLock<FxHashMap<Key, CpuConfig>>> = OnceLock::new();
-    CHOSEN.get_or_init(RwLock::default)
-}
+static CHOSEN: Choices<Key, CpuConfig> = Choices::new();
 
 /// The configuration of a product.
 pub(super) fn choose<T: Factor<U>, U: Num, O: Num>(
@@ -52,35 +48,39 @@ pub(super) fn choose<T: Factor<U>, U: Num, O: Num>(
     let (units, threads) = (a_units(problem), device.threads());
     let types = [TypeId::of::<T>(), TypeId::of::<U>()];
     let key = (shape, types, units, threads, problem.tuned);
-    let known = chosen().read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-    if let Some(config) = known {
+    if let Some(config) = CHOSEN.get(&key) {
         return Ok(config);
     }
-    let work = [shape.m, shape.n, shape.k].into_iter().fold(shape.batch, usize::saturating_mul);
-    let found = match work < SMALL && !problem.tuned {
+    let found = match is_small([shape.batch, shape.m, shape.n, shape.k]) && !problem.tuned {
         true => None,
         false => found(problem)?,
     };
     let config = found.unwrap_or_else(|| cpu_config::default(&shape, device.machine(), threads));
-    let mut chosen = chosen().write().unwrap_or_else(PoisonError::into_inner);
-    if chosen.len() >= MOST {
-        chosen.clear();
-    }
-    chosen.insert(key, config);
+    CHOSEN.insert(key, config);
     // What a search found holds for whoever does not ask for one, too.
-    chosen.insert((shape, types, units, threads, false), config);
+    CHOSEN.insert((shape, types, units, threads, false), config);
     Ok(config)
+}
+
+/// Whether a product, with its batch, is so small that nobody looks for records unasked.
+pub(super) fn is_small(extents: [usize; 4]) -> bool {
+    extents.into_iter().fold(1, usize::saturating_mul) < SMALL
+}
+
+/// How to choose, of a product that asks for a search or does not; `None` if only by the model.
+pub(super) fn mode(tuned: bool) -> Result<Option<Mode>, Error> {
+    Ok(match (Mode::from_env()?, tuned) {
+        (Mode::Off, _) => None,
+        (_, true) => Some(Mode::Search),
+        (mode, false) => Some(mode),
+    })
 }
 
 /// What a search found, or finds now if that is asked for.
 fn found<T: Factor<U>, U: Num, O: Num>(
     problem: &Problem<'_, T, U, O>,
 ) -> Result<Option<CpuConfig>, Error> {
-    let mode = match (Mode::from_env()?, problem.tuned) {
-        (Mode::Off, _) => return Ok(None),
-        (_, true) => Mode::Search,
-        (mode, false) => mode,
-    };
+    let Some(mode) = mode(problem.tuned)? else { return Ok(None) };
     let tuner = Tuner::new(problem.c.device()).mode(mode);
     match mode {
         Mode::Search => Ok(Some(search(problem, tuner)?.config)),

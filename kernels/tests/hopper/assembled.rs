@@ -42,6 +42,7 @@ fn matmuls_are_what_was_planned() {
         ("bf16 128", cooperative::<Wgmma<bf16, 128>, bf16, f32, bf16>(along), [4, 2, 2]),
         ("f16 256 tn", cooperative::<Wgmma<f16, 256>, f16, f32, f16>(across), [4, 6, 4]),
         ("bf16 256 x 2", cooperative::<Wgmma<bf16, 256>, bf16, f32, bf16>(clusters), [4, 2, 4]),
+        ("bf16 192 x 2", cooperative::<Wgmma<bf16, 192>, bf16, f32, bf16>(clusters), [4, 2, 3]),
         ("bf16 16 rows", cooperative::<Wgmma<bf16, 16>, bf16, f32, bf16>(exchanged), [4, 2, 1]),
         ("tf32 256 x 2", cooperative::<Wgmma<Tf32, 256>, f32, f32, f32>(clusters), [4, 2, 8]),
         ("i8 256 x 2", cooperative::<Wgmma<i8, 256>, i8, i32, i32>(clusters), [4, 2, 8]),

@@ -148,6 +148,8 @@ where
         false => matmul_cooperative::<W, T, S, O, STAGES, _>(
             one,
             how.parts,
+            // Rows of tiles that are taken together: enough for several groups.
+            2,
             how.form(),
             steps,
             |x| x,
@@ -159,6 +161,7 @@ where
         ),
         true => matmul_pingpong::<W, T, S, O, STAGES, _>(
             one,
+            2,
             how.form(),
             steps,
             |x| x,

@@ -40,6 +40,7 @@ fn matmul_of_one_tile() {
 fn matmul_of_several_tiles_and_odd_ends() {
     of_bf16([200, 264, 200], How::plain([AlongK, AlongK], 2));
     matmul::<Wgmma<bf16, 256>, bf16, f32, bf16>([136, 264, 72], How::plain([AlongK, AcrossK], 2));
+    matmul::<Wgmma<bf16, 192>, bf16, f32, bf16>([72, 200, 72], How::plain([AlongK, AcrossK], 1));
 }
 
 #[test]

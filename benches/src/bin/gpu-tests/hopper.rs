@@ -85,6 +85,7 @@ fn products(cases: &mut Vec<Case>) {
             of::<Wgmma<bf16, 256>, bf16, f32, bf16, 4>(cases, name, shape, plain);
             of::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(cases, name, shape, clusters);
             of::<Wgmma<bf16, 256>, bf16, f32, f32, 4>(cases, name, shape, clusters);
+            of::<Wgmma<bf16, 192>, bf16, f32, bf16, 5>(cases, name, shape, plain);
             of::<Wgmma<f16, 64>, f16, f32, f32, 8>(cases, name, shape, parts);
             for how in [plain, clusters] {
                 let turns = How { pingpong: true, ..how };
@@ -97,6 +98,8 @@ fn products(cases: &mut Vec<Case>) {
         let exchanged = How { exchanged: true, parts: 2, ..plain };
         of::<Wgmma<bf16, 16>, bf16, f32, f32, 12>(cases, "nt", shape, exchanged);
         of::<Wgmma<bf16, 32>, bf16, f32, f32, 10>(cases, "nt", shape, exchanged);
+        let clusters = How { cluster: 2, ..plain };
+        of::<Wgmma<bf16, 192>, bf16, f32, bf16, 5>(cases, "nt", shape, clusters);
     }
     for shape in [[128, 128, 128], [200, 264, 208], [1000, 1000, 1008]] {
         let plain = How::plain([AlongK, AlongK], 132);

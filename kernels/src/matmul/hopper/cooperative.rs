@@ -46,6 +46,8 @@ impl Form {
 /// begin its products, and release the stage before once its own are done. The sums leave through shared
 /// memory and the copy engine, while the producer already loads the next tile.
 ///
+/// `group` rows of tiles, or of clusters of tiles, are taken together, column by column.
+///
 /// C may have `parts` matrices for each of A, one behind the other: each is the sum over one part of the
 /// depth. Then there is no bias and no residual.
 #[kernel(block = 384, cluster = form.cluster)]
@@ -58,6 +60,7 @@ pub fn matmul_cooperative<
 >(
     alpha: S,
     parts: usize,
+    group: usize,
     #[comptime] form: Form,
     #[comptime] steps: Steps,
     map: impl Fn(S) -> S + Copy,
@@ -80,7 +83,7 @@ pub fn matmul_cooperative<
 
     let (rows, columns) = (c.shape(1), c.shape(2));
     let (m, n) = if exchanged { (columns, rows) } else { (rows, columns) };
-    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster);
+    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster).by(group);
     let depth = a.depth().div_ceil(step::<T>());
     if warpgroup_id() == 0 {
         lower_registers(40);

@@ -7,6 +7,8 @@ use crate::matmul::Summed;
 
 /// What `wgmma` there is for a type: one for each width of a tile.
 pub(in crate::matmul) trait Family: 'static {
+    /// As records of searches name it.
+    const NAME: &'static str;
     /// An element of a factor in memory.
     type Input: Stored;
     /// What products are summed in.
@@ -19,6 +21,8 @@ pub(in crate::matmul) trait Family: 'static {
     type N64: WgmmaAtom<Input = Self::Input, Sum = Self::Sum>;
     /// Of 128.
     type N128: WgmmaAtom<Input = Self::Input, Sum = Self::Sum>;
+    /// Of 192.
+    type N192: WgmmaAtom<Input = Self::Input, Sum = Self::Sum>;
     /// Of 256.
     type N256: WgmmaAtom<Input = Self::Input, Sum = Self::Sum>;
 }
@@ -26,12 +30,14 @@ pub(in crate::matmul) trait Family: 'static {
 macro_rules! families {
     ($($name:ty: $input:ty => $sum:ty;)*) => {$(
         impl Family for $name {
+            const NAME: &'static str = stringify!($name);
             type Input = $input;
             type Sum = $sum;
             type N16 = Wgmma<$name, 16>;
             type N32 = Wgmma<$name, 32>;
             type N64 = Wgmma<$name, 64>;
             type N128 = Wgmma<$name, 128>;
+            type N192 = Wgmma<$name, 192>;
             type N256 = Wgmma<$name, 256>;
         }
     )*};

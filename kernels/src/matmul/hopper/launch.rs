@@ -4,11 +4,12 @@ use kernelsmith::Target;
 use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
-use super::config::{Config, Product, choose};
+use super::config::{Config, Product};
 use super::cooperative::{Form, matmul_cooperative};
 use super::family::Family;
 use super::operand::Order;
 use super::pingpong::matmul_pingpong;
+use super::tuning;
 use crate::error::Error;
 use crate::matmul::epilogue::Pointwise;
 use crate::matmul::operand::is_unit;
@@ -67,29 +68,57 @@ where
     O: Num,
     F: Pointwise<T::Sum>,
 {
-    let device = problem.c.device().clone();
-    if !is_hopper(&device) || problem.terms.steps.beta {
+    let product = described(problem)?;
+    let config = match tuning::choose::<W, T, O>(problem, &product).transpose()? {
+        Ok(config) => config,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(by_config::<W, T, O, F>(config, problem, map))
+}
+
+/// What the model has to know of a product, if Hopper's kernels take it.
+pub(super) fn described<T: Factor, O: Num>(problem: &Problem<'_, T, T, O>) -> Option<Product> {
+    if !is_hopper(problem.c.device()) || problem.terms.steps.beta || !is_written(&problem.c) {
         return None;
     }
-    let (B::Matrix(b) | B::Packed(_, b)) = problem.b;
-    let (a, b) = (order(problem.a, 2)?, order(b, 1)?);
-    let [batch, m, n] = problem.c.shape();
-    if !is_written(&problem.c) {
-        return None;
-    }
+    let (a, b) = walked(problem)?;
+    let ([batch, m, n], k) = (problem.c.shape(), problem.extents().2);
     let (size, element) = (size_of::<O>(), size_of::<T>());
-    let depth = problem.extents().2 * element;
     let along = [a.0, b.0].map(Order::is_along_k);
-    let product = Product { batch, m, n, depth, size, along, element };
-    let units = device.limits().compute_units as usize;
-    let config = choose(&product, units)?;
+    Some(Product { batch, m, n, depth: k * element, size, along, element })
+}
+
+/// The factors as the copy engine walks them.
+fn walked<'p, T: Factor, O: Num>(
+    problem: &Problem<'p, T, T, O>,
+) -> Option<(Walked<'p, T>, Walked<'p, T>)> {
+    let (B::Matrix(b) | B::Packed(_, b)) = problem.b;
+    Some((order(problem.a, 2)?, order(b, 1)?))
+}
+
+/// Launches the product in a way that is legal for it.
+pub(super) fn by_config<W, T, O, F>(
+    config: Config,
+    problem: &mut Problem<'_, T, T, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    W: Family<Input = T, Sum = T::Sum>,
+    T: Factor,
+    O: Num,
+    F: Pointwise<T::Sum>,
+{
+    let (Some(product), Some(factors)) = (described(problem), walked(problem)) else {
+        unreachable!("a way is chosen for products that are taken");
+    };
+    let units = problem.c.device().limits().compute_units as usize;
     let grid = config.tiles(&product).min(units / config.cluster * config.cluster);
     // A device of fewer multiprocessors than a cluster has blocks runs one all the same.
     let plan = Plan { config, grid: grid.max(config.cluster) };
-    Some(match config.parts {
-        1 => by_width::<W, T, O, F>(plan, problem.terms, map, (a, b), problem.c.reborrow()),
-        _ => in_parts::<W, T, O, F>(plan, problem, map, (a, b)),
-    })
+    match config.parts {
+        1 => by_width::<W, T, O, F>(plan, problem.terms, map, factors, problem.c.reborrow()),
+        _ => in_parts::<W, T, O, F>(plan, problem, map, factors),
+    }
 }
 
 /// What is launched.
@@ -100,7 +129,7 @@ struct Plan {
 }
 
 /// What sums are, before anything is done to them.
-fn same<S: Num>(x: Val<S>) -> Val<S> {
+pub(super) fn same<S: Num>(x: Val<S>) -> Val<S> {
     x
 }
 
@@ -155,6 +184,7 @@ where
             launch_pingpong::<W::N128, T, O, F, 6>(plan, terms, map, factors, c)
         }
         128 => launch::<W::N128, T, O, F, 6>(plan, terms, map, factors, c),
+        192 => launch::<W::N192, T, O, F, 5>(plan, terms, map, factors, c),
         _ => launch::<W::N256, T, O, F, 4>(plan, terms, map, factors, c),
     }
 }
@@ -173,12 +203,22 @@ where
     F: Pointwise<T::Sum>,
 {
     let device = c.device().clone();
-    let Config { cluster, parts, exchanged, .. } = config;
+    let Config { cluster, parts, exchanged, group, .. } = config;
     let Terms { alpha, steps, bias, residual, .. } = terms;
     let ((a_order, a), (b_order, b)) = if exchanged { (b, a) } else { (a, b) };
     let form = Form { a: a_order, b: b_order, cluster, exchanged };
     matmul_cooperative::<W, T, T::Sum, O, STAGES, F>(
-        alpha, parts, form, steps, map, a, b, bias, residual, c,
+        alpha,
+        parts,
+        group / cluster,
+        form,
+        steps,
+        map,
+        a,
+        b,
+        bias,
+        residual,
+        c,
     )
     .grid(grid)
     .launch(&device)?;
@@ -200,9 +240,21 @@ where
 {
     let device = c.device().clone();
     let Terms { alpha, steps, bias, residual, .. } = terms;
-    let form = Form { a: a_order, b: b_order, cluster: config.cluster, exchanged: false };
-    matmul_pingpong::<W, T, T::Sum, O, STAGES, F>(alpha, form, steps, map, a, b, bias, residual, c)
-        .grid(grid)
-        .launch(&device)?;
+    let Config { cluster, group, .. } = config;
+    let form = Form { a: a_order, b: b_order, cluster, exchanged: false };
+    matmul_pingpong::<W, T, T::Sum, O, STAGES, F>(
+        alpha,
+        group / cluster,
+        form,
+        steps,
+        map,
+        a,
+        b,
+        bias,
+        residual,
+        c,
+    )
+    .grid(grid)
+    .launch(&device)?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use kernelsmith::prelude::*;
 
-use super::config::{Product, gated_cluster};
+use super::choice::gated_cluster;
+use super::config::Product;
 use super::cooperative::{BM, Form};
 use super::family::Family;
 use super::gated::matmul_gated;

@@ -3,7 +3,8 @@
 use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;
 
-use super::config::{Product, grouped_width};
+use super::choice::grouped_width;
+use super::config::Product;
 use super::cooperative::BM;
 use super::family::Family;
 use super::grouped::{GroupedForm, matmul_grouped};

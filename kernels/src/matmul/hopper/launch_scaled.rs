@@ -2,7 +2,8 @@
 
 use kernelsmith::prelude::*;
 
-use super::config::{Product, scaled_cluster};
+use super::choice::scaled_cluster;
+use super::config::Product;
 use super::cooperative::BM;
 use super::family::Family;
 use super::launch::{is_hopper, is_written, walks};

@@ -1,5 +1,6 @@
 //! The matmul of Hopper: TMA copies, `wgmma`, and warpgroups with roles.
 
+pub mod choice;
 pub mod config;
 mod cooperative;
 mod family;
@@ -14,6 +15,7 @@ mod operand;
 mod pingpong;
 mod scaled;
 mod schedule;
+mod tuning;
 
 pub use cooperative::{Form, matmul_cooperative, matmul_cooperative_ir};
 pub use gated::{matmul_gated, matmul_gated_ir};

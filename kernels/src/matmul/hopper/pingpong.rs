@@ -25,6 +25,7 @@ pub fn matmul_pingpong<
     const STAGES: usize,
 >(
     alpha: S,
+    group: usize,
     #[comptime] form: Form,
     #[comptime] steps: Steps,
     map: impl Fn(S) -> S + Copy,
@@ -44,7 +45,7 @@ pub fn matmul_pingpong<
     let (producer, consumer) = pipeline::<STAGES>(form.owners()).split();
 
     let (m, n) = (c.shape(1), c.shape(2));
-    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster);
+    let walk = Walk::new(c.shape(0), [m, n], W::N, cluster).by(group);
     let depth = a.depth().div_ceil(step::<T>());
     if warpgroup_id() == 0 {
         lower_registers(40);

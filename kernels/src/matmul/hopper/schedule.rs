@@ -2,12 +2,8 @@
 
 use kernelsmith::prelude::*;
 
+use super::config::GROUP;
 use super::cooperative::BM;
-
-/// Rows of tiles that are taken together, column by column: blocks that run at the same time share
-/// rows of A and columns of B in the L2 cache (DeepGEMM and CUTLASS call it a swizzle or grouped
-/// raster).
-const GROUP: usize = 8;
 
 /// A block's way through tiles of `BM x width` of some matrices: number `first`, and every `apart`-th from there
 /// on, below `all`. Blocks of a cluster have the same number, and take tiles one above the other.
@@ -22,10 +18,11 @@ pub(super) struct Walk {
     across: Val<usize>,
     width: usize,
     cluster: usize,
+    group: Val<usize>,
 }
 
 impl Walk {
-    /// Through `matrices` of `m x n`.
+    /// Through `matrices` of `m x n`, as many rows of tiles together as is usual.
     #[track_caller]
     pub(super) fn new(
         matrices: Val<usize>,
@@ -43,7 +40,13 @@ impl Walk {
             across,
             width,
             cluster,
+            group: Val::from(GROUP / cluster),
         }
+    }
+
+    /// With `group` rows of tiles together, or of clusters of them.
+    pub(super) fn by(self, group: Val<usize>) -> Walk {
+        Walk { group, ..self }
     }
 }
 
@@ -51,8 +54,7 @@ impl Walk {
 impl Walk {
     /// The matrix of a tile's number, and the first row and column of this block's tile.
     pub(super) fn tile(&self, number: usize) -> (usize, usize, usize) {
-        let group = Val::<usize>::from(GROUP / self.cluster);
-        let (matrix, row, column) = tile_at(number, self.down, self.across, group);
+        let (matrix, row, column) = tile_at(number, self.down, self.across, self.group);
         (matrix, (row * self.cluster + self.rank) * BM, column * self.width)
     }
 }

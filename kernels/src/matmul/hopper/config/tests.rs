@@ -1,0 +1,49 @@
+//! What is legal on Hopper.
+
+use kernelsmith::Target;
+
+use super::*;
+
+pub(in super::super) fn bf16(m: usize, n: usize, k: usize) -> Product {
+    Product { batch: 1, m, n, depth: 2 * k, size: 2, along: [true, true], element: 2 }
+}
+
+pub(in super::super) const PLAIN: Config =
+    Config { width: 128, cluster: 1, parts: 1, exchanged: false, pingpong: false, group: GROUP };
+
+#[test]
+fn every_width_fits_hopper() {
+    let limit = Target::sm(90, true).max_shared_bytes() as usize;
+    for (width, stages) in WIDTHS {
+        // What C leaves through is largest for 4 bytes, exchanged where that is possible.
+        let out = width <= WIDEST_EXCHANGED;
+        assert!(shared_bytes(width, stages, out, 4) <= limit, "{width}");
+        assert!(shared_bytes(width, stages + 1, out, 4) > limit, "{width}: room for another");
+    }
+}
+
+#[test]
+fn what_is_no_kernel_is_told() {
+    let product = bf16(256, 256, 256);
+    let good = PLAIN;
+    assert_eq!(good.check(&product), Ok(()));
+    for (config, product, rule) in [
+        (Config { width: 96, ..good }, product, "no tile"),
+        (Config { exchanged: true, ..good }, product, "at once"),
+        (Config { parts: 2, ..good }, product, "parts"),
+        (Config { pingpong: true, width: 256, ..good }, product, "sums a thread"),
+        (Config { pingpong: true, parts: 2, ..good }, product, "turns"),
+        (Config { width: 16, ..good }, product, "shared memory"),
+        (Config { width: 32, ..good }, product, "panels"),
+        (Config { cluster: 2, group: 3, ..good }, product, "clusters of 2"),
+        (good, Product { element: 1, along: [true, false], ..product }, "along k"),
+        (
+            Config { width: 64, cluster: 2, ..good },
+            Product { along: [true, false], ..product },
+            "panels",
+        ),
+    ] {
+        let error = config.check(&product).unwrap_err();
+        assert!(error.contains(rule), "{error}");
+    }
+}

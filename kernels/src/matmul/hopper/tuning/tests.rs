@@ -1,0 +1,87 @@
+//! A search for real, on the device that runs Hopper's kernels everywhere.
+
+use std::time::Duration;
+
+use kernelsmith::cache::Cache;
+use kernelsmith::tune::Origin;
+
+use super::super::launch::described;
+use super::*;
+use crate::matmul::operand::{Matrix, MatrixMut, Right};
+
+/// Small integers, so that sums are exact in every order.
+fn numbers(len: usize, step: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * step) % 5) as f32 - 2.0).collect()
+}
+
+#[test]
+fn a_search_is_kept_for_products_of_the_size() {
+    let dir = std::env::temp_dir().join(format!("kernelsmith-hopper-{}", std::process::id()));
+    let (device, cache) = (Device::interpreter(), Cache::in_dir(&dir, 1 << 20));
+    let (n, k) = (72, 72);
+    let narrow = |x: &[f32]| x.iter().map(|&x| bf16::from_f32(x)).collect::<Vec<_>>();
+    let (x, y) = (numbers(20 * k, 7), numbers(k * n, 3));
+    let a = Buffer::from_slice(&device, &narrow(&x)).unwrap();
+    let b = Buffer::from_slice(&device, &narrow(&y)).unwrap();
+    let mut c = Buffer::from_slice(&device, &vec![f32::NAN; 20 * n]).unwrap();
+    let mut of_rows = |m: usize, mode: Mode| {
+        let (a, to) = (View::of(&a, [m, k]), View::of_mut(&mut c, [m, n]));
+        let (a, b) = (Matrix::from(a), Right::from(View::of(&b, [k, n])));
+        let mut problem = Problem::new(a, b, None, None, MatrixMut::from(to)).unwrap();
+        let product = described(&problem).unwrap();
+        let tuner = Tuner::new(&device).mode(mode).cache(&cache).most(2);
+        let tuner = tuner.limit(Duration::from_millis(1));
+        let tuned = search::<bf16, bf16, f32>(&problem, &product, tuner).unwrap();
+        // What was found is a product.
+        by_config::<bf16, _, _, _>(tuned.config, &mut problem, same::<f32>).unwrap();
+        (product, tuned)
+    };
+    let (product, found) = of_rows(17, Mode::Search);
+    assert_eq!(found.origin, Origin::Search);
+    assert!(found.trials.iter().any(|trial| matches!(trial.result, Some(Ok(_)))));
+    assert_eq!(found.config.check(&product), Ok(()));
+    // As many rows but for the power of two, and fewer.
+    let (_, again) = of_rows(20, Mode::Search);
+    assert_eq!((again.origin, again.config), (Origin::Record, found.config));
+    assert_eq!(of_rows(16, Mode::Cached).1.origin, Origin::First);
+    let found = c.to_vec().unwrap();
+    for (at, found) in found[..16 * n].iter().enumerate() {
+        let exact: f32 = (0..k).map(|p| x[at / n * k + p] * y[p * n + at % n]).sum();
+        assert_eq!(*found, exact, "{at}");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn every_way_of_a_bucket_is_legal_for_all_in_it() {
+    for along in [[true, true], [false, true], [true, false]] {
+        for m in [1, 5, 33, 100, 1000] {
+            let product = Product { batch: 3, m, n: 200, depth: 4000, size: 2, along, element: 2 };
+            let all = choice::ranked(&bucket(&product), 132);
+            assert!(!all.is_empty());
+            for config in all {
+                assert_eq!(config.check(&product), Ok(()), "{config:?}");
+            }
+        }
+    }
+}
+
+/// Asked twice it does not measure twice, and what was found is what others take.
+#[test]
+fn tuned_products_are_products() {
+    let device = Device::interpreter();
+    let (m, n, k) = (8, 72, 72);
+    let (x, y) = (numbers(m * k, 3), numbers(k * n, 2));
+    let narrow = |x: &[f32]| x.iter().map(|&x| bf16::from_f32(x)).collect::<Vec<_>>();
+    let a = Buffer::from_slice(&device, &narrow(&x)).unwrap();
+    let b = Buffer::from_slice(&device, &narrow(&y)).unwrap();
+    let mut c = Buffer::from_slice(&device, &vec![f32::NAN; m * n]).unwrap();
+    crate::matmul::Matmul::new(View::of(&a, [m, k]), View::of(&b, [k, n]))
+        .tuned()
+        .run(View::of_mut(&mut c, [m, n]))
+        .unwrap();
+    for (at, found) in c.to_vec().unwrap().into_iter().enumerate() {
+        let exact: f32 = (0..k).map(|p| x[at / n * k + p] * y[p * n + at % n]).sum();
+        assert_eq!(found, exact, "{at}");
+    }
+}
