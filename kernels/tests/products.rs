@@ -430,6 +430,14 @@ fn errors_name_argument_value_and_rule() {
         error(Matmul::new(a, View::of(&x, [3, 4])).residual(View::of(&x, [4, 2])), c),
         "`residual` has shape [4, 2], but it must have the rows and columns of `c`, 2 and 4"
     );
+    assert_eq!(
+        error(Matmul::new(a, View::of(&x, [3, 4])).row_scales(&x), c),
+        "`row scales` has 24 elements, but it must have the rows of `c` = 2"
+    );
+    assert_eq!(
+        error(Matmul::new(a, View::of(&x, [3, 4])).column_scales(&x), c),
+        "`column scales` has 24 elements, but it must have the columns of `c` = 4"
+    );
     let far = error(Matmul::new(a, View::of(&x, [3, 4]).strides([10, 2])), c);
     assert!(far.contains("`b` is a view of shape") && far.contains("26"), "{far}");
     let twice =

@@ -55,6 +55,7 @@ pub struct Matmul<'a, T: Factor<U>, O: Num, F = Identity, U: Num = T> {
     beta: T::Sum,
     bias: Option<BufferView<'a, T::Sum>>,
     residual: Option<Matrix<'a, O>>,
+    scales: [Option<BufferView<'a, T::Sum>>; 2],
     map: F,
     tuned: bool,
     tf32: bool,
@@ -103,6 +104,7 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>> Matmul<'a, T, O, Identity, U> 
             beta,
             bias: None,
             residual: None,
+            scales: [None; 2],
             map: Identity,
             tuned: false,
             tf32: false,
@@ -119,6 +121,24 @@ impl<O: Output<f32>, F: Map<f32>> Matmul<'_, f32, O, F> {
     /// Hopper, rows of A and columns of B that are contiguous and begin at multiples of 16 bytes.
     pub fn allow_tf32(self) -> Self {
         Self { tf32: true, ..self }
+    }
+}
+
+impl<'a, T: Factor<U, Sum = f32>, U: Num, O: Output<f32>, F: Map<f32>> Matmul<'a, T, O, F, U> {
+    /// Multiplies each row of the product by a scale of its own, `m` of them, before all else that is done
+    /// to it: `C = map(alpha * scales * A * B + beta * C + bias) + residual`.
+    ///
+    /// Hopper's kernels do it on the way to C; other devices once the product is in memory.
+    pub fn row_scales(mut self, scales: impl Into<SliceArg<'a, f32>>) -> Self {
+        self.scales[0] = Some(scales.into().view());
+        self
+    }
+
+    /// Multiplies each column of the product by a scale of its own, `n` of them; as
+    /// [`row_scales`](Self::row_scales).
+    pub fn column_scales(mut self, scales: impl Into<SliceArg<'a, f32>>) -> Self {
+        self.scales[1] = Some(scales.into().view());
+        self
     }
 }
 
@@ -147,8 +167,8 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, 
     /// Applies a function to each element; in kernels, so it captures nothing. See
     /// [`activation`](crate::activation).
     pub fn map<G: Map<T::Sum>>(self, map: G) -> Matmul<'a, T, O, G, U> {
-        let Matmul { a, b, alpha, beta, bias, residual, map: _, tuned, tf32 } = self;
-        Matmul { a, b, alpha, beta, bias, residual, map, tuned, tf32 }
+        let Matmul { a, b, alpha, beta, bias, residual, scales, map: _, tuned, tf32 } = self;
+        Matmul { a, b, alpha, beta, bias, residual, scales, map, tuned, tf32 }
     }
 
     /// Searches, on the CPU and on Hopper, for the best way to compute products of about this size, unless
@@ -172,8 +192,9 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, 
         'a: 'c,
         U: Factor<T, Sum = T::Sum>,
     {
-        let Matmul { a, b, alpha, beta, bias, residual, map, tuned, tf32 } = self;
+        let Matmul { a, b, alpha, beta, bias, residual, scales, map, tuned, tf32 } = self;
         let mut problem = Problem::new(a, b, bias, residual, c.into())?;
+        problem.terms.scales = problem.scales(scales)?;
         problem.tuned = tuned;
         problem.tf32 = tf32;
         problem.terms.alpha = alpha;
@@ -206,6 +227,9 @@ where
     F: Pointwise<T::Sum>,
 {
     let device = problem.c.device();
+    if problem.terms.has_scales() {
+        return scaled(problem, map);
+    }
     let in_sums = TypeId::of::<O>() == TypeId::of::<T::Sum>();
     // The CPU's kernel keeps the sums of a deep product in C meanwhile.
     let on_cpu = is_cpu(device);
@@ -215,6 +239,35 @@ where
     if direct || on_cpu && low::takes(&problem) {
         return product(&mut problem, map);
     }
+    in_two_steps(problem, map)
+}
+
+/// A product with scales of rows and columns: matrix units finish it on the way to C, others do not.
+fn scaled<T: Factor<U>, U: Num, O: Num, F>(
+    mut problem: Problem<'_, T, U, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    F: Pointwise<T::Sum>,
+{
+    let direct = !problem.terms.steps.beta && problem.c_units()[0];
+    if direct
+        && !is_cpu(problem.c.device())
+        && let Some(done) = T::by_matrix_units(&mut problem, map)
+    {
+        return done;
+    }
+    in_two_steps(problem, map)
+}
+
+/// The sums first, and then what is done to them.
+fn in_two_steps<T: Factor<U>, U: Num, O: Num, F>(
+    problem: Problem<'_, T, U, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    F: Pointwise<T::Sum>,
+{
     let Problem { a, b, c, terms, tuned, tf32 } = problem;
     let shape = c.shape();
     let len = shape.iter().product();

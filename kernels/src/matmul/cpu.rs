@@ -131,7 +131,7 @@ where
     let [a_rows, a_columns] = [2, 1].map(|axis| is_unit(&problem.a, axis));
     let whole = problem.extents().2.is_multiple_of(D::Left::LEN);
     let Problem { a, c, terms, .. } = problem;
-    let Terms { alpha, beta, steps, bias, residual } = *terms;
+    let Terms { alpha, beta, steps, bias, residual, .. } = *terms;
     let form = Form { a_rows, a_columns, b: config.layout, whole, steps, tile: config.tile };
     matmul_panels::<T, E, D, D::Sum, O, F>(
         rows,

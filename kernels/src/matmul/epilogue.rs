@@ -18,7 +18,8 @@ pub struct Steps {
     pub map: bool,
 }
 
-/// `C = map(alpha * sum + beta * C + bias) + residual`.
+/// `C = map(alpha * sum + beta * C + bias) + residual`, of sums times the scales of their row and their column
+/// if there are any.
 #[derive(Clone, Copy)]
 pub(super) struct Epilogue<S: Num, O: Num, F> {
     pub(super) steps: Steps,
@@ -26,6 +27,8 @@ pub(super) struct Epilogue<S: Num, O: Num, F> {
     pub(super) beta: Val<S>,
     pub(super) bias: Option<ViewRef<S, 2>>,
     pub(super) residual: Option<ViewRef<O, 2>>,
+    pub(super) row_scales: Option<ViewRef<S, 2>>,
+    pub(super) column_scales: Option<ViewRef<S, 2>>,
     pub(super) map: F,
 }
 
@@ -42,17 +45,43 @@ impl<S: Num, O: Num, F> Epilogue<S, O, F> {
     ) -> Self {
         let bias = bias.map(|x| x.outer(batch));
         let residual = residual.map(|x| x.outer(batch));
-        Epilogue { steps, alpha, beta, bias, residual, map }
+        let (row_scales, column_scales) = (None, None);
+        Epilogue { steps, alpha, beta, bias, residual, row_scales, column_scales, map }
+    }
+
+    /// With scales, of rows and of columns, as wide and as high as C.
+    #[track_caller]
+    pub(super) fn scaled_by(
+        self,
+        batch: Val<usize>,
+        [rows, columns]: [Option<ViewRef<S, 3>>; 2],
+    ) -> Self {
+        let row_scales = rows.map(|x| x.outer(batch));
+        let column_scales = columns.map(|x| x.outer(batch));
+        Epilogue { row_scales, column_scales, ..self }
     }
 
     /// Whether all it does is to scale and to add to C.
     pub(super) fn is_linear(&self) -> bool {
-        !self.steps.map && self.bias.is_none() && self.residual.is_none()
+        let scaled = self.row_scales.is_some() || self.column_scales.is_some();
+        !self.steps.map && !scaled && self.bias.is_none() && self.residual.is_none()
     }
 }
 
 #[device]
 impl<S: Num + Summed, O: Num, F: Fn(S) -> S + Copy> Epilogue<S, O, F> {
+    /// A sum times its scales.
+    pub(super) fn scaled(&self, sum: S, row: usize, column: usize) -> S {
+        let mut x = sum;
+        if let Some(scales) = self.row_scales {
+            x = x * scales[[row, column]];
+        }
+        if let Some(scales) = self.column_scales {
+            x = x * scales[[row, column]];
+        }
+        x
+    }
+
     /// `alpha * sum + beta * C`.
     pub(super) fn begin(&self, sum: S, c: impl Fn() -> O) -> S {
         let scaled = self.alpha * sum;

@@ -57,7 +57,7 @@ where
     let Problem { a, b, c, terms, .. } = problem;
     let (a, B::Matrix(b) | B::Packed(_, b)) = (*a, *b);
     let (device, a_down, b_down) = (c.device().clone(), down(&a), down(&b));
-    let Terms { alpha, beta, steps, bias, residual } = *terms;
+    let Terms { alpha, beta, steps, bias, residual, .. } = *terms;
     matmul_tiled::<T, U, T::Sum, O, BM, BN, BK, TM, TN, F>(
         alpha,
         beta,

@@ -38,7 +38,7 @@ pub use pack::{pack_panels, pack_panels_ir};
 pub use packed::Packed;
 pub use panels::{Form, Layout, TileSize, matmul_panels, matmul_panels_ir};
 pub use products::{Bytes, Dot, Pairs, Products, Single, Summed, Words};
-pub use scaled::{Float8, Scaled, ScaledMatmul, Scales, unscale, unscale_ir};
+pub use scaled::{Scaled, ScaledFactor, ScaledMatmul, Scales, unscale, unscale_ir};
 pub use tiled::{matmul_tiled, matmul_tiled_ir};
 pub use tuning::tune_matmul;
 

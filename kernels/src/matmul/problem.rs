@@ -18,13 +18,23 @@ pub(super) struct Terms<'p, S: Num, O: Num> {
     pub(super) steps: Steps,
     pub(super) bias: Option<ViewArg<'p, S, 3>>,
     pub(super) residual: Option<ViewArg<'p, O, 3>>,
+    /// What sums are multiplied by: `batch x m x n`, with the scales of rows and with those of columns.
+    pub(super) scales: [Option<ViewArg<'p, S, 3>>; 2],
+}
+
+impl<S: Num, O: Num> Terms<'_, S, O> {
+    /// Whether sums are multiplied by scales.
+    pub(super) fn has_scales(&self) -> bool {
+        self.scales.iter().any(Option::is_some)
+    }
 }
 
 impl<S: Num, O: Num> Default for Terms<'_, S, O> {
     /// None: C is the sums.
     fn default() -> Self {
         let steps = Steps::default();
-        Terms { alpha: S::ONE, beta: S::ZERO, steps, bias: None, residual: None }
+        let scales = [None; 2];
+        Terms { alpha: S::ONE, beta: S::ZERO, steps, bias: None, residual: None, scales }
     }
 }
 
@@ -122,6 +132,24 @@ impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
         Ok(Problem { a: normal(a), b, c, terms, tuned: false, tf32: false })
     }
 
+    /// Scales of rows and of columns, as wide and as high as C.
+    pub(super) fn scales(
+        &self,
+        [rows, columns]: [Option<BufferView<'p, T::Sum>>; 2],
+    ) -> Result<[Option<ViewArg<'p, T::Sum, 3>>; 2], Error> {
+        let shape @ [_, m, n] = self.c.shape();
+        if let Some(rows) = rows {
+            check_len("row scales", rows.len(), "the rows of `c`", Some(m))?;
+        }
+        if let Some(columns) = columns {
+            check_len("column scales", columns.len(), "the columns of `c`", Some(n))?;
+        }
+        Ok([
+            rows.map(|x| View::of(x, shape).strides([0, 1, 0])),
+            columns.map(|x| View::of(x, shape).strides([0, 0, 1])),
+        ])
+    }
+
     /// Rows, columns and depth.
     pub(super) fn extents(&self) -> (usize, usize, usize) {
         let ([_, m, n], [_, _, k]) = (self.c.shape(), self.a.shape());
@@ -152,11 +180,12 @@ impl<'p, T: Factor<U>, U: Num, O: Num> Problem<'p, T, U, O> {
         let Problem { a, c, terms, tuned, tf32, .. } = self;
         let bias = terms.bias.map(ViewArg::transposed);
         let residual = terms.residual.map(ViewArg::transposed);
+        let [rows, columns] = terms.scales.map(|scales| scales.map(ViewArg::transposed));
         Problem {
             a: b.transposed(),
             b: B::Matrix(a.transposed()),
             c: c.transposed(),
-            terms: Terms { bias, residual, ..terms },
+            terms: Terms { bias, residual, scales: [columns, rows], ..terms },
             tuned,
             tf32,
         }

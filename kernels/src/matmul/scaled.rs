@@ -1,19 +1,26 @@
-//! Products of 8-bit floats with scales.
+//! Products of 8-bit floats and integers with scales.
+
+mod elsewhere;
+mod factor;
 
 use kernelsmith::BufferView;
 use kernelsmith::launch::{SliceArg, ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
-use super::builder::{Identity, Map, Matmul};
+pub use elsewhere::{unscale, unscale_ir};
+pub use factor::ScaledFactor;
+
+use super::builder::{Identity, Map};
 use super::element::Output;
-use super::epilogue::Pointwise;
+use super::epilogue::Steps;
 use super::hopper;
+use super::problem::Terms;
 use crate::error::{Error, check_len};
 
 /// Elements along k that a scale of A is for, and along k and n one of B, where they are in blocks.
 const BLOCK: usize = hopper::BLOCK;
 
-/// What elements of 8-bit floats are multiplied by before products are taken of them.
+/// What elements of 8 bits are multiplied by before products are taken of them.
 #[derive(Clone, Copy)]
 pub enum Scales<'a> {
     /// One scale for A and one for B.
@@ -37,13 +44,17 @@ impl<'a> Scales<'a> {
     }
 }
 
-/// `C = map(A * B + bias)` of `A: m x k` and `B: k x n`, 8-bit floats of one type, each element times its
-/// [scale](Scales), summed in f32. What PyTorch has as `_scaled_mm`, and DeepGEMM for scales in blocks.
+/// `C = map(A * B + bias)` of `A: m x k` and `B: k x n`, 8-bit floats or `i8`, of one type, each element times
+/// its [scale](Scales), stored as f32, bf16 or f16. What PyTorch has as `_scaled_mm`, DeepGEMM for scales in
+/// blocks, and vLLM as W8A8: `i8` with a scale for each token and each output channel.
 ///
 /// On Hopper, where rows of A and columns of B are contiguous and begin at multiples of 16 bytes (so weights
-/// that are stored `n x k`: `View::of(&weights, [n, k]).transposed()`), by its tensor cores, of whose sums
-/// those of each 128 products are added up in f32. Elsewhere both factors are converted to f32 first, which
-/// takes 4 bytes of memory for each element.
+/// that are stored `n x k`: `View::of(&weights, [n, k]).transposed()`), by its tensor cores. Of 8-bit floats the
+/// sums of each 128 products are added up in f32, unless [`fast_accumulation`](Self::fast_accumulation) is
+/// asked for; `i8` is summed in i32, exactly, but that sums wrap, and the scales are applied on the way to C.
+///
+/// Elsewhere 8-bit floats, and `i8` with scales in blocks, are converted to f32 first, which takes 4 bytes of
+/// memory for each element; other `i8` is summed in i32 ([`Matmul`](super::Matmul)), which takes 4 bytes for each element of C.
 ///
 /// ```
 /// use kernelsmith::prelude::*;
@@ -63,39 +74,14 @@ impl<'a> Scales<'a> {
 /// # }
 /// ```
 #[must_use = "a product is computed when `run` is called"]
-pub struct ScaledMatmul<'a, T: Float8, F = Identity> {
+pub struct ScaledMatmul<'a, T: ScaledFactor, F = Identity> {
     a: ViewArg<'a, T, 2>,
     b: ViewArg<'a, T, 2>,
     scales: Scales<'a>,
     bias: Option<BufferView<'a, f32>>,
     map: F,
+    fast: bool,
 }
-
-/// An 8-bit float that products are taken of: `e4m3` and `e5m2`.
-pub trait Float8: Stored {
-    /// Launches a product by a kernel of the device's own matrix instructions, if it is one of those
-    /// that it takes.
-    #[doc(hidden)]
-    fn by_matrix_units<O: Num, F: Pointwise<f32>>(
-        problem: &mut Scaled<'_, Self, O>,
-        map: F,
-    ) -> Option<Result<(), Error>>;
-}
-
-macro_rules! floats {
-    ($($ty:ty),*) => {
-        $(impl Float8 for $ty {
-            fn by_matrix_units<O: Num, F: Pointwise<f32>>(
-                problem: &mut Scaled<'_, Self, O>,
-                map: F,
-            ) -> Option<Result<(), Error>> {
-                hopper::scaled_product::<$ty, _, _, _>(problem, map)
-            }
-        })*
-    };
-}
-
-floats!(e4m3, e5m2);
 
 /// A product whose arguments fit each other.
 #[doc(hidden)]
@@ -110,17 +96,40 @@ pub struct Scaled<'p, T: Stored, O: Num> {
     pub(super) blocks: bool,
     pub(super) bias: Option<ViewArg<'p, f32, 3>>,
     pub(super) map: bool,
+    /// Whether sums of 8-bit floats may be as inexact as tensor cores make them.
+    pub(super) fast: bool,
     pub(super) c: ViewMutArg<'p, O, 3>,
 }
 
-impl<'a, T: Float8> ScaledMatmul<'a, T> {
-    /// `A * B`.
-    pub fn new(a: ViewArg<'a, T, 2>, b: ViewArg<'a, T, 2>, scales: Scales<'a>) -> Self {
-        ScaledMatmul { a, b, scales, bias: None, map: Identity }
+impl<'p, T: Stored, O: Num> Scaled<'p, T, O> {
+    /// What becomes of the sums. Scales in blocks are no part of it.
+    pub(super) fn terms(&self) -> Terms<'p, f32, O> {
+        let [_, m, n] = self.c.shape();
+        let wide = |scales: ViewArg<'p, f32, 2>| {
+            let (_, [down, along]) = scales.layout();
+            // Of an axis with one scale that stands for all, the stride leads nowhere.
+            let stride = |len: usize, stride: usize| if len == 1 { 0 } else { stride };
+            let [rows, columns] = scales.shape();
+            let strides = [0, stride(rows, down), stride(columns, along)];
+            View::of(scales.data(), [1, m, n]).strides(strides)
+        };
+        let steps = Steps { beta: false, map: self.map };
+        let scales = match self.blocks {
+            true => [None; 2],
+            false => [Some(wide(self.a_scales)), Some(wide(self.b_scales))],
+        };
+        Terms { steps, bias: self.bias, scales, ..Terms::default() }
     }
 }
 
-impl<'a, T: Float8, F: Map<f32>> ScaledMatmul<'a, T, F> {
+impl<'a, T: ScaledFactor> ScaledMatmul<'a, T> {
+    /// `A * B`.
+    pub fn new(a: ViewArg<'a, T, 2>, b: ViewArg<'a, T, 2>, scales: Scales<'a>) -> Self {
+        ScaledMatmul { a, b, scales, bias: None, map: Identity, fast: false }
+    }
+}
+
+impl<'a, T: ScaledFactor, F: Map<f32>> ScaledMatmul<'a, T, F> {
     /// Adds an element of `bias` to each column of C.
     pub fn bias(self, bias: impl Into<SliceArg<'a, f32>>) -> Self {
         Self { bias: Some(bias.into().view()), ..self }
@@ -128,8 +137,16 @@ impl<'a, T: Float8, F: Map<f32>> ScaledMatmul<'a, T, F> {
 
     /// Applies a function to each element; in kernels, so it captures nothing.
     pub fn map<G: Map<f32>>(self, map: G) -> ScaledMatmul<'a, T, G> {
-        let ScaledMatmul { a, b, scales, bias, map: _ } = self;
-        ScaledMatmul { a, b, scales, bias, map }
+        let ScaledMatmul { a, b, scales, bias, map: _, fast } = self;
+        ScaledMatmul { a, b, scales, bias, map, fast }
+    }
+
+    /// Leaves all sums of 8-bit floats to the tensor cores, which on Hopper add them up with about 14 bits
+    /// (DeepSeek-V3 Technical Report, section 3.3.2): faster, and off by up to 2 per cent where 4096 are summed.
+    /// cuBLASLt's `FAST_ACCUM`, PyTorch's `use_fast_accum`. Other devices sum in f32 all the same, and scales
+    /// in blocks need it.
+    pub fn fast_accumulation(self) -> Self {
+        Self { fast: true, ..self }
     }
 
     /// Launches the product on the device of C.
@@ -138,7 +155,7 @@ impl<'a, T: Float8, F: Map<f32>> ScaledMatmul<'a, T, F> {
     /// Shapes that do not fit each other; views that reach beyond their buffers; a view of C that names an
     /// element twice; a function that captures values; arguments on several devices; the device's.
     pub fn run<O: Output<f32>>(self, c: ViewMutArg<'_, O, 2>) -> Result<(), Error> {
-        let ScaledMatmul { a, b, scales, bias, map } = self;
+        let ScaledMatmul { a, b, scales, bias, map, fast } = self;
         let [m, n] = c.shape();
         let k = a.shape()[1];
         let rows = |argument, found: [usize; 2], expected: [usize; 2], rule: &str| match found {
@@ -191,6 +208,7 @@ impl<'a, T: Float8, F: Map<f32>> ScaledMatmul<'a, T, F> {
             blocks,
             bias: bias_rows,
             map: F::SOME,
+            fast,
             c: single_mut(c),
         };
         let apply = move |x: Val<f32>| map.apply(x);
@@ -199,7 +217,7 @@ impl<'a, T: Float8, F: Map<f32>> ScaledMatmul<'a, T, F> {
         {
             return launched;
         }
-        by_f32(scaled, bias, apply)
+        T::elsewhere(scaled, apply)
     }
 }
 
@@ -211,58 +229,4 @@ fn single<T: Stored>(x: ViewArg<'_, T, 2>) -> ViewArg<'_, T, 3> {
 fn single_mut<T: Stored>(x: ViewMutArg<'_, T, 2>) -> ViewMutArg<'_, T, 3> {
     let ([rows, columns], [down, along]) = x.layout();
     View::of_mut(x.into_data(), [1, rows, columns]).strides([0, down, along])
-}
-
-/// The product of the factors as f32, each times its scales.
-fn by_f32<T: Stored, O: Output<f32>, F: Pointwise<f32>>(
-    scaled: Scaled<'_, T, O>,
-    bias: Option<BufferView<'_, f32>>,
-    map: F,
-) -> Result<(), Error> {
-    let Scaled { a, b, a_scales, b_scales, blocks, c, .. } = scaled;
-    let ([_, m, k], n) = (a.shape(), b.shape()[2]);
-    // In blocks, elements that have a scale in common; else a row or column has one.
-    let a = unscaled(a, a_scales, if blocks { [1, BLOCK] } else { [1, k.max(1)] })?;
-    let b = unscaled(b, b_scales, if blocks { [BLOCK, BLOCK] } else { [k.max(1), 1] })?;
-    let product = Matmul::<f32, O>::new(View::of(&a, [1, m, k]), View::of(&b, [1, k, n])).map(map);
-    match bias {
-        Some(bias) => product.bias(bias).run(c),
-        None => product.run(c),
-    }
-}
-
-fn unscaled<T: Stored>(
-    x: ViewArg<'_, T, 3>,
-    scales: ViewArg<'_, f32, 2>,
-    [tall, wide]: [usize; 2],
-) -> Result<Buffer<f32>, Error> {
-    let device = x.device().clone();
-    let [_, rows, columns] = x.shape();
-    // SAFETY: the kernel writes every element.
-    let mut y = unsafe { Buffer::<f32>::uninit(&device, rows * columns) }?;
-    if rows * columns > 0 {
-        let (across, down) = (columns.div_ceil(256), rows.min(65535));
-        unscale(tall, wide, x, scales, View::of_mut(&mut y, [rows, columns]))
-            .grid((across, down))
-            .launch(&device)?;
-    }
-    Ok(y)
-}
-
-/// `y = x`, as f32, times scales, of which each is for `tall` rows and `wide` columns.
-#[kernel(block = 256)]
-pub fn unscale<T: Stored>(
-    tall: usize,
-    wide: usize,
-    x: &View<T, 3>,
-    scales: &View<f32, 2>,
-    y: &mut View<f32, 2>,
-) {
-    let column = global_idx_x();
-    for row in (block_idx_y()..y.shape(0)).step_by(grid_dim_y()) {
-        if column < y.shape(1) {
-            let value = x[[0, row, column]] as f32;
-            y[[row, column]] = value * scales[[row / tall, column / wide]];
-        }
-    }
 }

@@ -28,7 +28,16 @@ where
     O: Num,
 {
     let steps = Steps::default();
-    matmul_cooperative_ir::<W, T, S, O, 4, _>(&hopper(), form, steps, |x| x, false, false)
+    matmul_cooperative_ir::<W, T, S, S, O, 4, _>(
+        &hopper(),
+        form,
+        steps,
+        |x| x,
+        false,
+        false,
+        false,
+        false,
+    )
 }
 
 /// In whole kernels: products of a step, boxes of a stage, panels of C.
@@ -48,16 +57,30 @@ fn matmuls_are_what_was_planned() {
         ("i8 256 x 2", cooperative::<Wgmma<i8, 256>, i8, i32, i32>(clusters), [4, 2, 8]),
     ];
     let steps = Steps::default();
-    let turns = matmul_pingpong_ir::<Wgmma<bf16, 128>, bf16, f32, bf16, 6, _>(
+    let turns = matmul_pingpong_ir::<Wgmma<bf16, 128>, bf16, f32, f32, bf16, 6, _>(
         &hopper(),
         clusters,
         steps,
         |x| x,
         false,
         false,
+        false,
+        false,
     );
-    for (name, kernel, [products, boxes, panels]) in
-        plans.into_iter().chain([("bf16 128 x 2 in turns", turns, [8, 2, 4])])
+    // i8 with scales of rows and columns and a bias, summed in i32, finished in f32.
+    let w8a8 = matmul_cooperative_ir::<Wgmma<i8, 256>, i8, i32, f32, bf16, 4, _>(
+        &hopper(),
+        clusters,
+        steps,
+        |x| x,
+        true,
+        false,
+        true,
+        true,
+    );
+    for (name, kernel, [products, boxes, panels]) in plans
+        .into_iter()
+        .chain([("bf16 128 x 2 in turns", turns, [8, 2, 4]), ("w8a8 256 x 2", w8a8, [4, 2, 4])])
     {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
@@ -107,10 +130,35 @@ fn grouped_matmuls_are_what_was_planned() {
 /// the multiply-adds of the epilogue); B is shared.
 #[test]
 fn scaled_matmuls_are_what_was_planned() {
-    for blocks in [false, true] {
-        let form = ScaledForm { cluster: 2, blocks, map: false };
-        let kernel =
-            matmul_scaled_ir::<Wgmma<e4m3, 128>, e4m3, bf16, 6, _>(&hopper(), form, |x| x, false);
+    let wide = ScaledForm { cluster: 2, exchanged: false };
+    let steps = Steps::default();
+    let [sums, blocks] = [false, true].map(|blocks| {
+        let kernel = matmul_scaled_ir::<Wgmma<e4m3, 128>, e4m3, bf16, 6, _>(
+            &hopper(),
+            wide,
+            steps,
+            |x| x,
+            blocks,
+            blocks,
+            false,
+            !blocks,
+            !blocks,
+        );
+        (kernel, 64, blocks)
+    });
+    // 64 rows of C: 32 sums a thread, of 16 columns.
+    let few = matmul_scaled_ir::<Wgmma<e4m3, 64>, e4m3, f32, 8, _>(
+        &hopper(),
+        ScaledForm { cluster: 1, exchanged: true },
+        steps,
+        |x| x,
+        true,
+        true,
+        false,
+        false,
+        false,
+    );
+    for (kernel, adds, blocks) in [sums, blocks, (few, 32, true)] {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
         assert_eq!(found.note, None);
@@ -119,8 +167,8 @@ fn scaled_matmuls_are_what_was_planned() {
         let count = |opcode: &str| code.matches(opcode).count();
         assert_eq!(count("QGMMA."), 4, "{code}");
         assert_eq!(count("UTMALDG."), 2, "{code}");
-        let adds = if blocks { count("FFMA ") } else { count("FADD ") };
-        assert_eq!(adds, 64, "{code}");
+        let found = if blocks { count("FFMA ") } else { count("FADD ") };
+        assert_eq!(found, adds, "{code}");
     }
 }
 

@@ -5,7 +5,7 @@ use kernelsmith::prelude::*;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingpong};
 use kernelsmith_kernels::matmul::{
-    GatedMatmul, GroupedMatmul, Matmul, ScaledMatmul, Scales, Steps, Summed,
+    GatedMatmul, GroupedMatmul, Matmul, ScaledFactor, ScaledMatmul, Scales, Steps, Summed,
 };
 use kernelsmith_kernels::reference;
 
@@ -145,7 +145,7 @@ where
     let (one, steps, to) =
         (S::ONE, Steps::default(), View::of_mut(&mut c, [how.parts, rows, columns]));
     let launch = match how.pingpong {
-        false => matmul_cooperative::<W, T, S, O, STAGES, _>(
+        false => matmul_cooperative::<W, T, S, S, O, STAGES, _>(
             one,
             how.parts,
             // Rows of tiles that are taken together: enough for several groups.
@@ -157,9 +157,11 @@ where
             b,
             None,
             None,
+            None,
+            None,
             to,
         ),
-        true => matmul_pingpong::<W, T, S, O, STAGES, _>(
+        true => matmul_pingpong::<W, T, S, S, O, STAGES, _>(
             one,
             2,
             how.form(),
@@ -167,6 +169,8 @@ where
             |x| x,
             a,
             b,
+            None,
+            None,
             None,
             None,
             to,
@@ -233,6 +237,10 @@ fn scales(seed: u64, len: usize) -> Vec<f64> {
     numbers(seed, len).into_iter().map(|x| 2f64.powi((4.0 * x).round() as i32)).collect()
 }
 
+fn absolute(x: &[f64]) -> Vec<f64> {
+    x.iter().map(|x| x.abs()).collect()
+}
+
 /// Which elements have a scale in common.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Shared {
@@ -241,9 +249,14 @@ pub(super) enum Shared {
     Blocks,
 }
 
-/// Products of 8-bit floats with scales, on any device.
-pub(super) fn scaled(device: &Device, [m, n, k]: [usize; 3], shared: Shared) -> Checked {
-    let near = |seed, len| numbers(seed, len).into_iter().map(e4m3::near).collect::<Vec<_>>();
+/// Products of 8-bit elements with scales, on any device; `fast` asks for the tensor cores' sums.
+pub(super) fn scaled<T: Exact + ScaledFactor>(
+    device: &Device,
+    [m, n, k]: [usize; 3],
+    shared: Shared,
+    fast: bool,
+) -> Checked {
+    let near = |seed, len| numbers(seed, len).into_iter().map(T::near).collect::<Vec<_>>();
     let (a, b) = (near(12, m * k), near(13, n * k));
     // The scale of an element at a row and an index along k, and how many scales there are.
     let (deep, across) = (k.div_ceil(128), n.div_ceil(128));
@@ -252,7 +265,10 @@ pub(super) fn scaled(device: &Device, [m, n, k]: [usize; 3], shared: Shared) -> 
         Shared::Rows => [m, n],
         Shared::Blocks => [m * deep, deep * across],
     };
-    let (of_a, of_b) = (scales(14, of_a), scales(15, of_b));
+    // Integers stand for as many parts of 1: sums, scales and bias then fit an f32.
+    let parts = T::near(1.0).value();
+    let unit = |x: Vec<f64>| x.into_iter().map(|x| x / parts).collect::<Vec<_>>();
+    let (of_a, of_b) = (unit(scales(14, of_a)), unit(scales(15, of_b)));
     let at_a = |i: usize, p: usize| match shared {
         Shared::Tensors => 0,
         Shared::Rows => i,
@@ -269,7 +285,15 @@ pub(super) fn scaled(device: &Device, [m, n, k]: [usize; 3], shared: Shared) -> 
         (0..k * n).map(|at| b[at % n * k + at / n].value() * of_b[at_b(at / n, at % n)]).collect();
     let bias = numbers(16, n);
     let expected = reference::matmul(m, n, k, &a_exact, &b_exact);
-    let expected = expected.into_iter().enumerate().map(|(at, x)| (x + bias[at % n]).max(0.0));
+    let expected: Vec<f64> =
+        expected.into_iter().enumerate().map(|(at, x)| (x + bias[at % n]).max(0.0)).collect();
+    // Integers with scales in blocks are f32 that sums round, each by half a unit at most.
+    let allowed = if shared == Shared::Blocks && parts > 1.0 {
+        let all = reference::matmul(m, n, k, &absolute(&a_exact), &absolute(&b_exact));
+        k as f64 * f64::from(f32::EPSILON) / 2.0 * all.into_iter().fold(0.0, f64::max)
+    } else {
+        0.0
+    };
     let (a, b) = (Buffer::from_slice(device, &a)?, Buffer::from_slice(device, &b)?);
     let (of_a, of_b) = (buffer::<f32>(device, &of_a)?, buffer::<f32>(device, &of_b)?);
     let bias = buffer::<f32>(device, &bias)?;
@@ -281,11 +305,40 @@ pub(super) fn scaled(device: &Device, [m, n, k]: [usize; 3], shared: Shared) -> 
             Scales::InBlocks(View::of(&of_a, [m, deep]), View::of(&of_b, [deep, across]))
         }
     };
-    ScaledMatmul::new(View::of(&a, [m, k]), View::of(&b, [n, k]).transposed(), scales)
+    let product =
+        ScaledMatmul::new(View::of(&a, [m, k]), View::of(&b, [n, k]).transposed(), scales);
+    let product = if fast { product.fast_accumulation() } else { product };
+    product
         .bias(&bias)
         .map(|x: Val<f32>| x.max(Val::from(0.0)))
         .run(View::of_mut(&mut c, [m, n]))?;
-    Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
+    Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), allowed))
+}
+
+/// Products of bf16 whose rows and columns have scales, on any device, with all that an epilogue does.
+pub(super) fn row_scales(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
+    let (a, b) = (numbers(22, m * k), numbers(23, k * n));
+    let (rows, columns, bias) = (scales(24, m), scales(25, n), numbers(26, n));
+    let mut expected = reference::matmul(m, n, k, &a, &b);
+    for (at, x) in expected.iter_mut().enumerate() {
+        *x = (0.5 * *x * rows[at / n] * columns[at % n] + bias[at % n]).max(0.0);
+    }
+    let (a, b) = (buffer::<bf16>(device, &a)?, buffer::<bf16>(device, &b)?);
+    let (rows, columns) = (buffer::<f32>(device, &rows)?, buffer::<f32>(device, &columns)?);
+    let bias = buffer::<f32>(device, &bias)?;
+    let mut c = buffer::<f32>(device, &vec![f64::NAN; m * n])?;
+    Matmul::new(View::of(&a, [m, k]), View::of(&b, [k, n]))
+        .alpha(0.5)
+        .row_scales(&rows)
+        .column_scales(&columns)
+        .bias(&bias)
+        .map(|x: Val<f32>| x.max(Val::from(0.0)))
+        .run(View::of_mut(&mut c, [m, n]))?;
+    let found = c.to_vec()?;
+    // Sums are exact, what is added to them is rounded once.
+    let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let error = worst(found.into_iter().map(f64::from), expected);
+    Ok((error, largest * f64::from(f32::EPSILON)))
 }
 
 /// Groups of rows with their own right factors, on any device: rows of each group, of `most` if they are

@@ -102,11 +102,33 @@ fn matmul_of_other_types() {
 }
 
 #[test]
-fn matmul_of_8_bit_floats_with_scales() {
+fn matmul_of_8_bits_with_scales() {
+    let (cpu, hopper) = (Device::cpu(), Device::interpreter());
     for shared in [Shared::Tensors, Shared::Rows, Shared::Blocks] {
-        holds(checks::scaled(&Device::cpu(), [40, 200, 300], shared));
-        holds(checks::scaled(&Device::interpreter(), [136, 136, 272], shared));
+        holds(checks::scaled::<e4m3>(&cpu, [40, 200, 300], shared, false));
+        holds(checks::scaled::<e4m3>(&hopper, [136, 136, 272], shared, false));
+        holds(checks::scaled::<i8>(&cpu, [40, 200, 300], shared, false));
     }
+    holds(checks::scaled::<i8>(&hopper, [136, 72, 144], Shared::Rows, false));
+    holds(checks::scaled::<e5m2>(&hopper, [72, 72, 144], Shared::Rows, true));
+}
+
+/// Few rows: those of C are the columns of the sums, and the depth is in parts.
+#[test]
+fn matmul_of_few_rows_with_scales() {
+    let hopper = Device::interpreter();
+    for shared in [Shared::Rows, Shared::Blocks] {
+        holds(checks::scaled::<e4m3>(&hopper, [5, 200, 272], shared, false));
+    }
+    holds(checks::scaled::<e4m3>(&hopper, [40, 136, 1040], Shared::Blocks, false));
+    holds(checks::scaled::<i8>(&hopper, [17, 136, 1040], Shared::Tensors, false));
+}
+
+#[test]
+fn matmul_with_scales_of_rows_and_columns() {
+    holds(checks::row_scales(&Device::cpu(), [40, 136, 72]));
+    holds(checks::row_scales(&Device::interpreter(), [72, 136, 72]));
+    holds(checks::row_scales(&Device::interpreter(), [8, 136, 600]));
 }
 
 /// Groups that are empty, end within a tile, have several tiles; all empty.

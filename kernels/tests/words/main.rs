@@ -1,8 +1,9 @@
-//! Products of small numbers, taken as words of several: bytes, exactly, and bf16.
+//! Products of small numbers, taken as words of several: bytes, exactly and with scales, and bf16.
 
 mod bf16s;
 mod bytes;
 mod instructions;
+mod scaled;
 
 use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;

@@ -51,6 +51,9 @@ pub(crate) fn rest() -> Vec<Case> {
     for shape in layers(&LLAMA_8B) {
         cases.extend([f16_case(shape), i8_case(shape)]);
     }
+    for shape in [[8192; 3], [4096; 3], [128, 4096, 14336], [16, 4096, 4096]] {
+        cases.extend([tuned_case(shape), fast_e4m3_case(shape)]);
+    }
     cases
 }
 
@@ -85,6 +88,20 @@ fn bf16_case(shape: [usize; 3]) -> Case {
         sum: bf16::to_f64,
         error: [1.0 / 256.0, 1e-3],
         ours: |_, x, w, y| Matmul::new(x, w.transposed()).run(y),
+    }
+    .case(shape)
+}
+
+/// After a search, if there was none on the machine.
+fn tuned_case(shape: [usize; 3]) -> Case {
+    Kind::<bf16, bf16> {
+        name: "matmul bf16 tuned",
+        types: Types::BF16,
+        number: bf16::from_f32,
+        value: bf16::to_f64,
+        sum: bf16::to_f64,
+        error: [1.0 / 256.0, 1e-3],
+        ours: |_, x, w, y| Matmul::new(x, w.transposed()).tuned().run(y),
     }
     .case(shape)
 }
@@ -153,6 +170,23 @@ fn e4m3_case(shape: [usize; 3]) -> Case {
         error: [1.0 / 64.0, 1.0 / 32.0],
         ours: |one, x, w, y| {
             ScaledMatmul::new(x, w.transposed(), Scales::per_tensor(one, one)).run(y)
+        },
+    }
+    .case(shape)
+}
+
+/// All sums left to the tensor cores.
+fn fast_e4m3_case(shape: [usize; 3]) -> Case {
+    Kind::<e4m3, bf16> {
+        name: "matmul e4m3 fast",
+        types: Types::E4M3,
+        number: e4m3::from_f32,
+        value: |x| x.to_f32().into(),
+        sum: bf16::to_f64,
+        error: [1.0 / 32.0, 1.0 / 16.0],
+        ours: |one, x, w, y| {
+            let scales = Scales::per_tensor(one, one);
+            ScaledMatmul::new(x, w.transposed(), scales).fast_accumulation().run(y)
         },
     }
     .case(shape)
@@ -299,12 +333,18 @@ mod tests {
         let path = std::env::temp_dir().join(format!("gpu-bench-{}.csv", std::process::id()));
         let mut bench = Bench::new(&Device::cpu(), "", &path).unwrap();
         let shape = [16, 48, 256];
-        for case in [bf16_case(shape), e4m3_case(shape), tf32_case(shape), i8_case(shape)] {
+        for case in [
+            bf16_case(shape),
+            e4m3_case(shape),
+            fast_e4m3_case(shape),
+            tf32_case(shape),
+            i8_case(shape),
+        ] {
             (case.run)(&mut bench).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         }
         let rows = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(rows.lines().count(), 5, "{rows}");
+        assert_eq!(rows.lines().count(), 6, "{rows}");
         assert!(rows.contains(",matmul i8,16x48x256,"), "{rows}");
     }
 

@@ -35,14 +35,24 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
         let text = format!("{batch}x{m}x{n}x{k}");
         cases.push(case("matmul epilogue", &text, move |device| checks::library(device, shape)));
     }
-    for shape @ [m, n, k] in [[40, 200, 300], [136, 136, 272], [1000, 1000, 1008], [300, 512, 2048]]
+    let shapes = [[40, 200, 304], [136, 136, 272], [1000, 1000, 1008], [300, 512, 2048]];
+    // Few rows, as in decoding.
+    for shape @ [m, n, k] in
+        shapes.into_iter().chain([[1, 4096, 4096], [16, 1000, 4096], [64, 4096, 1024]])
     {
         for shared in [Shared::Tensors, Shared::Rows, Shared::Blocks] {
             let text = format!("{m}x{n}x{k} {shared:?}");
             cases.push(case("matmul e4m3", &text, move |device| {
-                checks::scaled(device, shape, shared)
+                checks::scaled::<e4m3>(device, shape, shared, false)
+            }));
+            cases.push(case("matmul i8 with scales", &text, move |device| {
+                checks::scaled::<i8>(device, shape, shared, false)
             }));
         }
+        let text = format!("{m}x{n}x{k}");
+        cases.push(case("matmul with scales", &text, move |device| {
+            checks::row_scales(device, shape)
+        }));
     }
     for (sizes, most) in [
         (&[5usize, 0, 140, 64][..], None),

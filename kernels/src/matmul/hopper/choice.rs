@@ -75,10 +75,11 @@ pub fn gated_cluster(product: &Product, multiprocessors: usize) -> usize {
     if clocks(2) < clocks(1) { 2 } else { 1 }
 }
 
-/// Blocks of a cluster for 8-bit floats with scales, in tiles of 128 x 128.
-pub fn scaled_cluster(product: &Product, multiprocessors: usize) -> usize {
-    let clocks = |cluster| Config { cluster, ..plain(128) }.clocks(product, multiprocessors);
-    if clocks(2) < clocks(1) { 2 } else { 1 }
+/// The way of 8-bit floats with scales whose sums are promoted: tiles of 128 x 128, in which a thread has room
+/// for sums and totals, or narrow ones of the transposes.
+pub fn scaled(product: &Product, multiprocessors: usize) -> Option<Config> {
+    let is_one = |c: &Config| !c.pingpong && (c.exchanged || c.width == 128);
+    ranked(product, multiprocessors).into_iter().find(is_one)
 }
 
 #[cfg(test)]

@@ -84,6 +84,16 @@ impl Config {
         product.batch * self.parts * self.tiles_down(product) * columns.div_ceil(self.width)
     }
 
+    /// Blocks that are launched, of which each multiprocessor runs one, for `matrices x m x n` sums: those of
+    /// the parts are matrices of their own. A device of fewer multiprocessors than a cluster has blocks runs
+    /// one all the same.
+    pub(super) fn grid(&self, [matrices, m, n]: [usize; 3], multiprocessors: usize) -> usize {
+        let (rows, columns) = if self.exchanged { (n, m) } else { (m, n) };
+        let down = rows.div_ceil(BM * self.cluster) * self.cluster;
+        let tiles = matrices * down * columns.div_ceil(self.width);
+        tiles.min(multiprocessors / self.cluster * self.cluster).max(self.cluster)
+    }
+
     /// Rows of tiles of one matrix.
     pub(super) fn tiles_down(&self, product: &Product) -> usize {
         self.sums(product).0.div_ceil(BM * self.cluster) * self.cluster

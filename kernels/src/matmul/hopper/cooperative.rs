@@ -37,9 +37,10 @@ impl Form {
     }
 }
 
-/// `C = map(alpha * A * B + bias) + residual` of each matrix of a batch, `A: m x k`, `B: k x n`; or C is the
-/// transpose of that, if `form.exchanged`, and the bias and the residual are as C. `W` is the instruction,
-/// `m64nN`.
+/// `C = map(alpha * A * B + bias) + residual` of each matrix of a batch, `A: m x k`, `B: k x n`, sums times the
+/// scales of their row and their column if there are any; or C is the transpose of that, if `form.exchanged`,
+/// and bias, residual and scales are as C. `W` is the instruction, `m64nN`, which sums in `S`; what is done to
+/// the sums is done in `E`.
 ///
 /// Persistent: as many blocks as the device has multiprocessors take tiles of `128 x N` in turn. A producer
 /// warp fills a ring of `STAGES` stages, each 128 bytes along k of A and B; two warpgroups wait for a stage,
@@ -54,20 +55,23 @@ impl Form {
 pub fn matmul_cooperative<
     W: WgmmaAtom<Input = T, Sum = S>,
     T: Stored,
-    S: Num + Summed,
+    S: Num,
+    E: Num + Summed,
     O: Num,
     const STAGES: usize,
 >(
-    alpha: S,
+    alpha: E,
     parts: usize,
     group: usize,
     #[comptime] form: Form,
     #[comptime] steps: Steps,
-    map: impl Fn(S) -> S + Copy,
+    map: impl Fn(E) -> E + Copy,
     a: &TensorMap<T, 3>,
     b: &TensorMap<T, 3>,
-    bias: Option<&View<S, 3>>,
+    bias: Option<&View<E, 3>>,
     residual: Option<&View<O, 3>>,
+    row_scales: Option<&View<E, 3>>,
+    column_scales: Option<&View<E, 3>>,
     c: &mut TensorMap<O, 3>,
 ) {
     let Form { a: a_order, b: b_order, cluster, exchanged } = form;
@@ -128,20 +132,21 @@ pub fn matmul_cooperative<
             }
             let sums = sums.wait();
             before.release();
-            let beta = Val::<S>::zero();
-            let epilogue = Epilogue::of_batch(matrix, steps, (alpha, beta), bias, residual, map);
+            let beta = Val::<E>::zero();
+            let epilogue = Epilogue::of_batch(matrix, steps, (alpha, beta), bias, residual, map)
+                .scaled_by(matrix, [row_scales, column_scales]);
             let meet = || barrier_sync(1, 256);
             if exchanged {
                 let write = |_| {
                     out.store_sums_transposed(sums, |i, j, sum| {
-                        finished(epilogue, sum, column + j, row + i, rows, columns)
+                        finished(epilogue, sum.cast::<E>(), column + j, row + i, rows, columns)
                     })
                 };
                 leave(out, c_box, (1, panel), leads, meet, write, |_| [matrix, column, row]);
             } else {
                 let write = |first| {
                     out.store_sums(sums, 0, first, |i, j, sum| {
-                        finished(epilogue, sum, row + i, column + j, rows, columns)
+                        finished(epilogue, sum.cast::<E>(), row + i, column + j, rows, columns)
                     })
                 };
                 let at = |first| [matrix, row, column + first];
@@ -168,10 +173,14 @@ pub(super) fn finished<S: Num + Summed, O: Num, F: Fn(S) -> S + Copy>(
     rows: usize,
     columns: usize,
 ) -> O {
-    let x = epilogue.alpha * sum;
     if epilogue.is_linear() {
-        return x.cast::<O>();
+        return (epilogue.alpha * sum).cast::<O>();
     }
-    let x = if row < rows && column < columns { epilogue.end(x, row, column) } else { x };
+    let x = if row < rows && column < columns {
+        let x = epilogue.alpha * epilogue.scaled(sum, row, column);
+        epilogue.end(x, row, column)
+    } else {
+        sum
+    };
     x.cast::<O>()
 }

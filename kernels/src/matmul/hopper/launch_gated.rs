@@ -7,7 +7,7 @@ use super::config::Product;
 use super::cooperative::{BM, Form};
 use super::family::Family;
 use super::gated::matmul_gated;
-use super::launch::{is_hopper, is_written, order};
+use super::work::{is_hopper, is_written, order};
 use crate::error::Error;
 use crate::matmul::gated::{Combine, Gated};
 

@@ -8,7 +8,7 @@ use super::config::Product;
 use super::cooperative::BM;
 use super::family::Family;
 use super::grouped::{GroupedForm, matmul_grouped};
-use super::launch::{is_hopper, order, walks};
+use super::work::{is_hopper, order, walks};
 use crate::error::Error;
 use crate::matmul::epilogue::Pointwise;
 use crate::matmul::grouped::Grouped;

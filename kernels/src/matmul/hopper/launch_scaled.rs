@@ -1,19 +1,48 @@
-//! Products of 8-bit floats that Hopper's own kernel takes.
+//! Products with scales that Hopper's own kernels take.
 
+use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;
 
-use super::choice::scaled_cluster;
-use super::config::Product;
-use super::cooperative::BM;
+use super::choice;
+use super::config::Config;
 use super::family::Family;
-use super::launch::{is_hopper, is_written, walks};
+use super::launch::{launch, same};
+use super::operand::Order;
 use super::scaled::{ScaledForm, matmul_scaled};
+use super::work::{Work, walks};
 use crate::error::Error;
 use crate::matmul::epilogue::Pointwise;
+use crate::matmul::finish;
+use crate::matmul::problem::Terms;
 use crate::matmul::scaled::Scaled;
 
-/// Launches the product, of which nothing is empty, if the device is a Hopper GPU and its copy engine can
-/// walk both factors along k, and C along its rows.
+/// Launches a product whose scales are of rows and columns, of which nothing is empty, with sums as the
+/// tensor cores add them up, if the device is a Hopper GPU and its copy engine can walk both factors along k,
+/// and C along its rows.
+pub(in crate::matmul) fn row_scaled_product<W, T, O, F>(
+    problem: &mut Scaled<'_, T, O>,
+    map: F,
+) -> Option<Result<(), Error>>
+where
+    W: Family<Input = T>,
+    T: Stored,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    launch::<W, T, f32, O, F>(work(problem)?, map)
+}
+
+/// The factors along k.
+fn work<'p, T: Stored, O: Num>(problem: &'p mut Scaled<'_, T, O>) -> Option<Work<'p, T, f32, O>> {
+    let (a, b, terms) = (problem.a, problem.b.transposed(), problem.terms());
+    if !walks(&a) || !walks(&b) {
+        return None;
+    }
+    let factors = ((Order::AlongK, a), (Order::AlongK, b));
+    Work::new(factors, terms, problem.c.reborrow(), false)
+}
+
+/// The same of 8-bit floats, with scales in blocks or not, whose sums are promoted to f32 of the CUDA cores.
 pub(in crate::matmul) fn scaled_product<W, T, O, F>(
     problem: &mut Scaled<'_, T, O>,
     map: F,
@@ -24,29 +53,95 @@ where
     O: Num,
     F: Pointwise<f32>,
 {
-    let device = problem.c.device().clone();
-    let (a, b) = (problem.a, problem.b.transposed());
-    if !is_hopper(&device) || !walks(&a) || !walks(&b) || !is_written(&problem.c) {
-        return None;
+    let blocks = problem.blocks.then_some((problem.a_scales, problem.b_scales));
+    let mut work = work(problem)?;
+    let config = choice::scaled(&work.product(), work.units())?;
+    Some(match config.parts {
+        1 => by_width::<W, T, O, F>(config, blocks, &mut work, map),
+        _ => in_parts::<W, T, O, F>(config, blocks, &mut work, map),
+    })
+}
+
+/// Scales in blocks, of A and of B.
+type InBlocks<'p> = Option<(ViewArg<'p, f32, 2>, ViewArg<'p, f32, 2>)>;
+
+/// Sums over parts of the depth first, then those of each element in their order, and the epilogue.
+fn in_parts<W, T, O, F>(
+    config: Config,
+    blocks: InBlocks<'_>,
+    work: &mut Work<'_, T, f32, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    W: Family<Input = T, Sum = f32>,
+    T: Stored,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    let Work { a, b, terms, c, .. } = work;
+    finish::in_parts(config.parts, *terms, map, c.reborrow(), |c| {
+        let mut all = Work { a: *a, b: *b, terms: Terms::default(), c, tuned: false };
+        by_width::<W, T, f32, _>(config, blocks, &mut all, same::<f32>)
+    })
+}
+
+fn by_width<W, T, O, F>(
+    config: Config,
+    blocks: InBlocks<'_>,
+    work: &mut Work<'_, T, f32, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    W: Family<Input = T, Sum = f32>,
+    T: Stored,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    // The stages are those of `config::WIDTHS`, the widths those of `choice::scaled`.
+    match config.width {
+        16 => by_tiles::<W::N16, T, O, F, 12>(config, blocks, work, map),
+        32 => by_tiles::<W::N32, T, O, F, 10>(config, blocks, work, map),
+        64 => by_tiles::<W::N64, T, O, F, 8>(config, blocks, work, map),
+        _ => by_tiles::<W::N128, T, O, F, 6>(config, blocks, work, map),
     }
-    let [_, m, n] = problem.c.shape();
-    let (depth, size) = (a.shape()[2], size_of::<O>());
-    let product = Product { batch: 1, m, n, depth, size, along: [true; 2], element: 1 };
-    let units = device.limits().compute_units as usize;
-    let cluster = scaled_cluster(&product, units);
-    let tiles = m.div_ceil(BM * cluster) * cluster * n.div_ceil(W::N128::N);
-    let grid = tiles.min(units / cluster * cluster).max(cluster);
-    let form = ScaledForm { cluster, blocks: problem.blocks, map: problem.map };
-    let (a_scales, b_scales, bias) = (problem.a_scales, problem.b_scales, problem.bias);
-    let launch = matmul_scaled::<W::N128, T, O, 6, F>(
-        form,
+}
+
+fn by_tiles<W, T, O, F, const STAGES: usize>(
+    config: Config,
+    blocks: InBlocks<'_>,
+    work: &mut Work<'_, T, f32, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    W: WgmmaAtom<Input = T, Sum = f32>,
+    T: Stored,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    let Config { cluster, parts, exchanged, group, .. } = config;
+    let grid = config.grid(work.c.shape(), work.units());
+    let Work { a: (_, a), b: (_, b), terms, c, .. } = work;
+    let device = c.device().clone();
+    let Terms { steps, bias, scales: [rows, columns], .. } = *terms;
+    let (a, b) = if exchanged { (*b, *a) } else { (*a, *b) };
+    // Exchanged or not, the fine ones are those of the rows of C, the coarse ones those of its columns.
+    let (fine, coarse) = blocks.unzip();
+    matmul_scaled::<W, T, O, STAGES, F>(
+        parts,
+        group / cluster,
+        ScaledForm { cluster, exchanged },
+        steps,
         map,
         a,
         b,
-        a_scales,
-        b_scales,
+        fine,
+        coarse,
         bias,
-        problem.c.reborrow(),
-    );
-    Some(launch.grid(grid).launch(&device).map_err(Error::from))
+        rows,
+        columns,
+        c.reborrow(),
+    )
+    .grid(grid)
+    .launch(&device)?;
+    Ok(())
 }

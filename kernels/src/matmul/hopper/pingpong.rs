@@ -20,19 +20,22 @@ use crate::matmul::{Steps, Summed};
 pub fn matmul_pingpong<
     W: WgmmaAtom<Input = T, Sum = S>,
     T: Stored,
-    S: Num + Summed,
+    S: Num,
+    E: Num + Summed,
     O: Num,
     const STAGES: usize,
 >(
-    alpha: S,
+    alpha: E,
     group: usize,
     #[comptime] form: Form,
     #[comptime] steps: Steps,
-    map: impl Fn(S) -> S + Copy,
+    map: impl Fn(E) -> E + Copy,
     a: &TensorMap<T, 3>,
     b: &TensorMap<T, 3>,
-    bias: Option<&View<S, 3>>,
+    bias: Option<&View<E, 3>>,
     residual: Option<&View<O, 3>>,
+    row_scales: Option<&View<E, 3>>,
+    column_scales: Option<&View<E, 3>>,
     c: &mut TensorMap<O, 3>,
 ) {
     let cluster = form.cluster;
@@ -106,8 +109,9 @@ pub fn matmul_pingpong<
             let lower = lower.wait();
             before.release();
             consumer.pass(depth);
-            let beta = Val::<S>::zero();
-            let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map);
+            let beta = Val::<E>::zero();
+            let epilogue = Epilogue::of_batch(batch, steps, (alpha, beta), bias, residual, map)
+                .scaled_by(batch, [row_scales, column_scales]);
             for (half, sums) in [upper, lower].into_iter().enumerate() {
                 let row = row + 64 * half;
                 let meet = || {
@@ -115,7 +119,7 @@ pub fn matmul_pingpong<
                 };
                 let write = |first| {
                     out.store_sums(sums, 0, first, |i, j, sum| {
-                        finished(epilogue, sum, row + i, column + j, m, n)
+                        finished(epilogue, sum.cast::<E>(), row + i, column + j, m, n)
                     })
                 };
                 let at = |first| [batch, row, column + first];

@@ -10,9 +10,10 @@ use super::choice;
 use super::config::{Config, Product};
 use super::family::Family;
 use super::launch::{by_config, same};
+use super::work::Work;
 use crate::error::Error;
-use crate::matmul::Factor;
-use crate::matmul::problem::{Problem, Terms};
+use crate::matmul::Summed;
+use crate::matmul::problem::Terms;
 use crate::matmul::tuning::{Choices, is_small, mode};
 
 /// What the kernels' speed depends on: records of other sources are refused.
@@ -24,6 +25,7 @@ const VERSION: u64 = version_of(&[
     include_bytes!("operand.rs"),
     include_bytes!("pingpong.rs"),
     include_bytes!("schedule.rs"),
+    include_bytes!("work.rs"),
     include_bytes!("../epilogue.rs"),
     include_bytes!("../finish.rs"),
 ]);
@@ -36,50 +38,47 @@ type Key = (Product, [TypeId; 2], usize, bool);
 static CHOSEN: Choices<Key, Option<Config>> = Choices::new();
 
 /// The way a product takes, if there is a kernel for it.
-pub(super) fn choose<W, T, O>(
-    problem: &Problem<'_, T, T, O>,
-    product: &Product,
-) -> Result<Option<Config>, Error>
+pub(super) fn choose<W, T, E, O>(work: &Work<'_, T, E, O>) -> Result<Option<Config>, Error>
 where
-    W: Family<Input = T, Sum = T::Sum>,
-    T: Factor,
+    W: Family<Input = T>,
+    T: Stored,
+    E: Num + Summed,
     O: Num,
 {
-    let units = problem.c.device().limits().compute_units as usize;
+    let (product, units) = (work.product(), work.units());
     let types = [TypeId::of::<W>(), TypeId::of::<O>()];
-    let key = (*product, types, units, problem.tuned);
+    let key = (product, types, units, work.tuned);
     if let Some(config) = CHOSEN.get(&key) {
         return Ok(config);
     }
-    let model = choice::choose(product, units);
-    let &Product { batch, m, n, depth, element, .. } = product;
-    let unasked = is_small([batch, m, n, depth / element]) && !problem.tuned;
+    let model = choice::choose(&product, units);
+    let Product { batch, m, n, depth, element, .. } = product;
+    let unasked = is_small([batch, m, n, depth / element]) && !work.tuned;
     let found = match model {
-        Some(_) if !unasked => found::<W, T, O>(problem, product)?,
+        Some(_) if !unasked => found::<W, T, E, O>(work)?,
         _ => None,
     };
     let config = found.or(model);
     CHOSEN.insert(key, config);
     // What a search found holds for whoever does not ask for one, too.
-    CHOSEN.insert((*product, types, units, false), config);
+    CHOSEN.insert((product, types, units, false), config);
     Ok(config)
 }
 
 /// What a search found, or finds now if that is asked for.
-fn found<W, T, O>(
-    problem: &Problem<'_, T, T, O>,
-    product: &Product,
-) -> Result<Option<Config>, Error>
+fn found<W, T, E, O>(work: &Work<'_, T, E, O>) -> Result<Option<Config>, Error>
 where
-    W: Family<Input = T, Sum = T::Sum>,
-    T: Factor,
+    W: Family<Input = T>,
+    T: Stored,
+    E: Num + Summed,
     O: Num,
 {
-    let Some(mode) = mode(problem.tuned)? else { return Ok(None) };
-    let tuner = Tuner::new(problem.c.device()).mode(mode);
+    let Some(mode) = mode(work.tuned)? else { return Ok(None) };
+    let device = work.c.device();
+    let tuner = Tuner::new(device).mode(mode);
     match mode {
-        Mode::Search => Ok(Some(search::<W, T, O>(problem, product, tuner)?.config)),
-        _ => Ok(prepared::<W, O>(problem.c.device(), product, tuner).recorded()?),
+        Mode::Search => Ok(Some(search::<W, T, E, O>(work, tuner)?.config)),
+        _ => Ok(prepared::<W, O>(device, &work.product(), tuner).recorded()?),
     }
 }
 
@@ -108,27 +107,24 @@ fn prepared<'t, W: Family, O: Num>(
 
 /// Measures the product of the problem's factors, without its epilogue, into memory of its own: the
 /// caller's C may be part of its product. What fits the L2 cache is measured as it lies there.
-fn search<W, T, O>(
-    problem: &Problem<'_, T, T, O>,
-    product: &Product,
-    tuner: Tuner<'_>,
-) -> Result<Tuned<Config>, Error>
+fn search<W, T, E, O>(work: &Work<'_, T, E, O>, tuner: Tuner<'_>) -> Result<Tuned<Config>, Error>
 where
-    W: Family<Input = T, Sum = T::Sum>,
-    T: Factor,
+    W: Family<Input = T>,
+    T: Stored,
+    E: Num + Summed,
     O: Num,
 {
-    let (device, [batch, m, n]) = (problem.c.device(), problem.c.shape());
+    let (device, [batch, m, n]) = (work.c.device(), work.c.shape());
     // Rows that the copy engine can write: of a multiple of 16 bytes.
     let row = n.next_multiple_of(16 / size_of::<O>());
     let matrix = m * row;
     // SAFETY: nobody reads it.
     let mut c = unsafe { Buffer::<O>::uninit(device, batch * matrix) }?;
-    prepared::<W, O>(device, product, tuner).run(|&config| {
+    prepared::<W, O>(device, &work.product(), tuner).run(|&config| {
         let c = View::of_mut(&mut c, [batch, m, n]).strides([matrix, row, 1]);
-        let &Problem { a, b, tf32, .. } = problem;
-        let mut once = Problem { a, b, c, terms: Terms::default(), tuned: false, tf32 };
-        by_config::<W, T, O, _>(config, &mut once, same::<T::Sum>)
+        let terms = Terms::default();
+        let mut once = Work { a: work.a, b: work.b, terms, c, tuned: false };
+        by_config::<W, T, E, O, _>(config, &mut once, same::<E>)
     })
 }
 

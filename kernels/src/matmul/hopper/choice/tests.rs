@@ -89,8 +89,14 @@ fn pairs_share_right_factors_where_rows_come_in_pairs() {
 #[test]
 fn scaled_products_share_b_where_rows_come_in_pairs() {
     let e4m3 = |m, n, k| Product { depth: k, element: 1, ..bf16(m, n, k) };
-    assert_eq!(scaled_cluster(&e4m3(4096, 4096, 4096), 132), 2);
-    assert_eq!(scaled_cluster(&e4m3(100, 4096, 4096), 132), 1);
+    let way = |m| scaled(&e4m3(m, 4096, 4096), 132).unwrap();
+    assert_eq!((way(4096).cluster, way(4096).width), (2, 128));
+    assert_eq!(way(100).cluster, 1);
+    // Few rows are columns of the tiles, and the depth is in parts.
+    for (m, width) in [(1, 16), (30, 32), (64, 64)] {
+        let way = way(m);
+        assert!(way.exchanged && way.width == width && way.parts > 1, "{m}: {way:?}");
+    }
 }
 
 proptest::proptest! {

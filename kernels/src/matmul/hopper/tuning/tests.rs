@@ -5,9 +5,8 @@ use std::time::Duration;
 use kernelsmith::cache::Cache;
 use kernelsmith::tune::Origin;
 
-use super::super::launch::described;
+use super::super::work::order;
 use super::*;
-use crate::matmul::operand::{Matrix, MatrixMut, Right};
 
 /// Small integers, so that sums are exact in every order.
 fn numbers(len: usize, step: usize) -> Vec<f32> {
@@ -25,15 +24,16 @@ fn a_search_is_kept_for_products_of_the_size() {
     let b = Buffer::from_slice(&device, &narrow(&y)).unwrap();
     let mut c = Buffer::from_slice(&device, &vec![f32::NAN; 20 * n]).unwrap();
     let mut of_rows = |m: usize, mode: Mode| {
-        let (a, to) = (View::of(&a, [m, k]), View::of_mut(&mut c, [m, n]));
-        let (a, b) = (Matrix::from(a), Right::from(View::of(&b, [k, n])));
-        let mut problem = Problem::new(a, b, None, None, MatrixMut::from(to)).unwrap();
-        let product = described(&problem).unwrap();
+        let (a, b) = (View::of(&a, [1, m, k]), View::of(&b, [1, k, n]));
+        let factors = (order(a, 2).unwrap(), order(b, 1).unwrap());
+        let (terms, to) = (Terms::default(), View::of_mut(&mut c, [1, m, n]));
+        let mut work = Work::<bf16, f32, f32>::new(factors, terms, to, false).unwrap();
+        let product = work.product();
         let tuner = Tuner::new(&device).mode(mode).cache(&cache).most(2);
         let tuner = tuner.limit(Duration::from_millis(1));
-        let tuned = search::<bf16, bf16, f32>(&problem, &product, tuner).unwrap();
+        let tuned = search::<bf16, bf16, f32, f32>(&work, tuner).unwrap();
         // What was found is a product.
-        by_config::<bf16, _, _, _>(tuned.config, &mut problem, same::<f32>).unwrap();
+        by_config::<bf16, _, _, _, _>(tuned.config, &mut work, same::<f32>).unwrap();
         (product, tuned)
     };
     let (product, found) = of_rows(17, Mode::Search);
