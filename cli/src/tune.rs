@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use kernelsmith::tune::{self, Event, Record, Trial, Tuner};
+use kernelsmith::prelude::Float;
+use kernelsmith::tune::{self, Event, Record, Trial, Tuned, Tuner};
 use kernelsmith::{Device, bf16, f16};
+use kernelsmith_kernels::attention::{self, tune_attention};
 use kernelsmith_kernels::matmul::{Factor, Output, tune_matmul};
 
 use crate::Outcome;
@@ -21,6 +23,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Searches for the best way to compute products of a size, and keeps it.
     Matmul(Matmul),
+    /// Searches for the best way to compute attentions of a size, and keeps it.
+    Attention(Attention),
     /// Lists what was found before.
     List,
     /// Forgets all that was found before.
@@ -35,6 +39,37 @@ struct Matmul {
     /// The elements of A, B and C.
     #[arg(long = "type", value_enum, default_value = "f32")]
     elements: Elements,
+    #[command(flatten)]
+    search: Search,
+}
+
+#[derive(Args)]
+struct Attention {
+    /// Queries and keys of a sequence and columns of a head, as in 2048,2048,128.
+    #[arg(long, value_name = "M,N,D", value_parser = attended)]
+    shape: (usize, usize, usize),
+    /// Heads of queries.
+    #[arg(long, default_value_t = 8)]
+    heads: usize,
+    /// Heads of keys and values; as many as of queries if nothing is said.
+    #[arg(long)]
+    kv_heads: Option<usize>,
+    /// Sequences.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Whether a query sees no keys after its own.
+    #[arg(long)]
+    causal: bool,
+    /// The elements of queries, keys and values.
+    #[arg(long = "type", value_enum, default_value = "f32")]
+    elements: Floats,
+    #[command(flatten)]
+    search: Search,
+}
+
+/// How a search is bounded.
+#[derive(Args)]
+struct Search {
     /// Seconds that the search may take.
     #[arg(long, default_value_t = 20)]
     limit: u64,
@@ -47,6 +82,13 @@ struct Matmul {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Floats {
+    F32,
+    F16,
+    Bf16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Elements {
     F32,
     F64,
@@ -54,26 +96,40 @@ enum Elements {
     Bf16,
 }
 
-/// `1024,512,64`.
+/// `1024,512,64`, none of them 0: rows and columns of a product.
 fn shape(text: &str) -> Result<(usize, usize, usize), String> {
+    three(text, "M,N,K", "an empty product has no choice")
+}
+
+/// The same of queries, keys and columns.
+fn attended(text: &str) -> Result<(usize, usize, usize), String> {
+    three(text, "M,N,D", "an empty attention has no choice")
+}
+
+fn three(text: &str, names: &str, empty: &str) -> Result<(usize, usize, usize), String> {
     let numbers: Vec<usize> = text
         .split(',')
         .map(|n| n.trim().parse().map_err(|_| format!("`{n}` is no number")))
         .collect::<Result<_, _>>()?;
     match numbers[..] {
-        [m, n, k] if m * n * k > 0 => Ok((m, n, k)),
-        [_, _, _] => Err("an empty product has no choice".to_owned()),
-        _ => Err(format!("it has {} numbers, not three: M,N,K", numbers.len())),
+        [a, b, c] if a > 0 && b > 0 && c > 0 => Ok((a, b, c)),
+        [_, _, _] => Err(empty.to_owned()),
+        _ => Err(format!("it has {} numbers, not three: {names}", numbers.len())),
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.command {
         Command::Matmul(matmul) => match matmul.elements {
-            Elements::F32 => search::<f32>(matmul),
-            Elements::F64 => search::<f64>(matmul),
-            Elements::F16 => search::<f16>(matmul),
-            Elements::Bf16 => search::<bf16>(matmul),
+            Elements::F32 => products::<f32>(matmul),
+            Elements::F64 => products::<f64>(matmul),
+            Elements::F16 => products::<f16>(matmul),
+            Elements::Bf16 => products::<bf16>(matmul),
+        },
+        Command::Attention(attention) => match attention.elements {
+            Floats::F32 => attentions::<f32>(attention),
+            Floats::F16 => attentions::<f16>(attention),
+            Floats::Bf16 => attentions::<bf16>(attention),
         },
         Command::List => {
             let records = tune::records();
@@ -90,21 +146,40 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
 }
 
-fn search<T: Factor + Output<T::Sum>>(matmul: &Matmul) -> Outcome {
-    let device = Device::cpu();
-    println!("{device}: {}", device.machine());
-    let tuner = Tuner::new(&device).limit(Duration::from_secs(matmul.limit)).most(matmul.most);
-    let tuner = tuner.mode(tune::Mode::Search).progress(progress());
-    let tuner = if matmul.anew { tuner.anew() } else { tuner };
-    let (m, n, k) = matmul.shape;
-    let tuned = tune_matmul::<T, T>(&device, matmul.shape, tuner)?;
-    if tuned.trials.is_empty() {
-        println!("{:?}, found before (--anew searches again)", tuned.config);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let work = 2.0 * m as f64 * n as f64 * k as f64;
-    table(&tuned.trials, work);
+fn products<T: Factor + Output<T::Sum>>(matmul: &Matmul) -> Outcome {
+    let (device, (m, n, k)) = (Device::cpu(), matmul.shape);
+    let tuned = tune_matmul::<T, T>(&device, matmul.shape, matmul.search.tuner(&device))?;
+    show_search(&tuned, 2.0 * m as f64 * n as f64 * k as f64);
     Ok(ExitCode::SUCCESS)
+}
+
+fn attentions<T: Float>(of: &Attention) -> Outcome {
+    let (device, (m, n, d)) = (Device::cpu(), of.shape);
+    let attention = attention::Attention::new(m, n, d).batch(of.batch).heads(of.heads);
+    let attention = attention.kv_heads(of.kv_heads.unwrap_or(of.heads));
+    let attention = if of.causal { attention.causal() } else { attention };
+    let tuned = tune_attention::<T>(&device, attention, of.search.tuner(&device))?;
+    let pairs: usize = (0..m).map(|query| attention.seen(query).len()).sum();
+    show_search(&tuned, 4.0 * (of.batch * of.heads) as f64 * pairs as f64 * d as f64);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Search {
+    /// A tuner that says what it does.
+    fn tuner(&self, device: &Device) -> Tuner<'static> {
+        println!("{device}: {}", device.machine());
+        let tuner = Tuner::new(device).limit(Duration::from_secs(self.limit)).most(self.most);
+        let tuner = tuner.mode(tune::Mode::Search).progress(progress());
+        if self.anew { tuner.anew() } else { tuner }
+    }
+}
+
+/// What came of a search among ways to do so many operations.
+fn show_search<C: std::fmt::Debug>(tuned: &Tuned<C>, operations: f64) {
+    match tuned.trials.is_empty() {
+        true => println!("{:?}, found before (--anew searches again)", tuned.config),
+        false => table(&tuned.trials, operations),
+    }
 }
 
 /// The candidates that were measured, the fastest first; those that failed; how many are left.
@@ -170,5 +245,7 @@ mod tests {
         assert_eq!(shape("1,2").unwrap_err(), "it has 2 numbers, not three: M,N,K");
         assert_eq!(shape("1,x,2").unwrap_err(), "`x` is no number");
         assert_eq!(shape("1,0,2").unwrap_err(), "an empty product has no choice");
+        assert_eq!(attended("1,9,0").unwrap_err(), "an empty attention has no choice");
+        assert_eq!(attended("1").unwrap_err(), "it has 1 numbers, not three: M,N,D");
     }
 }

@@ -8,7 +8,7 @@ use kernelsmith::{Machine, StagingError, Target, bf16};
 use crate::activation::swiglu;
 use crate::attention::config::Tile;
 use crate::attention::{
-    self, Form, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir,
+    self, Form, RowsTile, Tiling, attention_backward_ir, attention_delta_ir, attention_parts_ir,
     attention_rows_ir, attention_tiled_ir, combine_parts_ir, sink_gradients_ir,
 };
 use crate::elementwise::{saxpy_kernel_ir, sum_parts_kernel_ir, zip_map_kernel_ir};
@@ -307,7 +307,10 @@ fn attention_by_rows<T: Float, W: attention::Words>(
 ) -> Result<Kernel, StagingError> {
     let same = |score, _, _, _| score;
     let none = false;
-    attention_rows_ir::<T, W, W, f32, _>(target, 64, 64, CAUSAL, same, none, none, none, none, true)
+    let tile = RowsTile::USUAL;
+    attention_rows_ir::<T, W, W, f32, _>(
+        target, 64, 64, tile, CAUSAL, same, none, none, none, none, true,
+    )
 }
 
 fn attention_by_tiles<T: Float>(target: &Target) -> Result<Kernel, StagingError> {

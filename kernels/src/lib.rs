@@ -25,6 +25,7 @@ pub mod rope;
 pub mod sampling;
 pub mod scan;
 pub mod tile;
+mod tuning;
 
 pub use error::Error;
 pub use number::{Number, SmallFloat};

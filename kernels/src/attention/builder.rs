@@ -49,6 +49,7 @@ pub struct FlashAttention<'a, S = Unchanged> {
     lse: Option<&'a mut Buffer<f32>>,
     query_ends: Option<&'a Buffer<u32>>,
     keys: Keys<'a>,
+    tuned: bool,
 }
 
 /// Where the keys and values of a sequence are.
@@ -74,6 +75,7 @@ impl FlashAttention<'_> {
             lse: None,
             query_ends: None,
             keys: Keys::Batch,
+            tuned: false,
         }
     }
 }
@@ -85,8 +87,8 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     ///
     /// The closure becomes a part of the kernel, so it captures nothing: one that does is an error.
     pub fn score<F: ScoreMap>(self, score: F) -> FlashAttention<'a, F> {
-        let FlashAttention { attention, sinks, lse, query_ends, keys, .. } = self;
-        FlashAttention { attention, score, sinks, lse, query_ends, keys }
+        let FlashAttention { attention, sinks, lse, query_ends, keys, tuned, .. } = self;
+        FlashAttention { attention, score, sinks, lse, query_ends, keys, tuned }
     }
 
     /// A score for each head, of a key that every query sees and that has no value: its weight only joins
@@ -130,6 +132,13 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     /// `batch x most pages`. A page that there is not is an error when the kernel runs.
     pub fn paged(self, table: &'a Buffer<u32>, lengths: &'a Buffer<u32>) -> Self {
         FlashAttention { keys: Keys::Paged(table, lengths), ..self }
+    }
+
+    /// Searches for the best tiles first if nobody has for attentions of about this size: for three seconds at
+    /// most, in memory of its own. What is found is kept, and used by all later ones, also without this; see
+    /// [`tune_attention`](super::tune_attention). Only on the CPU is there a choice.
+    pub fn tuned(self) -> Self {
+        FlashAttention { tuned: true, ..self }
     }
 
     /// Launches the attention on the device of `out`.
@@ -201,7 +210,27 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     where
         'a: 'r,
     {
-        let FlashAttention { attention: a, score: map, sinks, lse, query_ends, keys } = self;
+        let (map, tuned) = (self.score, self.tuned);
+        let score = move |s, head, query, key| map.apply(s, head, query, key);
+        match self.problem(q, k, v, out)? {
+            Some(problem) => problem.run(score, tuned),
+            None => Ok(()),
+        }
+    }
+
+    /// The attention of these tensors; none if nothing comes out. Without values they are the first columns of
+    /// the keys.
+    pub(super) fn problem<'r, T: Float, O: Output<f32>>(
+        self,
+        q: Heads<'r, T>,
+        k: Heads<'r, T>,
+        v: Option<Heads<'r, T>>,
+        out: HeadsMut<'r, O>,
+    ) -> Result<Option<Problem<'r, T, O>>, Error>
+    where
+        'a: 'r,
+    {
+        let FlashAttention { attention: a, sinks, lse, query_ends, keys, .. } = self;
         a.check()?;
         let q = q.place("q", query_shape(&a, query_ends, Columns::of_keys(&a))?)?;
         let out = out.place("out", query_shape(&a, query_ends, Columns::of_values(&a))?)?;
@@ -225,7 +254,7 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
         }
         let lse = lse.map(|lse| lse_view(lse, q.shape(), query_ends.is_some())).transpose()?;
         if out.shape().contains(&0) {
-            return Ok(());
+            return Ok(None);
         }
         let (key_ends, lengths, table) = match keys {
             Keys::Batch => (None, None, None),
@@ -243,9 +272,20 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
             capped: a.soft_cap.is_some(),
             scored: S::SOME,
         };
-        let score = move |s, head, query, key| map.apply(s, head, query, key);
-        Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, lse, out }
-            .run(score)
+        Ok(Some(Problem {
+            a,
+            form,
+            q,
+            k,
+            v,
+            query_ends,
+            key_ends,
+            lengths,
+            table,
+            sinks,
+            lse,
+            out,
+        }))
     }
 }
 

@@ -6,15 +6,23 @@ use std::f32::consts::LOG2_E;
 
 use kernelsmith::prelude::*;
 
-use super::decode_tiles::{Columns, Tiles};
+use super::decode_tiles::{Columns, Run, Tiles};
 use super::form::{Form, Score, end_seen, first_seen};
-use super::key_sums::{KEYS, group_of_lane, key_of_lane, warp_sums};
+use super::key_sums::{KEYS, group_of_lane, key_of_lane};
 use super::lengths::{Apart, span};
 use super::online::OnlineSoftmax2;
 use super::words::Words;
 
 /// Rows of a block at most, each a query of a head: more are divided among blocks that read the same keys.
 pub(super) const ROWS: usize = 8;
+
+/// Keys of a tile for each lane.
+const OF_LANE: usize = 4;
+
+/// Keys of a tile. All their scores come before their values, so that either is read in long runs.
+pub(super) fn tile() -> usize {
+    OF_LANE * warp_size()
+}
 
 /// Numbers of a part of a query's output besides its sums: the maximum and the sum of its weights.
 pub(super) const STATE: usize = 2;
@@ -40,7 +48,7 @@ pub(super) const fn part_len(values: usize) -> usize {
 /// along the columns. Then weights are rounded to bf16 before they are multiplied by values.
 ///
 /// The lanes share out a row of K for a score; scores of eight keys are summed over the lanes together, and
-/// each then stays with one lane of as many as there are keys in a tile. Weights go back to all lanes for V.
+/// each then stays with one lane of as many as there are keys. Weights go back to all lanes for V.
 #[kernel(
     block = warp_size(),
     requires = (
@@ -121,53 +129,70 @@ pub fn attention_parts<T: Float, K: Num, W: Words>(
     let from = first_seen(form, 0, own.len, n, window).max(split * chunk);
     let end = end_seen(form, own.len - 1, own.len, n).min(split * chunk + chunk);
 
+    // Where key `j` is, and how many follow it there: all, or the rest of a page.
+    let place = |j: usize| {
+        if let Some(table) = table {
+            let (page, at) = (j / k.shape(2), j % k.shape(2));
+            (table[[sequence, page]] as usize, at, k.shape(2) - at)
+        } else {
+            (keys.outer, keys.first + j, end - j)
+        }
+    };
+    let own_key = key_of_lane();
     let mut softmax: [OnlineSoftmax2; ROWS] = array(|_r| OnlineSoftmax2::new());
     let mut j0 = from;
     while j0 < end {
-        // Rows of one page at a time.
-        let (outer, first, most) = if let Some(table) = table {
-            let (page, at) = (j0 / k.shape(2), j0 % k.shape(2));
-            (table[[sequence, page]] as usize, at, k.shape(2) - at)
-        } else {
-            (keys.outer, keys.first + j0, end - j0)
-        };
+        let (outer, first, most) = place(j0);
+        let count = most.min(end - j0).min(tile());
+        let last = first + count - 1;
+        let (next_outer, next, _most) = place((j0 + count).min(end - 1));
+        let next_k = k.outer(next_outer).outer(kv_head);
         let (k, v) = (k.outer(outer).outer(kv_head), v.outer(outer).outer(kv_head));
-        let count = most.min(end - j0).min(warp_size());
-        let (last, there) = (first + count - 1, k.shape(0));
+        let there = k.shape(0);
         device_assert!(last < there, "there are {there} rows of keys, but not row {last}");
 
-        let mut scores: [f32; ROWS] = [f32::NEG_INFINITY; ROWS];
-        for g in 0..count.div_ceil(KEYS) {
-            let sums = warp_sums(|j| {
-                let row = k.outer((first + g * KEYS + j).min(last)).contiguous();
-                columns.dots(rows, tiles.queries, row)
-            });
-            let mine = group_of_lane() == g;
+        let mut maxima: [f32; ROWS] = [f32::NEG_INFINITY; ROWS];
+        for t in 0..count.div_ceil(warp_size()) {
+            let first_key = t % OF_LANE * warp_size();
+            let mut scores: [f32; ROWS] = [f32::NEG_INFINITY; ROWS];
+            for g in 0..(count - first_key).min(warp_size()).div_ceil(KEYS) {
+                let sums = columns.scores(rows, tiles, k, v, first + first_key + g * KEYS, last);
+                let mine = group_of_lane() == g;
+                for r in unroll(0..rows) {
+                    scores[r] = Val::<f32>::select(mine, sums[r], scores[r]);
+                }
+            }
+            let at = first_key + own_key;
+            let key = j0 + at;
             for r in unroll(0..rows) {
-                scores[r] = Val::<f32>::select(mine, sums[r], scores[r]);
+                let (head, query) = of_rows[r];
+                let mut s = if W::LEN == 1 { scores[r] } else { scores[r] * scale };
+                if form.capped || form.scored {
+                    let at = Score { head: sequence * q_heads + head, query, key };
+                    s = at.finish(form, s, cap, score) * LOG2_E;
+                }
+                let first = first_seen(form, query, own.len, n, window);
+                let seen = at < count && key < end_seen(form, query, own.len, n) && key >= first;
+                let s = Val::<f32>::select(seen, s, f32::NEG_INFINITY);
+                maxima[r] = maxima[r].max(s);
+                tiles.scores[r * tile() + first_key + lane] = s;
             }
         }
-        let own_key = key_of_lane();
-        let key = j0 + own_key;
         let mut factors = [0.0; ROWS];
         for r in unroll(0..rows) {
-            let (head, query) = of_rows[r];
-            let mut s = if W::LEN == 1 { scores[r] } else { scores[r] * scale };
-            if form.capped || form.scored {
-                let at = Score { head: sequence * q_heads + head, query, key };
-                s = at.finish(form, s, cap, score) * LOG2_E;
+            factors[r] = softmax[r].rescale(warp_max(maxima[r]));
+        }
+        for t in 0..count.div_ceil(warp_size()) {
+            for r in unroll(0..rows) {
+                let at = r * tile() + t % OF_LANE * warp_size() + lane;
+                let weight = softmax[r].weight(tiles.scores[at]).cast::<W::Element>();
+                tiles.weights.cast::<W::Element>()[at] = weight;
             }
-            let first = first_seen(form, query, own.len, n, window);
-            let seen = own_key < count && key < end_seen(form, query, own.len, n) && key >= first;
-            let s = Val::<f32>::select(seen, s, f32::NEG_INFINITY);
-            factors[r] = softmax[r].rescale(warp_max(s));
-            let weight = softmax[r].weight(s).cast::<W::Element>();
-            tiles.weights.cast::<W::Element>()[r * warp_size() + lane] = weight;
         }
         barrier();
         for r in unroll((0..rows).step_by(values.rows())) {
             let some = (r, (r + values.rows()).min(rows));
-            values.add_values::<K>(some, tiles, factors, v, first, last);
+            values.add_values::<K>(some, tiles, factors, v, Run { first, last, next }, next_k);
         }
         barrier();
         j0 += count;

@@ -2,11 +2,13 @@
 
 use std::marker::PhantomData;
 
+use kernelsmith::Target;
+use kernelsmith::lang::stage::target;
 use kernelsmith::prelude::*;
 
 use super::config::HEAD_DIMENSIONS;
-use super::decode::{ROWS, part_len};
-use super::key_sums::lane_of_key;
+use super::decode::{ROWS, part_len, tile};
+use super::key_sums::{KEYS, lane_of_key, warp_sums};
 use super::words::Words;
 
 /// Columns of outputs that a lane sums at a time, of one row or several: 24 vectors of AVX-512. Of rows that
@@ -24,7 +26,9 @@ pub(super) struct Tiles<W: Words> {
     /// `rows x (dv + 2)`: sums, at last the greatest score and the sum of weights. Sums are those of the
     /// first columns of words, then those of the second ones.
     pub(super) outputs: Shared<f32>,
-    /// `rows x warp_size()` elements: of each lane's key.
+    /// `rows x tile()`: scores, of each lane's keys.
+    pub(super) scores: Shared<f32>,
+    /// `rows x tile()` elements: of each lane's keys.
     pub(super) weights: Shared<W>,
 }
 
@@ -34,9 +38,25 @@ impl<W: Words> Tiles<W> {
         Tiles {
             queries: shared(rows * d / W::LEN),
             outputs: shared(rows * part_len(dv)),
-            weights: shared(rows * warp_size() / W::LEN),
+            scores: shared(rows * tile()),
+            weights: shared(rows * tile() / W::LEN),
         }
     }
+}
+
+/// Whether the kernel is staged for a CPU.
+fn on_cpu() -> bool {
+    target() == Target::Cpu
+}
+
+/// Rows of a tile.
+#[derive(KernelValue, Clone, Copy)]
+pub(super) struct Run {
+    /// The first and the last of K and V.
+    pub(super) first: Val<usize>,
+    pub(super) last: Val<usize>,
+    /// The first of K in the next tile.
+    pub(super) next: Val<usize>,
 }
 
 /// The columns of a head in words, of which a lane has every so manieth.
@@ -105,17 +125,76 @@ impl<W: Words> Columns<W> {
         dots
     }
 
-    /// Adds the values of rows `first` to `last` by their weights to the outputs of the rows from `some.0` to
-    /// `some.1`, after multiplying those by their `factors`.
+    /// The scores of [`KEYS`] rows of K from `first` on, behind `last` those of that row; see [`warp_sums`].
+    pub(super) fn scores<K: Num>(
+        &self,
+        #[comptime] rows: usize,
+        tiles: Tiles<W>,
+        k: &View<K, 2>,
+        v: &View<K, 2>,
+        first: usize,
+        last: usize,
+    ) -> [f32; ROWS] {
+        if on_cpu() {
+            // A loop that stays one: its few loads follow memory line by line, which the processor foresees.
+            // Of eight rows at once each load would be a page behind its last.
+            let partial = shared::<f32>(rows * KEYS * warp_size());
+            for j in range(0, KEYS) {
+                let dots = self.row::<K>(rows, tiles, k, v, (first + j).min(last));
+                for r in unroll(0..rows) {
+                    partial[(r * KEYS + j) * warp_size() + thread_idx_x()] = dots[r];
+                }
+            }
+            warp_sums(|j| {
+                array(|r| {
+                    if r < rows {
+                        partial[(r * KEYS + j) * warp_size() + thread_idx_x()]
+                    } else {
+                        0.0
+                    }
+                })
+            })
+        } else {
+            warp_sums(|j| self.row::<K>(rows, tiles, k, v, (first + j).min(last)))
+        }
+    }
+
+    /// This lane's part of the scores of a row of K, while the same row of V is on its way.
+    fn row<K: Num>(
+        &self,
+        #[comptime] rows: usize,
+        tiles: Tiles<W>,
+        k: &View<K, 2>,
+        v: &View<K, 2>,
+        row: usize,
+    ) -> [f32; ROWS] {
+        self.ask(v, row);
+        self.dots::<K>(rows, tiles.queries, k.outer(row).contiguous())
+    }
+
+    /// Asks for a row that is read soon. The memory of CPUs takes more such requests than it takes loads; GPUs
+    /// have other warps to go on with.
+    fn ask<K: Num>(&self, x: &View<K, 2>, row: usize) {
+        if on_cpu() {
+            for i in unroll(0..self.count) {
+                x.prefetch([row, self.at(i)]);
+            }
+        }
+    }
+
+    /// Adds the values of a run by their weights to the outputs of the rows from `some.0` to
+    /// `some.1`, after multiplying those by their `factors`. Meanwhile the next rows are
+    /// asked for, of K, which may be in another page.
     pub(super) fn add_values<K: Num>(
         &self,
         #[comptime] some: (usize, usize),
         tiles: Tiles<W>,
         factors: [f32; ROWS],
         v: &View<K, 2>,
-        first: usize,
-        last: usize,
+        run: Run,
+        next_k: &View<K, 2>,
     ) {
+        let (first, last) = (run.first, run.last);
         let (width, len) = (self.width, part_len(self.d));
         let mut sums = [0.0; MOST];
         for i in unroll(0..self.count) {
@@ -131,6 +210,11 @@ impl<W: Words> Columns<W> {
         }
         for key in (0..last + 1 - first).step_by(W::LEN) {
             // What a last word lacks are zeros, as are the weights of no keys.
+            if some.0 == 0 {
+                for j in unroll(0..W::LEN) {
+                    self.ask(next_k, run.next + key + j);
+                }
+            }
             let rows: Vec<_> =
                 (0..W::LEN).map(|j| v.outer((first + key + j).min(last)).contiguous()).collect();
             for i in unroll(0..self.count) {
@@ -148,7 +232,8 @@ impl<W: Words> Columns<W> {
                         .collect();
                     let words = W::turned(&words);
                     for r in unroll(some.0..some.1) {
-                        let at = r * warp_size() / W::LEN + lane_of_key(key) / W::LEN;
+                        let of_tile = key % tile() / warp_size() * warp_size() + lane_of_key(key);
+                        let at = (r * tile() + of_tile) / W::LEN;
                         let weight = tiles.weights[at];
                         for j in unroll(0..W::LEN) {
                             let at = self.sum(r - some.0, i, j);

@@ -2,23 +2,26 @@
 
 use std::any::TypeId;
 
+use kernelsmith::BufferView;
 use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
-use kernelsmith::{BufferView, Target};
 
 use super::combine::combine_parts;
 use super::config::Tile;
-use super::decode::{self, attention_parts, part_len};
+use super::cpu_config::{CpuConfig, Parts, RowsTile, Shape, USUAL_BLOCKS};
+use super::decode::{attention_parts, part_len};
 use super::form::{Form, ScoreFunction};
 use super::gather::{Sequences, gather};
 use super::hopper;
 use super::lengths::Apart;
 use super::operand::is_dense;
-use super::rows::{QUERIES, attention_rows};
+use super::rows::attention_rows;
 use super::shape::Attention;
 use super::tiled::attention_tiled;
+use super::tuning;
 use super::words::Words;
 use crate::error::Error;
+use crate::matmul::is_cpu;
 
 /// An attention whose tensors are `outer x heads x rows x columns`, see [`attention_rows`].
 pub(super) struct Problem<'a, T: Float, O: Num> {
@@ -37,73 +40,138 @@ pub(super) struct Problem<'a, T: Float, O: Num> {
     pub(super) out: ViewMutArg<'a, O, 4>,
 }
 
-/// Queries of a sequence that are each a piece of work of its own: for more, keys and values are read for
-/// many queries at a time.
+/// Keys and values, and their shapes.
+type Converted = ([Buffer<f32>; 2], [[usize; 4]; 2]);
+
+/// Queries of a sequence up to which a GPU takes each as a piece of work of its own.
 const FEW: usize = 4;
 
-/// Keys of a part at least: some microseconds of reading.
-const LEAST_KEYS: usize = 256;
-
 impl<'a, T: Float, O: Num> Problem<'a, T, O> {
-    /// Nothing is empty but, perhaps, the keys.
-    pub(super) fn run<S>(self, score: S) -> Result<(), Error>
+    /// Nothing is empty but, perhaps, the keys. On the CPU the best configuration is searched for if `tuned`.
+    pub(super) fn run<S>(self, score: S, tuned: bool) -> Result<(), Error>
     where
         S: ScoreFunction,
     {
+        if is_cpu(self.out.device()) {
+            let config = tuning::choose(&self, score, tuned)?;
+            return self.on_cpu(config, score);
+        }
         // Functions that capture values are an error, which the general kernels give.
         match hopper::choose(&self) {
             Some(choice) if size_of::<S>() == 0 => hopper::attend(self, choice, score),
-            _ => self.general(score),
+            _ => self.on_gpu(score),
         }
     }
 
-    /// By the kernels for every device and layout.
-    fn general<S>(self, score: S) -> Result<(), Error>
+    /// By the kernels for every GPU and layout.
+    fn on_gpu<S>(self, score: S) -> Result<(), Error>
+    where
+        S: ScoreFunction,
+    {
+        let (k, v, few) = (self.k, self.v, self.a.queries <= FEW);
+        if self.along() && few {
+            return self.few::<T, f32, S>(k, v, USUAL_BLOCKS, score);
+        }
+        if self.along() && self.table.is_none() {
+            return self.tiled(k, v, score);
+        }
+        let (x, shapes) = self.converted()?;
+        let [key, value] = [0, 1].map(|i| View::of(&x[i], shapes[i]));
+        let problem = Problem { table: None, ..self };
+        match few {
+            true => problem.few::<f32, f32, S>(key, value, USUAL_BLOCKS, score),
+            false => problem.tiled(key, value, score),
+        }
+    }
+
+    /// By the CPU's kernels, cut as `config` says.
+    pub(super) fn on_cpu<S>(self, config: CpuConfig, score: S) -> Result<(), Error>
     where
         S: ScoreFunction,
     {
         let (k, v) = (self.k, self.v);
-        let along = [k, v].iter().all(|x| x.layout().1[3] == 1 || x.shape()[3] == 1);
-        let on_cpu = *self.out.device().target() == Target::Cpu;
-        let of_bf16 = TypeId::of::<T>() == TypeId::of::<bf16>();
-        let in_pairs = on_cpu && of_bf16 && self.out.device().limits().has_dot2;
-        if self.a.queries <= FEW && along {
-            return match (pairs_of(k), pairs_of(v)) {
-                (Some(k), Some(v)) if in_pairs => self.few::<u32, u32, S>(k, v, score),
-                _ => self.few::<T, f32, S>(k, v, score),
-            };
+        match config {
+            CpuConfig::Parts { blocks } if self.along() => match (pairs_of(k), pairs_of(v)) {
+                (Some(k), Some(v)) if self.in_pairs() => {
+                    self.few::<u32, u32, S>(k, v, blocks, score)
+                }
+                _ => self.few::<T, f32, S>(k, v, blocks, score),
+            },
+            CpuConfig::Parts { blocks } => {
+                let (x, shapes) = self.converted()?;
+                let [key, value] = [0, 1].map(|i| View::of(&x[i], shapes[i]));
+                Problem { table: None, ..self }.few::<f32, f32, S>(key, value, blocks, score)
+            }
+            CpuConfig::Rows(tile) if self.in_pairs() => self.pairs(tile, score),
+            CpuConfig::Rows(tile) => {
+                // f32 is read in place; other elements are converted once rather than by each block.
+                let (tokens, f32s) = (k.shape()[2], TypeId::of::<T>() == TypeId::of::<f32>());
+                if f32s && self.table.is_none() && is_dense(&k) && is_dense(&v) {
+                    let rows = (tokens, tokens);
+                    return self.rows::<T, f32, S>(k.data(), v.data(), rows, tile, score);
+                }
+                let ([k, v], [shape, _]) = self.converted()?;
+                let problem = Problem { table: None, ..self };
+                problem.rows::<f32, f32, S>(k.view(), v.view(), (shape[2], tokens), tile, score)
+            }
         }
-        if !on_cpu && along && self.a.queries > FEW && self.table.is_none() {
-            return self.tiled(k, v, score);
-        }
-        if in_pairs && self.a.queries > FEW {
-            return self.pairs(score);
-        }
-        // The CPU reads f32 in place; other elements are converted once rather than by each block.
-        let tokens = k.shape()[2];
-        let dense = self.table.is_none() && is_dense(&k) && is_dense(&v);
-        if on_cpu && dense && TypeId::of::<T>() == TypeId::of::<f32>() {
-            return self.rows::<T, f32, S>(k.data(), v.data(), (tokens, tokens), score);
-        }
+    }
+
+    /// Whether columns of keys and values are next to each other.
+    fn along(&self) -> bool {
+        [self.k, self.v].iter().all(|x| x.layout().1[3] == 1 || x.shape()[3] == 1)
+    }
+
+    /// Whether bf16 are multiplied two at a time.
+    fn in_pairs(&self) -> bool {
+        let device = self.out.device();
+        TypeId::of::<T>() == TypeId::of::<bf16>() && is_cpu(device) && device.limits().has_dot2
+    }
+
+    /// Keys and values as f32, their rows one after another.
+    fn converted(&self) -> Result<Converted, Error> {
         let sequences = self.sequences();
-        let [k, v] = [k, v].map(|x| gather::<T, f32>(sequences, sequences.most, false, x));
-        let (k, v) = (k?, v?);
-        let Attention { dimension: d, value_dimension: dv, .. } = self.a;
+        let of = |x| gather::<T, f32>(sequences, sequences.most, false, x);
         let shape = |d| [sequences.batch, self.k.shape()[1], sequences.most, d];
-        let (key, value) = (View::of(&k, shape(d)), View::of(&v, shape(dv)));
-        let problem = Problem { table: None, ..self };
-        if problem.a.queries <= FEW {
-            problem.few::<f32, f32, S>(key, value, score)
-        } else if on_cpu {
-            problem.rows::<f32, f32, S>(key.data(), value.data(), (sequences.most, tokens), score)
-        } else {
-            problem.tiled(key, value, score)
+        let Attention { dimension: d, value_dimension: dv, .. } = self.a;
+        Ok(([of(self.k)?, of(self.v)?], [shape(d), shape(dv)]))
+    }
+
+    /// What the CPU's cost model knows of it.
+    pub(super) fn cpu_shape(&self) -> Shape {
+        let Attention { batch, kv_heads, queries, keys, causal, .. } = self.a;
+        let (dimension, value_dimension) = (self.a.dimension, self.a.value_dimension);
+        let (group, seen, _cap) = self.numbers();
+        let (element, word) = (size_of::<T>(), if self.in_pairs() { 2 } else { 1 });
+        let seen = seen.min(keys);
+        Shape {
+            batch,
+            kv_heads,
+            group,
+            queries,
+            keys,
+            seen,
+            dimension,
+            value_dimension,
+            element,
+            word,
+            causal,
         }
+    }
+
+    /// The same attention into other outputs.
+    pub(super) fn again<'b>(&self, out: ViewMutArg<'b, O, 4>) -> Problem<'b, T, O>
+    where
+        'a: 'b,
+    {
+        let Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, .. } = *self;
+        let lse = None;
+        Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, lse, out }
     }
 
     /// bf16 by the CPU's kernel, where the CPU multiplies pairs of such: keys are read in place if they are
     /// dense, values are laid out in pairs of rows.
-    fn pairs<S>(self, score: S) -> Result<(), Error>
+    fn pairs<S>(self, tile: RowsTile, score: S) -> Result<(), Error>
     where
         S: ScoreFunction,
     {
@@ -114,10 +182,10 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let in_place = table.is_none() && key_ends.is_none() && is_dense(&k);
         // Elements that begin or end between words are no words.
         if let (true, Ok(words)) = (in_place, k.data().cast::<u32>()) {
-            return self.rows::<u32, u32, S>(words, values.view(), (rows, tokens), score);
+            return self.rows::<u32, u32, S>(words, values.view(), (rows, tokens), tile, score);
         }
         let keys = gather::<T, u32>(all, rows, false, k)?;
-        self.rows::<u32, u32, S>(keys.view(), values.view(), (rows, tokens), score)
+        self.rows::<u32, u32, S>(keys.view(), values.view(), (rows, tokens), tile, score)
     }
 
     /// Where keys and values are, packed ones as those of one sequence.
@@ -128,11 +196,12 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         Sequences { batch, most, ends: None, lengths, table }
     }
 
-    /// Few queries: the keys are divided among blocks.
+    /// Few queries: the keys are divided among blocks, so many for each thread.
     fn few<K: Num, W: Words, S>(
         self,
         k: ViewArg<'_, K, 4>,
         v: ViewArg<'_, K, 4>,
+        blocks: usize,
         score: S,
     ) -> Result<(), Error>
     where
@@ -143,13 +212,10 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let (d, dv) = (a.dimension, a.value_dimension);
         let device = self.out.device().clone();
         let (group, window, cap) = self.numbers();
-        let pieces = (group * m).div_ceil(decode::ROWS);
-        let rows = (group * m).div_ceil(pieces);
-        let wanted =
-            (8 * device.limits().compute_units as usize).div_ceil(batch * kv_heads * pieces);
-        let splits = wanted.clamp(1, n.div_ceil(LEAST_KEYS).max(1));
-        let (chunk, len) = (n.div_ceil(splits), rows * part_len(dv));
         let (pairs, apart) = (batch * kv_heads, self.apart());
+        let parts = Parts::new(pairs, group * m, n, blocks * device.threads());
+        let Parts { pieces, rows, splits, chunk } = parts;
+        let len = rows * part_len(dv);
         let blocks = pairs * splits * pieces;
         // SAFETY: each part is written before it is read, unless a block fails: then what outputs are made of
         // does not matter, since the failure is what the device tells.
@@ -175,6 +241,7 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         k: BufferView<'_, K>,
         v: BufferView<'_, K>,
         (rows, tokens): (usize, usize),
+        tile: RowsTile,
         score: S,
     ) -> Result<(), Error>
     where
@@ -185,10 +252,10 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let Attention { queries: m, keys: n, scale, dimension: d, value_dimension: dv, .. } = a;
         let device = out.device().clone();
         attention_rows::<T, K, W, O, S>(
-            m, n, rows, tokens, group, window, scale, cap, d, dv, form, score, q, k, v, query_ends,
-            key_ends, lengths, sinks, lse, out,
+            m, n, rows, tokens, group, window, scale, cap, d, dv, tile, form, score, q, k, v,
+            query_ends, key_ends, lengths, sinks, lse, out,
         )
-        .grid((m.div_ceil(QUERIES), a.heads, a.batch))
+        .grid((m.div_ceil(tile.queries), a.heads, a.batch))
         .launch(&device)?;
         Ok(())
     }

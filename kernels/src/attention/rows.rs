@@ -4,18 +4,14 @@ use std::f32::consts::LOG2_E;
 
 use kernelsmith::prelude::*;
 
+use super::cpu_config::RowsTile;
 use super::form::{Form, Score, end_seen, first_seen};
 use super::lengths::span;
 use super::online::OnlineSoftmax2;
 use super::words::Words;
 
-/// Queries of a block: the lanes of a warp.
-pub(super) const QUERIES: usize = 32;
-
-/// Keys of a tile: few enough for scores, keys and values to stay in the L2 cache.
-pub(super) const KEYS: usize = 96;
-
-/// Flash attention (Dao et al., 2022) for a block of one warp, one thread a query.
+/// Flash attention (Dao et al., 2022), one thread a query, `tile.queries` of them a block: one warp or more,
+/// which take `tile.keys` keys one after the other.
 ///
 /// `q, out: batch x heads x rows x d`, of any strides, `k, v: batch x kv_heads x k_rows x d`, row-major, where
 /// `out` and `v` have `dv` columns instead; of sequences with `m` queries and `n` keys; `group` heads have one head of keys. Blocks along y are heads,
@@ -36,7 +32,7 @@ pub(super) const KEYS: usize = 96;
 /// the sums that weights are divided by. `lse: batch x heads x rows`, where wanted, are the logarithms of
 /// these sums.
 #[kernel(
-    block = QUERIES,
+    block = tile.queries,
     requires = (
         q.shape(3) == d, group >= 1, out.shape(0) == q.shape(0), out.shape(1) == q.shape(1),
         out.shape(2) == q.shape(2), out.shape(3) == dv,
@@ -53,6 +49,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     cap: f32,
     #[comptime] d: usize,
     #[comptime] dv: usize,
+    #[comptime] tile: RowsTile,
     #[comptime] form: Form,
     score: impl Fn(f32, usize, usize, usize) -> f32 + Copy,
     q: &View<T, 4>,
@@ -67,7 +64,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
 ) {
     let lane = thread_idx_x();
     let block = if form.causal { grid_dim_x() - 1 - block_idx_x() } else { block_idx_x() };
-    let (row0, head, sequence) = (block * QUERIES, block_idx_y(), block_idx_z());
+    let (row0, head, sequence) = (block * tile.queries, block_idx_y(), block_idx_z());
     let own = span(q_ends, None, sequence, grid_dim_z(), m, q.shape(2));
     let keys = span(k_ends, lengths, sequence, grid_dim_z(), n, tokens);
     let (m, n) = (own.len, keys.len);
@@ -82,9 +79,9 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     let k = &k[base * width..(base + n) * width];
     let base = if W::LEN == 1 { base } else { matrix * k_rows.div_ceil(W::LEN) };
     let v = &v[base * dv..(base + n.div_ceil(W::LEN)) * dv];
-    let q_tile = shared::<W>(width * QUERIES); // [column][query]
-    let o_tile = shared::<f32>(dv * QUERIES); // [column][query]
-    let s_tile = shared::<f32>(KEYS * QUERIES); // [key][query]
+    let q_tile = shared::<W>(width * tile.queries); // [column][query]
+    let o_tile = shared::<f32>(dv * tile.queries); // [column][query]
+    let s_tile = shared::<f32>(tile.keys * tile.queries); // [key][query]
 
     // Scores are to be exponents of 2. Where they are worked on, that comes last.
     let scale = if form.capped || form.scored { scale } else { scale * LOG2_E };
@@ -94,19 +91,19 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     if row < m {
         let q = q.outer(own.first + row);
         for e in range(0, width) {
-            q_tile[e * QUERIES + lane] = W::join(|i| q[[e * W::LEN + i]].to_f32() * q_scale);
+            q_tile[e * tile.queries + lane] = W::join(|i| q[[e * W::LEN + i]].to_f32() * q_scale);
         }
     } else {
         for e in range(0, width) {
-            q_tile[e * QUERIES + lane] = W::join(|_i| 0.0);
+            q_tile[e * tile.queries + lane] = W::join(|_i| 0.0);
         }
     }
     for e in range(0, dv) {
-        o_tile[e * QUERIES + lane] = 0.0;
+        o_tile[e * tile.queries + lane] = 0.0;
     }
     // Keys that this thread's query sees, and that all queries of the block do.
     let (from, end) = (first_seen(form, row, m, n, window), end_seen(form, row, m, n));
-    let row1 = (row0 + QUERIES - 1).min(m - 1);
+    let row1 = (row0 + tile.queries - 1).min(m - 1);
     let (all_from, all_end) = (first_seen(form, row1, m, n, window), end_seen(form, row0, m, n));
     // And that some query of the block sees.
     let (begin, last) = (first_seen(form, row0, m, n, window), end_seen(form, row1, m, n));
@@ -115,46 +112,58 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
     let begin = begin / W::LEN * W::LEN;
     let p_tile = s_tile.cast::<W>(); // [word of keys][query]
     let mut softmax = OnlineSoftmax2::new();
-    for j0 in (begin..last).step_by(KEYS) {
-        let count = (last - j0).min(KEYS);
-        scores(q_tile, s_tile, count, width, scale, &k[j0 * width..(j0 + count) * width]);
+    for j0 in (begin..last).step_by(tile.keys) {
+        let count = (last - j0).min(tile.keys);
+        scores(
+            q_tile,
+            s_tile,
+            tile.queries,
+            count,
+            width,
+            scale,
+            &k[j0 * width..(j0 + count) * width],
+        );
         if form.capped || form.scored {
             let head = sequence * grid_dim_y() + head;
             for j in 0..count {
                 let at = Score { head, query: row, key: j0 + j };
-                let s = s_tile[j * QUERIES + lane];
-                s_tile[j * QUERIES + lane] = at.finish(form, s, cap, score) * LOG2_E;
+                let s = s_tile[j * tile.queries + lane];
+                s_tile[j * tile.queries + lane] = at.finish(form, s, cap, score) * LOG2_E;
             }
         }
         if j0 + count > all_end || j0 < all_from {
             for j in 0..count {
                 let key = j0 + j;
                 if key >= end || (form.windowed && key < from) {
-                    s_tile[j * QUERIES + lane] = f32::NEG_INFINITY;
+                    s_tile[j * tile.queries + lane] = f32::NEG_INFINITY;
                 }
             }
         }
         let mut max = f32::NEG_INFINITY;
         for j in 0..count {
-            max = max.max(s_tile[j * QUERIES + lane]);
+            max = max.max(s_tile[j * tile.queries + lane]);
         }
         let factor = softmax.rescale(max);
         let words = count.div_ceil(W::LEN);
         if W::LEN > 1 {
             if count % W::LEN != 0 {
-                s_tile[count * QUERIES + lane] = f32::NEG_INFINITY;
+                s_tile[count * tile.queries + lane] = f32::NEG_INFINITY;
             }
         }
         for j in 0..words {
             let mut weights = [0.0; 2];
             for i in unroll(0..W::LEN) {
-                weights[i] = softmax.weight(s_tile[(j * W::LEN + i) * QUERIES + lane]);
+                weights[i] = softmax.weight(s_tile[(j * W::LEN + i) * tile.queries + lane]);
             }
             let weights = weights;
-            p_tile[j * QUERIES + lane] = W::join(|i| weights[i]);
+            p_tile[j * tile.queries + lane] = W::join(|i| weights[i]);
         }
         let v0 = j0 / W::LEN;
-        outputs(p_tile, o_tile, factor, words, dv, &v[v0 * dv..(v0 + words) * dv]);
+        outputs(p_tile, o_tile, tile.queries, factor, words, dv, &v[v0 * dv..(v0 + words) * dv]);
+        if tile.queries > warp_size() {
+            // The next warp takes the same keys, while caches have them.
+            barrier();
+        }
     }
 
     if row < m {
@@ -165,7 +174,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
         let scale = factor * softmax.scale();
         let out = out.outer(own.outer).outer(head).outer(own.first + row);
         for e in range(0, dv) {
-            out[[e]] = (o_tile[e * QUERIES + lane] * scale).cast::<O>();
+            out[[e]] = (o_tile[e * tile.queries + lane] * scale).cast::<O>();
         }
         if let Some(lse) = lse {
             let lse = lse.outer(own.outer).outer(head);
@@ -179,6 +188,7 @@ pub fn attention_rows<T: Float, K: Num, W: Words, O: Num>(
 fn scores<K: Num, W: Words>(
     q_tile: Shared<W>,
     s_tile: Shared<f32>,
+    #[comptime] queries: usize,
     count: usize,
     #[comptime] width: usize,
     scale: f32,
@@ -187,17 +197,17 @@ fn scores<K: Num, W: Words>(
     let mut j = 0;
     while j + 12 <= count {
         let k = &k[j * width..(j + 12) * width];
-        scores_of::<K, W, 12>(q_tile, s_tile, j, width, scale, k);
+        scores_of::<K, W, 12>(q_tile, s_tile, queries, j, width, scale, k);
         j += 12;
     }
     while j + 4 <= count {
         let k = &k[j * width..(j + 4) * width];
-        scores_of::<K, W, 4>(q_tile, s_tile, j, width, scale, k);
+        scores_of::<K, W, 4>(q_tile, s_tile, queries, j, width, scale, k);
         j += 4;
     }
     while j < count {
         let k = &k[j * width..(j + 1) * width];
-        scores_of::<K, W, 1>(q_tile, s_tile, j, width, scale, k);
+        scores_of::<K, W, 1>(q_tile, s_tile, queries, j, width, scale, k);
         j += 1;
     }
 }
@@ -206,6 +216,7 @@ fn scores<K: Num, W: Words>(
 fn scores_of<K: Num, W: Words, const TJ: usize>(
     q_tile: Shared<W>,
     s_tile: Shared<f32>,
+    #[comptime] queries: usize,
     j0: usize,
     #[comptime] width: usize,
     scale: f32,
@@ -214,14 +225,14 @@ fn scores_of<K: Num, W: Words, const TJ: usize>(
     let lane = thread_idx_x();
     let mut s = [0.0; TJ];
     for e in range(0, width) {
-        let q = q_tile[e * QUERIES + lane];
+        let q = q_tile[e * queries + lane];
         for j in unroll(0..TJ) {
             s[j] = W::multiply_add(k[j * width + e].cast::<W>(), q, s[j]);
         }
     }
     for j in unroll(0..TJ) {
         let score = if W::LEN == 1 { s[j] } else { s[j] * scale };
-        s_tile[(j0 + j) * QUERIES + lane] = score;
+        s_tile[(j0 + j) * queries + lane] = score;
     }
 }
 
@@ -231,6 +242,7 @@ fn scores_of<K: Num, W: Words, const TJ: usize>(
 fn outputs<K: Num, W: Words>(
     p_tile: Shared<W>,
     o_tile: Shared<f32>,
+    #[comptime] queries: usize,
     factor: f32,
     words: usize,
     #[comptime] d: usize,
@@ -238,15 +250,15 @@ fn outputs<K: Num, W: Words>(
 ) {
     let lane = thread_idx_x();
     for e0 in range(0, d).step_by(8) {
-        let mut acc: [f32; 8] = array(|e| o_tile[(e0 + e) * QUERIES + lane] * factor);
+        let mut acc: [f32; 8] = array(|e| o_tile[(e0 + e) * queries + lane] * factor);
         for j in 0..words {
-            let (p, v) = (p_tile[j * QUERIES + lane], &v[j * d + e0..j * d + e0 + 8]);
+            let (p, v) = (p_tile[j * queries + lane], &v[j * d + e0..j * d + e0 + 8]);
             for e in unroll(0..8) {
                 acc[e] = W::multiply_add(v[e].cast::<W>(), p, acc[e]);
             }
         }
         for e in unroll(0..8) {
-            o_tile[(e0 + e) * QUERIES + lane] = acc[e];
+            o_tile[(e0 + e) * queries + lane] = acc[e];
         }
     }
 }

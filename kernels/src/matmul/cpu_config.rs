@@ -9,6 +9,7 @@ use kernelsmith::{Machine, Target};
 
 use super::pack::PANEL;
 use super::panels::{Layout, TileSize};
+use crate::tuning::divided;
 
 /// What the model knows of a product.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -200,9 +201,6 @@ const FAR_MEMORY: f64 = 4.0;
 /// them covered.
 const PAGES: f64 = 2.0;
 
-/// Cycles until a thread of the pool is awake.
-const WAKING: f64 = 50e3;
-
 /// Cycles that a product takes, roughly: what counts is the order of configurations.
 fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) -> f64 {
     let &Shape { batch, m, n, k, sum, b, .. } = shape;
@@ -240,18 +238,7 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let cycles = f(batch) * (arithmetic + reads + copies + sums + layout + spilled);
     let usual_tile = tile.rows == USUAL_ROWS && usual_depths(sum, machine).contains(&tile.depth);
     let unusual = if usual_tile && config.blocks == usual_blocks(threads) { 0.0 } else { MARGIN };
-    shared(cycles, across * strips * batch, threads) * (1.0 + unusual)
-}
-
-/// Cycles of work in so many blocks when threads divide it. The one that launches begins at once.
-fn shared(cycles: f64, blocks: usize, threads: usize) -> f64 {
-    let busy = threads.min(blocks);
-    if busy <= 1 || cycles < WAKING {
-        return cycles;
-    }
-    // Half a block is waited for at the end, on average, if there are few to a thread.
-    let each = (blocks as f64 / threads as f64).clamp(0.25, 4.0);
-    WAKING + (cycles - WAKING) / busy as f64 * (1.0 + 0.125 / each)
+    divided(cycles, across * strips * batch, threads) * (1.0 + unusual)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub use low::{LowForm, matmul_low_dots, matmul_low_dots_ir, matmul_low_rows, mat
 pub use operand::{Matrix, MatrixMut, Right};
 pub use pack::{pack_panels, pack_panels_ir};
 pub use packed::Packed;
+pub(crate) use packed::is_cpu;
 pub use panels::{Form, Layout, TileSize, matmul_panels, matmul_panels_ir};
 pub use products::{Bytes, Dot, Pairs, Products, Single, Summed, Words};
 pub use scaled::{Scaled, ScaledFactor, ScaledMatmul, Scales, unscale, unscale_ir};

@@ -79,7 +79,7 @@ impl<T: Num> Packed<T> {
     }
 }
 
-pub(super) fn is_cpu(device: &Device) -> bool {
+pub(crate) fn is_cpu(device: &Device) -> bool {
     *device.target() == Target::Cpu
 }
 

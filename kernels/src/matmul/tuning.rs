@@ -1,14 +1,10 @@
 //! Which configuration a product takes on the CPU: what a search found for products of its size, else the
 //! model's first.
 
-mod choices;
-
 use std::any::TypeId;
 
 use kernelsmith::prelude::*;
-use kernelsmith::tune::{Mode, Tuned, Tuner, version_of};
-
-pub(super) use choices::Choices;
+use kernelsmith::tune::{Tuned, Tuner, version_of};
 
 use super::cpu;
 use super::cpu_config::{self, CpuConfig, Right, Shape};
@@ -17,6 +13,7 @@ use super::operand::{self, Matrix, MatrixMut, is_unit};
 use super::packed::is_cpu;
 use super::problem::{Problem, Terms};
 use crate::error::Error;
+use crate::tuning::{Choices, Wanted, rounded};
 
 /// What the kernels' speed depends on: records of other sources are refused.
 const VERSION: u64 = version_of(&[
@@ -33,12 +30,11 @@ const VERSION: u64 = version_of(&[
 /// takes microseconds.
 const SMALL: usize = 1 << 21;
 
-/// What a choice depends on: shape, elements of the factors, how A lies, threads, whether a search is
-/// asked for.
-type Key = (Shape, [TypeId; 2], [bool; 2], usize, bool);
+/// What a choice depends on: shape, elements of the factors, how A lies, threads.
+type Key = (Shape, [TypeId; 2], [bool; 2], usize);
 
 /// The choices of this process.
-static CHOSEN: Choices<Key, CpuConfig> = Choices::new();
+static CHOICES: Choices<Key, CpuConfig> = Choices::new();
 
 /// The configuration of a product.
 pub(super) fn choose<T: Factor<U>, U: Num, O: Num>(
@@ -47,45 +43,23 @@ pub(super) fn choose<T: Factor<U>, U: Num, O: Num>(
     let (shape, device) = (cpu::shape(problem), problem.c.device());
     let (units, threads) = (a_units(problem), device.threads());
     let types = [TypeId::of::<T>(), TypeId::of::<U>()];
-    let key = (shape, types, units, threads, problem.tuned);
-    if let Some(config) = CHOSEN.get(&key) {
-        return Ok(config);
-    }
-    let found = match is_small([shape.batch, shape.m, shape.n, shape.k]) && !problem.tuned {
-        true => None,
-        false => found(problem)?,
-    };
-    let config = found.unwrap_or_else(|| cpu_config::default(&shape, device.machine(), threads));
-    CHOSEN.insert(key, config);
-    // What a search found holds for whoever does not ask for one, too.
-    CHOSEN.insert((shape, types, units, threads, false), config);
-    Ok(config)
+    let wanted =
+        Wanted { tuned: problem.tuned, small: is_small([shape.batch, shape.m, shape.n, shape.k]) };
+    CHOICES.choose(
+        device,
+        (shape, types, units, threads),
+        wanted,
+        |tuner, searching| match searching {
+            true => Ok(Some(search(problem, tuner)?.config)),
+            false => Ok(prepared(problem, tuner).recorded()?),
+        },
+        || cpu_config::default(&shape, device.machine(), threads),
+    )
 }
 
 /// Whether a product, with its batch, is so small that nobody looks for records unasked.
 pub(super) fn is_small(extents: [usize; 4]) -> bool {
     extents.into_iter().fold(1, usize::saturating_mul) < SMALL
-}
-
-/// How to choose, of a product that asks for a search or does not; `None` if only by the model.
-pub(super) fn mode(tuned: bool) -> Result<Option<Mode>, Error> {
-    Ok(match (Mode::from_env()?, tuned) {
-        (Mode::Off, _) => None,
-        (_, true) => Some(Mode::Search),
-        (mode, false) => Some(mode),
-    })
-}
-
-/// What a search found, or finds now if that is asked for.
-fn found<T: Factor<U>, U: Num, O: Num>(
-    problem: &Problem<'_, T, U, O>,
-) -> Result<Option<CpuConfig>, Error> {
-    let Some(mode) = mode(problem.tuned)? else { return Ok(None) };
-    let tuner = Tuner::new(problem.c.device()).mode(mode);
-    match mode {
-        Mode::Search => Ok(Some(search(problem, tuner)?.config)),
-        _ => Ok(prepared(problem, tuner).recorded()?),
-    }
 }
 
 /// Whether elements of a row of A are next to each other; and of a column.
@@ -96,8 +70,8 @@ fn a_units<T: Factor<U>, U: Num, O: Num>(problem: &Problem<'_, T, U, O>) -> [boo
 /// The products that share a record: sizes rounded up to powers of two.
 fn bucket(shape: Shape) -> Shape {
     let Shape { batch, m, n, k, .. } = shape;
-    let up = |x: usize| x.checked_next_power_of_two().unwrap_or(x);
-    Shape { batch: up(batch), m: up(m), n: up(n), k: up(k), ..shape }
+    let [batch, m, n, k] = [batch, m, n, k].map(rounded);
+    Shape { batch, m, n, k, ..shape }
 }
 
 /// The tuner of a product.

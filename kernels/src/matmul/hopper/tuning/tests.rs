@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kernelsmith::cache::Cache;
-use kernelsmith::tune::Origin;
+use kernelsmith::tune::{Mode, Origin};
 
 use super::super::work::order;
 use super::*;
