@@ -23,6 +23,10 @@ impl<'k> Emitter<'k> {
             self.bind_reg(inst.result(), reg);
             return Ok(());
         }
+        if let Some(words) = self.fma_of_pairs(inst) {
+            self.bind_regs(inst.result(), words);
+            return Ok(());
+        }
         let elem = self.ty(inst.operands[0]).elem();
         let operands: Vec<Vec<Operand>> = inst.operands.iter().map(|&o| self.lanes(o)).collect();
         let mut lanes = Vec::with_capacity(operands[0].len());
@@ -105,6 +109,26 @@ impl<'k> Emitter<'k> {
         }
         let odd = self.fma_to_odd(&wide);
         self.convert(odd.into(), Scalar::F64, elem)
+    }
+
+    /// Two halves of a word at once (PTX ISA, `fma`, half precision: `.f16x2`, `.bf16x2`).
+    fn fma_of_pairs(&mut self, inst: &Inst) -> Option<Vec<Reg>> {
+        let ty = self.ty(inst.result());
+        let Type::Vector(elem @ (Scalar::F16 | Scalar::BF16), lanes) = ty else { return None };
+        if inst.op != Opcode::Fma || self.target.sm < 80 || !lanes.is_multiple_of(2) {
+            return None;
+        }
+        let operands: Vec<Vec<Reg>> = inst.operands.iter().map(|&x| self.regs(x)).collect();
+        let name = format!("fma.rn.{elem}x2");
+        let words = 0..usize::from(lanes) / 2;
+        Some(
+            words
+                .map(|word| {
+                    let x: Vec<Operand> = operands.iter().map(|x| x[word].into()).collect();
+                    self.op(&name, Class::B32, &x)
+                })
+                .collect(),
+        )
     }
 
     /// The sum rounded to odd, so that the rounding that follows is as if it were the only one: of

@@ -16,7 +16,7 @@ impl<'k> Emitter<'k> {
     pub(crate) fn vector(&mut self, inst: &Inst) {
         match (inst.op, &inst.attr) {
             (Opcode::VecMake, _) => {
-                if let Some(regs) = self.slice(inst) {
+                if let Some(regs) = self.slice(inst).or_else(|| self.whole_words(inst)) {
                     return self.bind_regs(inst.result(), regs);
                 }
                 let lanes = inst.operands.iter().map(|&o| self.reg(o)).collect();
@@ -56,6 +56,33 @@ impl<'k> Emitter<'k> {
         let regs = self.regs(from?);
         let (begin, len) = (first / per_reg, inst.operands.len() / per_reg);
         regs.get(begin..begin + len).map(<[Reg]>::to_vec)
+    }
+
+    /// The registers of a vector of packed elements of which each word is a word of some vector: nothing has
+    /// to be taken apart.
+    fn whole_words(&mut self, inst: &Inst) -> Option<Vec<Reg>> {
+        let elem = self.ty(inst.result()).elem();
+        if !is_packed(elem) {
+            return None;
+        }
+        let per_word = 4 / elem.size() as usize;
+        let words = inst.operands.chunks(per_word).map(|lanes| {
+            let mut word = None;
+            for (i, &operand) in lanes.iter().enumerate() {
+                let part = self.definition(operand).filter(|d| d.op == Opcode::VecExtract)?;
+                let Attr::Lane(lane) = part.attr else { return None };
+                let own = (part.operands[0], usize::from(lane).checked_sub(i)?);
+                if word.replace(own).is_some_and(|before| before != own) {
+                    return None;
+                }
+            }
+            word.filter(|(_, first)| first.is_multiple_of(per_word) && lanes.len() == per_word)
+        });
+        let words: Option<Vec<_>> = words.collect();
+        words?
+            .into_iter()
+            .map(|(from, first)| self.regs(from).get(first / per_word).copied())
+            .collect()
     }
 
     fn insert(&mut self, inst: &Inst, lane: usize) {

@@ -8,6 +8,7 @@ pub use crate::lang::contract::assume;
 pub use crate::lang::copies::{cp_async, cp_async_commit, cp_async_unchecked, cp_async_wait};
 pub use crate::lang::dot::{bf16_pair, dot2, dot4};
 pub use crate::lang::element::{Bits, Element, Float, Int, Num, Signed, Stored};
+pub use crate::lang::halves::Pair;
 pub use crate::lang::matrix::{
     Accumulator, FactorRole, Fragment, LdmatrixAtom, MatrixA, MatrixB, MatrixLayout, MatrixRole,
     Mfma, MmaAtom, MmaSync, WmmaGfx11, WmmaGfx12, mma,

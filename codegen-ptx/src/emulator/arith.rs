@@ -42,8 +42,15 @@ pub(super) fn compute(instr: &Instr, x: &[u64]) -> Option<u64> {
         (_, Ty::F64) => float_64(instr, x).map(f64::to_bits),
         ("fma", Ty::F16) => small_fma(Scalar::F16, x),
         ("fma", Ty::BF16) => small_fma(Scalar::BF16, x),
+        ("fma", Ty::F16x2) => fma_of_pairs(Scalar::F16, x),
+        ("fma", Ty::BF16x2) => fma_of_pairs(Scalar::BF16, x),
         _ => integer(instr, x),
     }
+}
+
+fn fma_of_pairs(elem: Scalar, x: &[u64]) -> Option<u64> {
+    let half = |at: u32| small_fma(elem, &x.iter().map(|x| x >> at & 0xFFFF).collect::<Vec<u64>>());
+    Some(half(0)? | half(16)? << 16)
 }
 
 fn integer(instr: &Instr, x: &[u64]) -> Option<u64> {

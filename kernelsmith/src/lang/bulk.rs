@@ -13,6 +13,7 @@ use super::element::{Num, Stored};
 use super::index::checked;
 use super::mbarrier::Mbarrier;
 use super::memory::Slice;
+use super::shared::Shared;
 use super::stage::{build, fail};
 use super::swizzled::Tile;
 use super::tensor_map::{TensorMap, TensorTile, TensorTileMut};
@@ -205,16 +206,43 @@ impl<T: Stored> Slice<T> {
     /// of 16 bytes, and begin at one. One thread does this (PTX ISA, `cp.async.bulk.prefetch`).
     #[track_caller]
     pub fn fetch(&self, first: Val<usize>, count: usize) {
-        let bytes = count * T::TYPE.size() as usize;
-        if count == 0 || !bytes.is_multiple_of(16) || bytes >= 1 << 32 {
-            fail(format!("{count} {} are no multiple of 16 bytes below 2^32", T::TYPE));
-        }
-
+        let bytes = bulk_bytes::<T>(count);
         checked(self, first + (count - 1));
         let from = checked(self, first).address();
-        let bytes = Val::<u32>::from(bytes as u32);
         build(|b| b.emit(Opcode::BulkFetch, How::PLAIN.attr(), &[from, bytes.id], &[]));
     }
+}
+
+impl<T: Stored> Shared<T> {
+    /// Begins to fill `count` elements from `at` on with those of `from` from `first` on; checked. They take a
+    /// multiple of 16 bytes, and begin at one on both sides. `barrier` counts the bytes. One thread does this
+    /// (PTX ISA, `cp.async.bulk`).
+    #[track_caller]
+    pub fn load_bulk(
+        &self,
+        at: Val<usize>,
+        from: Slice<T>,
+        first: Val<usize>,
+        count: usize,
+        barrier: Mbarrier,
+    ) {
+        let bytes = bulk_bytes::<T>(count);
+        checked(self, at + (count - 1));
+        checked(&from, first + (count - 1));
+        let (to, from) = (checked(self, at).address(), checked(&from, first).address());
+        let operands = [to, from, bytes.id, barrier.address()];
+        build(|b| b.emit(Opcode::BulkLoad, How::PLAIN.attr(), &operands, &[]));
+    }
+}
+
+/// The bytes of `count` elements, of which a copy takes a multiple of 16.
+#[track_caller]
+fn bulk_bytes<T: Stored>(count: usize) -> Val<u32> {
+    let bytes = count * T::TYPE.size() as usize;
+    if count == 0 || !bytes.is_multiple_of(16) || bytes >= 1 << 32 {
+        fail(format!("{count} {} are no multiple of 16 bytes below 2^32", T::TYPE));
+    }
+    Val::from(bytes as u32)
 }
 
 /// Closes a group of this thread's stores.

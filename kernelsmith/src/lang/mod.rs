@@ -14,6 +14,7 @@ pub mod dot;
 pub mod element;
 pub mod extremes;
 pub mod gather;
+pub mod halves;
 pub mod index;
 pub mod integer;
 pub mod iter;

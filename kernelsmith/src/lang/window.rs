@@ -11,7 +11,7 @@
 //!     let shape = Window { channels: 32, pixels: 64, lower: [-1, -1], upper: [-1, -1], steps: [1, 1] };
 //!     let pixels = x.window(shape, Swizzle::B128);
 //!     let tile = tiles::<f32>(1, [64, 32], Swizzle::B128).stage(0);
-//!     let (producer, consumer) = pipeline::<1>(1).split();
+//!     let (producer, consumer) = pipeline::<1>(32).split();
 //!     for place in 0..9u32 {
 //!         if thread_idx_x() == 0 {
 //!             let stage = producer.acquire();
@@ -23,7 +23,6 @@
 //!         for i in 0..64 {
 //!             y[(place as usize * 64 + i) * 32 + thread_idx_x()] = tile.at(i, thread_idx_x()).get();
 //!         }
-//!         warp_sync();
 //!         stage.release();
 //!     }
 //! }

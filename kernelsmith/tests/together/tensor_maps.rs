@@ -250,7 +250,7 @@ fn windows(x: &TensorMap<f32, 4>, start: &[i32], y: &mut [f32]) {
     let shape = Window { channels: 8, pixels: 16, lower: [-1, -1], upper: [-1, 0], steps: [2, 1] };
     let pixels = x.window(shape, Swizzle::B32);
     let tile = tiles::<f32>(1, [16, 8], Swizzle::B32).stage(0);
-    let (producer, consumer) = pipeline::<1>(1).split();
+    let (producer, consumer) = pipeline::<1>(32).split();
     for place in 0..6u32 {
         if thread_idx_x() == 0 {
             let stage = producer.acquire();
@@ -265,7 +265,6 @@ fn windows(x: &TensorMap<f32, 4>, start: &[i32], y: &mut [f32]) {
                     tile.at(i, thread_idx_x()).get();
             }
         }
-        warp_sync();
         stage.release();
     }
 }
