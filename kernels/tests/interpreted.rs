@@ -262,7 +262,13 @@ fn run_quantized(device: &Device) {
             let weights = w.dequantize().unwrap();
             let by_columns: Vec<f64> = (0..k * n).map(|i| weights[i % n * k + i / n]).collect();
             let expected = reference::matmul(m, n, k, &x, &by_columns);
-            close("quantized_matmul", &y, &expected, 0.05);
+            // Hopper's tensor cores take weights as bf16, of which scales are rounded before.
+            let sizes = [&x, &by_columns].map(|x| x.iter().map(|x| x.abs()).collect::<Vec<f64>>());
+            let sizes = reference::matmul(m, n, k, &sizes[0], &sizes[1]);
+            let most = sizes.into_iter().fold(0.0, f64::max);
+            let simple = matches!(format, Format::Q4_0 | Format::Q8_0);
+            let rounded = simple && *device.target() == Target::sm(90, true);
+            close("quantized_matmul", &y, &expected, if rounded { most / 120.0 } else { 0.05 });
         }
     }
 }

@@ -3,6 +3,7 @@
 use kernelsmith::f16;
 
 use super::format::{CHUNK, Layout, PANEL};
+use super::int8::check_group;
 use super::pack::place;
 use crate::error::{Error, check_len};
 
@@ -49,14 +50,7 @@ impl Int4Tensors<'_> {
         let [n, k] = self.shape;
         let breach =
             |argument, found: String, rule: String| Err(Error::Shape { argument, found, rule });
-        if self.group == 0 || !self.group.is_multiple_of(CHUNK) {
-            let found = self.group.to_string();
-            return breach("group", found, format!("it must be a multiple of {CHUNK}"));
-        }
-        if !k.is_multiple_of(self.group) {
-            let rule = format!("k must be whole groups of {}", self.group);
-            return breach("shape", format!("k = {k}"), rule);
-        }
+        check_group(self.group, k)?;
         if !n.is_multiple_of(8) {
             return breach("shape", format!("n = {n}"), "n must be a multiple of 8".to_owned());
         }
@@ -117,25 +111,4 @@ impl Int4Tensors<'_> {
             |b: usize| self.weight(row, first + b) | self.weight(row, first + b + CHUNK / 2) << 4;
         u32::from_le_bytes(std::array::from_fn(byte))
     }
-}
-
-/// The weights that [`Int4Tensors::pack`] packed.
-pub(super) fn dequantize(
-    [n, k]: [usize; 2],
-    group: usize,
-    words: &[u32],
-    halves: &[f16],
-) -> Vec<f64> {
-    let (layout, groups) = (Layout::int4(group), k / group);
-    let steps = k / layout.step_len();
-    let weight = |row: usize, at: usize| {
-        let (step, i) = (at / layout.step_len(), at % CHUNK);
-        let word = at % layout.step_len() / CHUNK * 4 + i % 16 / 4;
-        let word = words[place(row, step, steps, layout.words) + word * PANEL];
-        let q = word >> (i % 4 * 8 + i / 16 * 4) & 15;
-        let first = place(row, at / group, groups, layout.halves);
-        let [scale, zero] = [0, PANEL].map(|j| halves[first + j].to_f64());
-        scale * (f64::from(q) - zero)
-    };
-    (0..n * k).map(|i| weight(i / k, i % k)).collect()
 }

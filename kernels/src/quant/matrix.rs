@@ -3,8 +3,11 @@
 use kernelsmith::{Buffer, Device, f16};
 
 use super::format::{Format, Layout};
-use super::int4::{self, Int4Tensors};
+use super::hopper::{self, Form, is_hopper};
+use super::int4::Int4Tensors;
+use super::int8::Int8Tensors;
 use super::pack;
+use super::plain::Panels;
 use crate::error::Error;
 
 /// A matrix of quantised weights, `W: n x k`, packed as the kernels read it.
@@ -31,15 +34,18 @@ pub struct QuantizedMatrix {
     source: Source,
     n: usize,
     k: usize,
+    /// Words of panels, or where there is a form, pieces as Hopper's kernel reads them.
     pub(super) words: Buffer<u32>,
     pub(super) halves: Buffer<f16>,
+    pub(super) form: Option<Form>,
 }
 
 /// What a matrix was made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Source {
     Gguf(Format),
-    Int4 { group: usize },
+    Int4,
+    Int8,
 }
 
 impl QuantizedMatrix {
@@ -67,15 +73,8 @@ impl QuantizedMatrix {
                 ),
             });
         }
-        let (words, halves) = pack::pack_gguf(format, n, k, bytes);
-        Ok(QuantizedMatrix {
-            layout: format.layout(),
-            source: Source::Gguf(format),
-            n,
-            k,
-            words: Buffer::from_slice(device, &words)?,
-            halves: Buffer::from_slice(device, &halves)?,
-        })
+        let panels = pack::pack_gguf(format, n, k, bytes);
+        QuantizedMatrix::new(device, (Source::Gguf(format), format.layout()), [n, k], panels)
     }
 
     /// Packs the tensors of a layer of 4 bits in groups, as GPTQ and AWQ have them.
@@ -84,15 +83,48 @@ impl QuantizedMatrix {
     /// If shape, group and the tensors' lengths do not fit, or memory is short.
     pub fn from_int4(device: &Device, tensors: &Int4Tensors<'_>) -> Result<QuantizedMatrix, Error> {
         tensors.check()?;
-        let ([n, k], (words, halves)) = (tensors.shape, tensors.pack());
-        Ok(QuantizedMatrix {
-            layout: Layout::int4(tensors.group),
-            source: Source::Int4 { group: tensors.group },
-            n,
-            k,
-            words: Buffer::from_slice(device, &words)?,
-            halves: Buffer::from_slice(device, &halves)?,
-        })
+        let layout = Layout::int4(tensors.group);
+        QuantizedMatrix::new(device, (Source::Int4, layout), tensors.shape, tensors.pack())
+    }
+
+    /// Packs the tensors of a layer of 8 bits in groups, or with a scale for each row.
+    ///
+    /// # Errors
+    /// If shape, group and the tensors' lengths do not fit, or memory is short.
+    pub fn from_int8(device: &Device, tensors: &Int8Tensors<'_>) -> Result<QuantizedMatrix, Error> {
+        tensors.check()?;
+        let layout = Int8Tensors::layout(tensors.group);
+        QuantizedMatrix::new(device, (Source::Int8, layout), tensors.shape, tensors.pack())
+    }
+
+    /// A matrix of panels, packed again for a device that reads others.
+    fn new(
+        device: &Device,
+        (source, layout): (Source, Layout),
+        [n, k]: [usize; 2],
+        (mut words, mut halves): (Vec<u32>, Vec<f16>),
+    ) -> Result<QuantizedMatrix, Error> {
+        let mut form = None;
+        if let Some(panels) = Panels::new(layout, [n, k]).filter(|_| is_hopper(device)) {
+            let own = Form::of_group(panels.bits(), panels.group());
+            words = hopper::pack(own, [n, k], panels.group(), &panels.unpack(&words, &halves));
+            halves = Vec::new();
+            form = Some(own);
+        }
+        let (words, halves) =
+            (Buffer::from_slice(device, &words)?, Buffer::from_slice(device, &halves)?);
+        Ok(QuantizedMatrix { layout, source, n, k, words, halves, form })
+    }
+
+    /// The words and halves of panels.
+    fn panels(&self) -> Result<(Vec<u32>, Vec<f16>), Error> {
+        let words = self.words.to_vec()?;
+        let panels = Panels::new(self.layout, self.shape());
+        if let (Some(form), Some(panels)) = (self.form, panels) {
+            let plain = hopper::unpack(form, self.shape(), panels.group(), &words);
+            return Ok(panels.pack(&plain));
+        }
+        Ok((words, self.halves.to_vec()?))
     }
 
     /// Quantises `n` rows of `k` weights.
@@ -132,7 +164,7 @@ impl QuantizedMatrix {
     /// If the device cannot be read.
     pub fn to_gguf(&self) -> Result<Option<(Format, Vec<u8>)>, Error> {
         let Source::Gguf(format) = self.source else { return Ok(None) };
-        let (words, halves) = (self.words.to_vec()?, self.halves.to_vec()?);
+        let (words, halves) = self.panels()?;
         Ok(Some((format, pack::unpack_gguf(format, self.n, self.k, &words, &halves))))
     }
 
@@ -141,12 +173,13 @@ impl QuantizedMatrix {
     /// # Errors
     /// If the device cannot be read.
     pub fn dequantize(&self) -> Result<Vec<f64>, Error> {
-        let (words, halves) = (self.words.to_vec()?, self.halves.to_vec()?);
-        Ok(match self.source {
-            Source::Gguf(format) => {
+        let (words, halves) = self.panels()?;
+        Ok(match (self.source, Panels::new(self.layout, self.shape())) {
+            (Source::Int4 | Source::Int8, Some(panels)) => panels.dequantize(&words, &halves),
+            (Source::Gguf(format), _) => {
                 format.dequantize(&pack::unpack_gguf(format, self.n, self.k, &words, &halves))
             }
-            Source::Int4 { group } => int4::dequantize(self.shape(), group, &words, &halves),
+            (_, None) => unreachable!("integers in groups are a scale times a difference"),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::activations::Records;
 use super::format::PANEL;
 use super::gemm::quantized_gemm;
 use super::gemv::{ROWS, quantized_gemv};
+use super::hopper;
 use super::matrix::QuantizedMatrix;
 use crate::error::{Error, check_len};
 
@@ -31,6 +32,9 @@ pub fn quantized_matmul<T: Float>(
     if k == 0 {
         y.view_mut().fill_zero()?;
         return Ok(());
+    }
+    if let Some(form) = w.form {
+        return hopper::product([m, n, k], x, (form, &w.words), y);
     }
     let records = |rows| Records::new(x, [m, k], rows, w.layout);
     // A GPU's blocks would have to be of many warps to share decoded weights.

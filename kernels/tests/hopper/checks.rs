@@ -7,6 +7,9 @@ use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingp
 use kernelsmith_kernels::matmul::{
     GatedMatmul, GroupedMatmul, Matmul, ScaledFactor, ScaledMatmul, Scales, Steps, Summed,
 };
+use kernelsmith_kernels::quant::{
+    Format, Int4Order, Int4Tensors, Int8Tensors, QuantizedMatrix, quantized_matmul,
+};
 use kernelsmith_kernels::reference;
 
 /// The largest error, and the largest allowed.
@@ -398,4 +401,81 @@ pub(super) fn gated(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
         View::of_mut(&mut c, [m, n]),
     )?;
     Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
+}
+
+/// How weights are quantised: how many have a scale, where that is not the format's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Weights {
+    Gguf(Format),
+    Int4(usize),
+    Int8(usize),
+}
+
+impl Weights {
+    fn on(
+        self,
+        device: &Device,
+        [n, k]: [usize; 2],
+    ) -> Result<QuantizedMatrix, kernelsmith_kernels::Error> {
+        let numbers = numbers(22, n * k);
+        let scales = |group| -> Vec<f16> {
+            let scale = |i| f16::from_f32(0.01 + (i * 37 % 101) as f32 / 1000.0);
+            (0..n * k / group).map(scale).collect()
+        };
+        let words = |len: usize| -> Vec<u32> {
+            (0..len as u32).map(|i| i.wrapping_mul(0x9E37_79B9).wrapping_add(i << 7)).collect()
+        };
+        match self {
+            Weights::Gguf(format) => {
+                let numbers: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
+                QuantizedMatrix::quantize(device, format, [n, k], &numbers)
+            }
+            Weights::Int4(group) => QuantizedMatrix::from_int4(
+                device,
+                &Int4Tensors {
+                    shape: [n, k],
+                    group,
+                    order: Int4Order::Awq,
+                    qweight: &words(n * k / 8),
+                    qzeros: &words(n * k / group / 8),
+                    scales: &scales(group),
+                },
+            ),
+            Weights::Int8(group) => {
+                let weights: Vec<i8> = numbers.iter().map(|&x| (127.0 * x) as i8).collect();
+                let (shape, scales) = ([n, k], scales(group));
+                let tensors = Int8Tensors { shape, group, weights: &weights, scales: &scales };
+                QuantizedMatrix::from_int8(device, &tensors)
+            }
+        }
+    }
+}
+
+/// A product with quantised weights, of which Hopper's tensor cores take some: the largest error as a share of
+/// what follows from the roundings that are documented.
+pub(super) fn quantised<T: Float>(
+    device: &Device,
+    [m, n, k]: [usize; 3],
+    weights: Weights,
+) -> Checked {
+    let matrix = weights.on(device, [n, k])?;
+    let (w, x) = (matrix.dequantize()?, numbers(23, m * k));
+    let buffer = buffer::<T>(device, &x)?;
+    let mut y = Buffer::from_slice(device, &vec![f32::NAN; m * n])?;
+    quantized_matmul(m, &buffer, &matrix, &mut y)?;
+    let of_weight = match (T::TYPE == f16::TYPE, weights) {
+        (true, _) => 1.0 / 2048.0,
+        (_, Weights::Int8(_) | Weights::Gguf(Format::Q8_0)) => 1.0 / 256.0,
+        _ => 2.0 / 256.0 * 1.01,
+    };
+    let mut worst = 0f64;
+    for (at, y) in y.to_vec()?.into_iter().enumerate() {
+        let (x, w) = (&x[at / n * k..][..k], &w[at % n * k..][..k]);
+        let expected: f64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+        let size: f64 = x.iter().zip(w).map(|(x, w)| (x * w).abs()).sum();
+        let allowed = size * (of_weight + k as f64 * f64::from(f32::EPSILON)) + 1e-30;
+        let share = (f64::from(y) - expected).abs() / allowed;
+        worst = if share.is_nan() { f64::INFINITY } else { worst.max(share) };
+    }
+    Ok((worst, 1.0))
 }

@@ -5,9 +5,10 @@ use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith_kernels::matmul::Summed;
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
+use kernelsmith_kernels::quant::{Format, QuantizedMatrix};
 
 use crate::attention::{self, Case, Sequences};
-use crate::checks::{self, Checked, Exact, How, Shared};
+use crate::checks::{self, Checked, Exact, How, Shared, Weights};
 
 #[track_caller]
 fn holds(checked: Checked) {
@@ -234,4 +235,30 @@ fn attention_of_few_queries() {
     attention(Case { sinks: true, ..case });
     attention(Case { heads: 6, group: 3, m: 3, ..case.causal() });
     attention(Case { sequences: Sequences::Paged(256), ..case });
+}
+
+/// Rows and columns beyond the last, depths that are no whole pieces, every width of a tile and number of
+/// scales in a piece.
+#[test]
+fn quantised_weights_by_tensor_cores() {
+    let device = Device::interpreter();
+    holds(checks::quantised::<bf16>(&device, [1, 136, 384], Weights::Int4(128)));
+    holds(checks::quantised::<f16>(&device, [20, 72, 192], Weights::Int4(64)));
+    holds(checks::quantised::<bf16>(&device, [40, 40, 160], Weights::Gguf(Format::Q4_0)));
+    holds(checks::quantised::<bf16>(&device, [70, 8, 96], Weights::Gguf(Format::Q8_0)));
+    holds(checks::quantised::<f16>(&device, [130, 8, 64], Weights::Int8(64)));
+    holds(checks::quantised::<f32>(&device, [3, 130, 256], Weights::Int8(256)));
+}
+
+/// The file's bytes come back from pieces, too.
+#[test]
+fn pieces_are_unpacked() {
+    let weights: Vec<f32> = (0..40 * 160).map(|i| (i * 29 % 97) as f32 / 48.0 - 1.0).collect();
+    for format in [Format::Q4_0, Format::Q8_0] {
+        let bytes = format.quantize(&weights);
+        let load = |device| QuantizedMatrix::from_gguf(device, format, [40, 160], &bytes).unwrap();
+        let (pieces, panels) = (load(&Device::interpreter()), load(&Device::cpu()));
+        assert_eq!(pieces.to_gguf().unwrap(), Some((format, bytes.clone())));
+        assert_eq!(pieces.dequantize().unwrap(), panels.dequantize().unwrap());
+    }
 }

@@ -4,3 +4,4 @@ mod assembled;
 mod attention;
 mod checks;
 mod interpreted;
+mod quantised;

@@ -29,4 +29,5 @@ pub use operand::Order;
 pub use pingpong::{matmul_pingpong, matmul_pingpong_ir};
 pub(super) use scaled::BLOCK;
 pub use scaled::{ScaledForm, matmul_scaled, matmul_scaled_ir};
+pub(crate) use schedule::{Walk, part_of};
 pub(super) use work::is_hopper;

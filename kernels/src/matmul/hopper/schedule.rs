@@ -8,12 +8,12 @@ use super::cooperative::BM;
 /// A block's way through tiles of `BM x width` of some matrices: number `first`, and every `apart`-th from there
 /// on, below `all`. Blocks of a cluster have the same number, and take tiles one above the other.
 #[derive(Clone, Copy)]
-pub(super) struct Walk {
-    pub(super) first: Val<usize>,
-    pub(super) apart: Val<usize>,
-    pub(super) all: Val<usize>,
+pub(crate) struct Walk {
+    pub(crate) first: Val<usize>,
+    pub(crate) apart: Val<usize>,
+    pub(crate) all: Val<usize>,
     /// The block's in its cluster.
-    pub(super) rank: Val<usize>,
+    pub(crate) rank: Val<usize>,
     down: Val<usize>,
     across: Val<usize>,
     width: usize,
@@ -24,7 +24,7 @@ pub(super) struct Walk {
 impl Walk {
     /// Through `matrices` of `m x n`, as many rows of tiles together as is usual.
     #[track_caller]
-    pub(super) fn new(
+    pub(crate) fn new(
         matrices: Val<usize>,
         [m, n]: [Val<usize>; 2],
         width: usize,
@@ -53,7 +53,7 @@ impl Walk {
 #[device]
 impl Walk {
     /// The matrix of a tile's number, and the first row and column of this block's tile.
-    pub(super) fn tile(&self, number: usize) -> (usize, usize, usize) {
+    pub(crate) fn tile(&self, number: usize) -> (usize, usize, usize) {
         let (matrix, row, column) = tile_at(number, self.down, self.across, self.group);
         (matrix, (row * self.cluster + self.rank) * BM, column * self.width)
     }
@@ -74,7 +74,7 @@ fn tile_at(tile: usize, down: usize, across: usize, group: usize) -> (usize, usi
 /// What of the depth, `depth` steps, is summed in part `part` of `parts`: its first step, and the one behind
 /// its last.
 #[device]
-pub(super) fn part_of(depth: usize, part: usize, parts: usize) -> (usize, usize) {
+pub(crate) fn part_of(depth: usize, part: usize, parts: usize) -> (usize, usize) {
     let each = depth.div_ceil(parts);
     let begin = (part * each).min(depth);
     (begin, (begin + each).min(depth))
