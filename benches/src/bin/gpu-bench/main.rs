@@ -9,6 +9,7 @@ mod bandwidth;
 mod bench;
 mod latency;
 mod matmul;
+mod quant;
 mod turns;
 
 use std::process::ExitCode;
@@ -57,8 +58,6 @@ fn benchmarks() -> Outcome<ExitCode> {
 
 /// Every benchmark, by importance.
 fn all() -> Vec<Case> {
-    [bandwidth::all(), latency::all(), matmul::first(), attention::all(), matmul::rest()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let first = [bandwidth::all(), latency::all(), matmul::first(), attention::all()];
+    first.into_iter().chain([quant::all(), matmul::rest()]).flatten().collect()
 }

@@ -1,11 +1,12 @@
 //! The kernels of Hopper, which the interpreter runs on small shapes, here on a GPU and on larger ones.
 
-use checks::{Exact, How, Shared};
+use checks::{Exact, How, Shared, Weights};
 use kernelsmith::Target;
 use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith_kernels::matmul::Summed;
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
+use kernelsmith_kernels::quant::Format;
 
 use crate::cases::{Case, case};
 
@@ -23,7 +24,9 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
     if *device.target() != Target::sm(90, true) {
         return cases;
     }
+    small(&mut cases);
     products(&mut cases);
+    quantised(&mut cases);
     for shape @ [batch, m, n, k] in [
         [1, 256, 256, 256],
         [3, 200, 136, 72],
@@ -77,6 +80,69 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
     }
     attentions(&mut cases);
     cases
+}
+
+/// One of each kernel that is quick even where every access is watched: what `run.sh` does with
+/// compute-sanitizer.
+fn small(cases: &mut Vec<Case>) {
+    let mut add = |what: &'static str, run: fn(&Device) -> crate::Outcome| {
+        cases.push(case(what, "small", run));
+    };
+    add("matmul epilogue", |device| checks::library(device, [2, 72, 136, 72]));
+    add("matmul epilogue, few rows", |device| checks::library(device, [1, 8, 136, 2048]));
+    add("matmul e4m3", |device| {
+        checks::scaled::<e4m3>(device, [136, 136, 272], Shared::Blocks, false)
+    });
+    add("matmul gated", |device| checks::gated(device, [200, 72, 136]));
+    add("matmul tf32, i8", |device| checks::types(device, [40, 72, 80]));
+    add("matmul groups", |device| {
+        checks::grouped(device, &[5, 0, 140, 64], [136, 72], (None, AlongK))
+    });
+    add("matmul clusters", |device| {
+        let how = How { cluster: 2, ..How::plain([AlongK, AlongK], 4) };
+        checks::matmul::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(device, [300, 264, 136], how)
+    });
+    add("matmul in turns", |device| {
+        let how = How { pingpong: true, ..How::plain([AlongK, AcrossK], 2) };
+        checks::matmul::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(device, [136, 264, 328], how)
+    });
+    add("matmul in parts", |device| {
+        let how = How { parts: 3, ..How::plain([AlongK, AlongK], 4) };
+        checks::matmul::<Wgmma<bf16, 64>, bf16, f32, f32, 8>(device, [72, 72, 200], how)
+    });
+    add("quantised 4 bits", |device| {
+        checks::quantised::<bf16>(device, [20, 136, 384], Weights::Int4(128))
+    });
+    add("quantised 8 bits", |device| {
+        checks::quantised::<f16>(device, [1, 136, 160], Weights::Gguf(Format::Q8_0))
+    });
+    add("attention", |device| {
+        attention::check(device, attention::Case::new(200, 300, 64).causal())
+    });
+}
+
+/// Weights of 4 and 8 bits in every group, times few rows and many.
+fn quantised(cases: &mut Vec<Case>) {
+    for shape @ [m, n, k] in
+        [[1, 4096, 4096], [16, 1000, 2048], [30, 520, 512], [60, 264, 1024], [1000, 1000, 512]]
+    {
+        for weights in [
+            Weights::Int4(128),
+            Weights::Int4(64),
+            Weights::Int4(32),
+            Weights::Gguf(Format::Q4_0),
+            Weights::Gguf(Format::Q8_0),
+            Weights::Int8(k),
+        ] {
+            let text = format!("{m}x{n}x{k} {weights:?}");
+            cases.push(case("quantised bf16", &text, move |device| {
+                checks::quantised::<bf16>(device, shape, weights)
+            }));
+            cases.push(case("quantised f16", &text, move |device| {
+                checks::quantised::<f16>(device, shape, weights)
+            }));
+        }
+    }
 }
 
 /// The matmul in all its forms.

@@ -2,6 +2,7 @@
 //! Exit status: 0 all that ran passed, 1 something failed, 3 there is no GPU.
 
 mod cases;
+mod copies;
 mod hopper;
 mod language;
 mod tensor_cores;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         .chain(language::all())
         .chain(together::all())
         .chain(tensor_cores::all())
+        .chain(copies::all(&device))
         .chain(hopper::all(&device))
         .filter(|case| format!("{} {}", case.name, case.shape).contains(&arguments.only))
     {
@@ -56,7 +58,9 @@ fn main() -> ExitCode {
         };
         let reason = outcome.err().map_or(String::new(), |e| format!(": {e}"));
         println!("{verdict:6} {} {} error {error:.1e}{reason}", case.name, case.shape);
-        let row = format!("{},{},{verdict},{error:e},{allowed:e}", case.name, case.shape);
+        // Commas part columns.
+        let [name, shape] = [case.name, &case.shape].map(|text| text.replace(',', ";"));
+        let row = format!("{name},{shape},{verdict},{error:e},{allowed:e}");
         if let Err(error) = csv.row(&row) {
             eprintln!("gpu-tests: {}: {error}", arguments.csv.display());
             return ExitCode::FAILURE;

@@ -17,6 +17,8 @@ pub(crate) fn all() -> Vec<Case> {
     cases.push(case("atomics with order and scope", "4096 threads", atomics_case));
     cases.push(case("dynamic shared memory", "200 words", dynamic_case));
     cases.push(case("named barriers", "2 warps", barriers_case));
+    cases.push(case("pairs of bf16", "96 words", |d| pairs_case(d, bf16::from_f64, bf16::to_bits)));
+    cases.push(case("pairs of f16", "96 words", |d| pairs_case(d, f16::from_f64, f16::to_bits)));
     cases.push(case("device_print!", "300 lines", print_case));
     cases.push(case("device_assert! with values", "1 of 100", assert_case));
     cases
@@ -142,6 +144,37 @@ fn barriers_case(device: &Device) -> Outcome {
     }
     launched?;
     exact(out.to_vec()?.into_iter().eq((0..32).map(|i| 2 * (31 - i))))
+}
+
+#[kernel]
+fn pairs<T: Float>(x: &[u32], y: &mut [u32]) {
+    let (i, n) = (thread_rank(), y.len());
+    let a = Pair::<T>::from_bits(x[i]);
+    let b = Pair::<T>::from_bits(x[i + n]);
+    y[i] = a.mul_add(b, Pair::<T>::from_bits(x[i + 2 * n])).to_bits();
+}
+
+/// Products and sums that f64 holds, so that they are rounded once.
+fn pairs_case<T: Float + Into<f64>>(
+    device: &Device,
+    of: fn(f64) -> T,
+    bits: fn(T) -> u16,
+) -> Outcome {
+    let n = 96;
+    let number = |i: usize| match i / (2 * n) {
+        2 => (i * 37 % 4001) as f64 - 2000.0,
+        _ => (i * 29 % 257) as f64 / 32.0 - 4.0,
+    };
+    let x: Vec<T> = (0..6 * n).map(|i| of(number(i))).collect();
+    let word = |two: &[T]| u32::from(bits(two[0])) | u32::from(bits(two[1])) << 16;
+    let words: Vec<u32> = x.chunks(2).map(word).collect();
+    let value = |i: usize| -> f64 { x[i].into() };
+    let expected: Vec<T> =
+        (0..2 * n).map(|i| of(value(i) * value(i + 2 * n) + value(i + 4 * n))).collect();
+    let input = Buffer::from_slice(device, &words)?;
+    let mut y = Buffer::<u32>::zeros(device, n)?;
+    pairs::<T>(&input, &mut y).block(n).launch(device)?;
+    exact(y.to_vec()?.into_iter().eq(expected.chunks(2).map(word)))
 }
 
 #[kernel]
