@@ -18,8 +18,7 @@ pub fn best_of(rounds: usize, candidates: &mut [&mut dyn FnMut()]) -> Vec<Durati
 /// them.
 pub const TURN: Duration = Duration::from_millis(20);
 
-/// How long nothing runs before a turn. OpenBLAS's threads spin for their next work for 2^26 cycles, and
-/// would have a core of whoever comes next.
+/// How long nothing runs before a turn: threads of whoever came before spin for their next work for a while.
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// The best time of each candidate, which takes its turn and says what its best call took, in rounds

@@ -29,9 +29,10 @@ pub fn gelu<T: Float>(x: T) -> T {
 /// is so near -1 that nothing would be left of the sum.
 #[device]
 pub fn gelu_tanh<T: Float>(x: T) -> T {
-    let inner = x * (Val::<T>::lit(1.0) + Val::<T>::lit(0.044715) * x * x);
-    let twice = -2.0 * (2.0 / std::f64::consts::PI).sqrt();
-    x / (Val::<T>::lit(1.0) + (Val::<T>::lit(twice) * inner).exp())
+    // -2u / ln 2, so that the power is of 2: two operations fewer than by `e`.
+    let linear = -2.0 * (2.0 / std::f64::consts::PI).sqrt() * std::f64::consts::LOG2_E;
+    let inner = x * (Val::<T>::lit(linear) + Val::<T>::lit(0.044715 * linear) * x * x);
+    x / (Val::<T>::lit(1.0) + inner.exp2())
 }
 
 /// `1 / (1 + e^-x)`.
