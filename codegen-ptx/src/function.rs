@@ -181,8 +181,8 @@ impl<'k> Emitter<'k> {
             WgmmaWait => self.wgmma_wait(inst),
             WgmmaFence => unreachable!("written by `region`, with what follows"),
             Stmatrix => self.stmatrix(inst)?,
-            Tcgen05Alloc | Tcgen05Free | Tcgen05Yield | Tcgen05Mma | Tcgen05Commit
-            | Tcgen05Load | Tcgen05Store | Tcgen05WaitLoad | Tcgen05WaitStore
+            Tcgen05Alloc | Tcgen05Free | Tcgen05Yield | Tcgen05Mma | Tcgen05Copy
+            | Tcgen05Commit | Tcgen05Load | Tcgen05Store | Tcgen05WaitLoad | Tcgen05WaitStore
             | Tcgen05FenceBefore | Tcgen05FenceAfter => self.tcgen05(inst)?,
             MbarrierInit | MbarrierFence | MbarrierArrive | MbarrierExpect | MbarrierTest
             | MbarrierWait | CpAsyncArrive => self.mbarrier(inst)?,

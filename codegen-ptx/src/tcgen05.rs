@@ -2,6 +2,8 @@
 
 use kernelsmith_ir::attr::Attr;
 use kernelsmith_ir::tcgen05;
+use kernelsmith_ir::tcgen05::copy::TensorCopy;
+use kernelsmith_ir::tcgen05::scales::{ScaledKind, Scales};
 use kernelsmith_ir::{Inst, Opcode, Space};
 
 use crate::emit::{Emitter, ins};
@@ -32,6 +34,7 @@ impl<'k> Emitter<'k> {
                 ins!(self, "tcgen05.relinquish_alloc_permit.cta_group::1.sync.aligned;");
             }
             Opcode::Tcgen05Mma => self.tensor_product(inst)?,
+            Opcode::Tcgen05Copy => self.tensor_copy(inst)?,
             Opcode::Tcgen05Commit => {
                 let barrier = self.operand_in(inst.operands[0], Space::Shared)?;
                 ins!(
@@ -82,10 +85,31 @@ impl<'k> Emitter<'k> {
         let accumulate = self.reg(inst.operands[3]);
         let instruction = self.in_reg(Operand::u32(product.instruction()));
         let kind = product.kind();
+        let (mut scaled, mut addresses) = (String::new(), String::new());
+        if let Some(Scales { kind, count, .. }) = product.scales {
+            if kind == ScaledKind::Mxf4Nvf4 {
+                self.need(8, 7);
+            }
+            scaled = format!(".block_scale.scale_vec::{count}X");
+            let [a, b] = [4, 5].map(|i| self.reg(inst.operands[i]));
+            addresses = format!(" [{a}], [{b}],");
+        }
         ins!(
             self,
-            "tcgen05.mma.cta_group::1.kind::{kind} [{d}], {a}, {b}, {instruction}, {accumulate};"
+            "tcgen05.mma.cta_group::1.kind::{kind}{scaled} [{d}], {a}, {b}, {instruction},{addresses} \
+             {accumulate};"
         );
+        Ok(())
+    }
+
+    fn tensor_copy(&mut self, inst: &Inst) -> Result<(), Error> {
+        let Attr::Tcgen05Copy(TensorCopy { shape, layout }) = inst.attr else {
+            unreachable!("the kernel is verified: a copy has a shape")
+        };
+        let to = self.reg(inst.operands[0]);
+        let from = self.descriptor(inst.operands[1], tcgen05::descriptor(layout))?;
+        let shape = shape.qualifiers();
+        ins!(self, "tcgen05.cp.cta_group::1.{shape} [{to}], {from};");
         Ok(())
     }
 }

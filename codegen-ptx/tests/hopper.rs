@@ -428,3 +428,68 @@ fn tensor_memory_assembles() {
         assert!(code.text().contains("LDTM") && code.text().contains("STTM"), "{}", code.text());
     }
 }
+
+/// Every kind of block-scaled product, A from both memories, and every copy to tensor memory.
+#[test]
+fn scaled_products_assemble() {
+    let blackwell = sm(100, true);
+    let mut products = String::new();
+    for (shape, tile, scales) in [
+        ("m128n8k32.e4m3.f32", "%3", "mxf8f6f4 ue8m0 1 3 1"),
+        ("m128n256k32.e5m2.f32", "%4", "mxf8f6f4 ue8m0 1 0 0"),
+        ("m128n64k64.e2m1.f32", "%5", "mxf4 ue8m0 2 2 0"),
+        ("m128n64k64.e2m1.f32", "%5", "mxf4nvf4 ue8m0 2 0 2"),
+        ("m128n64k64.e2m1.f32", "%5", "mxf4nvf4 ue8m0 4 0 0"),
+        ("m128n64k64.e2m1.f32", "%5", "mxf4nvf4 ue4m3 4 0 0"),
+    ] {
+        let rest = format!("b k none 2048 128 scales {scales}] %0");
+        products += &format!(
+            "    tcgen05_mma[{shape} a k b128 16 1024 {rest}, {tile}, {tile}, %6, %0, %1
+    tcgen05_mma[{shape} {rest}, %1, {tile}, %6, %0, %1\n"
+        );
+    }
+    let text = format!(
+        r#"kernel @scaled(%0 "place": u32 scalar, %1 "thread": u32 scalar) block(128, 1, 1) {{
+  shared s0 "bar": u64 x 1 align 8
+  shared s1 "a": e4m3 x 8192 align 1024
+  shared s2 "b": e5m2 x 8192 align 1024
+  shared s3 "c": u8 x 8192 align 1024
+  %2: ptr<shared, u64> = shared_addr[s0]
+  %3: ptr<shared, e4m3> = shared_addr[s1]
+  %4: ptr<shared, e5m2> = shared_addr[s2]
+  %5: ptr<shared, u8> = shared_addr[s3]
+  %6: bool = const[bool true]
+  %7: u32 = thread_idx[x]
+  %8: bool = eq %7, %1
+  if %8 {{
+    tcgen05_copy[128x256b k b128 16 1024] %0, %3
+    tcgen05_copy[128x128b k none 16 128] %0, %3
+    tcgen05_copy[64x128b_warpx2_02_13 k none 0 128] %0, %4
+    tcgen05_copy[64x128b_warpx2_01_23 k none 0 128] %0, %5
+    tcgen05_copy[32x128b_warpx4 k none 0 128] %0, %3
+{products}    tcgen05_commit %2
+    yield
+  }} {{
+    yield
+  }}
+  return
+}}
+"#
+    );
+    let kernel = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let kernel =
+        passes::prepare(&kernel, &Target::Ptx(blackwell)).unwrap_or_else(|e| panic!("{e}"));
+    let assembled = assemble(&kernel, blackwell);
+    assert_eq!(assembled.usage.spill_stores, 0);
+    let code = Nvdisasm::find().unwrap().disassemble(&assembled).unwrap();
+    let count = |part: &str| code.text().lines().filter(|line| line.contains(part)).count();
+    let counts = ["UTCQMMA", "UTCOMMA", "UTCCP"].map(count);
+    assert_eq!(counts, [4, 8, 5], "{}", code.text());
+    let written: String = ptx(&kernel, blackwell)
+        .text
+        .lines()
+        .filter(|line| line.contains("tcgen05.mma") || line.contains("tcgen05.cp"))
+        .map(|line| format!("{}\n", line.trim()))
+        .collect();
+    insta::assert_snapshot!(written);
+}

@@ -6,6 +6,7 @@ use crate::mma::MmaShape;
 use crate::op::Opcode;
 use crate::rounding::{f64_to_bf16, f64_to_f16};
 use crate::tcgen05::Tcgen05;
+use crate::tcgen05::copy::TensorCopy;
 use crate::types::Scalar;
 use crate::wgmma::Wgmma;
 
@@ -354,6 +355,8 @@ pub enum Attr {
     Wgmma(Wgmma),
     /// A block's matrix multiply-accumulate in tensor memory.
     Tcgen05(Tcgen05),
+    /// A copy from shared to tensor memory.
+    Tcgen05Copy(TensorCopy),
     /// A share of registers.
     Registers {
         /// Registers of each thread: a multiple of 8 from 24 to 256.

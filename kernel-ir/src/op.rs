@@ -166,8 +166,11 @@ pub enum Signature {
     TensorLoad,
     /// `(address: u32, vector of u32) -> ()`.
     TensorStore,
-    /// `(d: u32, a: ptr<shared> or u32, b: ptr<shared>, bool) -> ()` by the attribute's shape.
+    /// `(d: u32, a: ptr<shared> or u32, b: ptr<shared>, bool) -> ()` by the attribute's shape; with scales,
+    /// their addresses behind.
     Tcgen05,
+    /// `(to: u32, from: ptr<shared>) -> ()`.
+    TensorCopy,
     /// `(dst: ptr<shared>, src: ptr<global>) -> ()`.
     CpAsync,
     /// `(ptr<shared, u64>, count: u32) -> ()`.
@@ -414,8 +417,9 @@ table! {
     Tcgen05Alloc "tcgen05_alloc" Sync, S::TensorAlloc, SmOnly(100), "Takes columns of the block's tensor memory, a power of two from 32 to 512, or waits for them, and writes their address.";
     Tcgen05Free "tcgen05_free" Sync, S::TensorFree, SmOnly(100), "Gives columns of tensor memory back, as many as were taken. Every block gives back all that it took.";
     Tcgen05Yield "tcgen05_yield" Sync, S::Nothing, SmOnly(100), "Says that this block takes no more tensor memory.";
-    Tcgen05Mma "tcgen05_mma" Sync, S::Tcgen05, SmOnly(100), "Begins D = A * B + D (or D = A * B, where the condition is false), D in tensor memory, for one thread; a `tcgen05_commit` of it tells when it is over.";
-    Tcgen05Commit "tcgen05_commit" Sync, S::MbarrierArrive, SmOnly(100), "Lets the barrier be come to once all products that this thread has begun are over.";
+    Tcgen05Mma "tcgen05_mma" Sync, S::Tcgen05, SmOnly(100), "Begins D = A * B + D (or D = A * B, where the condition is false), D in tensor memory, for one thread; a `tcgen05_commit` of it tells when it is over. With scales, runs of elements along k are multiplied by theirs, which lie in tensor memory, the same in the lanes of all four warps.";
+    Tcgen05Copy "tcgen05_copy" Sync, S::TensorCopy, SmOnly(100), "Begins to copy rows of shared memory to columns of tensor memory, for one thread. Its products that follow see them; a `tcgen05_commit` tells others.";
+    Tcgen05Commit "tcgen05_commit" Sync, S::MbarrierArrive, SmOnly(100), "Lets the barrier be come to once all products and copies to tensor memory that this thread has begun are over.";
     Tcgen05Load "tcgen05_load" Sync, S::TensorLoad, SmOnly(100), "Begins to read columns of tensor memory, each lane of the warp those of its own: the address names lane 32 * w for warp w of a warpgroup. Only a `tcgen05_wait_load` takes the result.";
     Tcgen05Store "tcgen05_store" Sync, S::TensorStore, SmOnly(100), "Begins to write columns of tensor memory, as `tcgen05_load` reads them.";
     Tcgen05WaitLoad "tcgen05_wait_load" Sync, S::WgmmaWait, SmOnly(100), "Waits for this thread's reads of tensor memory, and passes on what they read.";

@@ -26,6 +26,7 @@ use crate::attr::{Attr, BoxMode, CacheHint};
 use crate::contract::{Requirement, Term};
 use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
 use crate::loc::Loc;
+use crate::tcgen05::scales::Scales;
 use crate::tensor_map::Walk;
 use crate::types::Scalar;
 use crate::wgmma::{SmemLayout, Wgmma};
@@ -273,7 +274,14 @@ pub(crate) fn attr_text(attr: &Attr) -> String {
         Attr::Tcgen05(product) => {
             let a =
                 product.a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));
-            format!("[{}{a} {}]", product.name(), layout_text("b", &product.b))
+            let scales = product.scales.map_or(String::new(), |scales| {
+                let Scales { kind, ty, count, a_byte, b_byte } = scales;
+                format!(" scales {} {} {count} {a_byte} {b_byte}", kind.name(), ty.name())
+            });
+            format!("[{}{a} {}{scales}]", product.name(), layout_text("b", &product.b))
+        }
+        Attr::Tcgen05Copy(copy) => {
+            format!("[{}]", layout_text(&copy.shape.name(), &copy.layout))
         }
         Attr::Registers { count, raise } => {
             format!("[{count} {}]", if *raise { "raise" } else { "lower" })

@@ -11,9 +11,13 @@
 //! Tensor memory has 128 lanes of 512 columns of 32 bits for each block (PTX ISA, "Tensor Memory"). A warp
 //! reaches the 32 lanes that its number in its warpgroup says.
 
+pub mod copy;
+pub mod scales;
+
 use crate::tensor_map::Swizzle;
 use crate::types::{Scalar, Type};
 use crate::wgmma::SmemLayout;
+use scales::{ScaledInstruction, Scales};
 
 /// Rows of A and D, each a lane of tensor memory.
 pub const ROWS: u32 = 128;
@@ -37,12 +41,14 @@ pub struct Tcgen05 {
     pub a: Option<SmemLayout>,
     /// How B lies in shared memory.
     pub b: SmemLayout,
+    /// The scales of a block-scaled product.
+    pub scales: Option<Scales>,
 }
 
 impl Tcgen05 {
     /// Columns of A, rows of B: 32 bytes of them.
     pub const fn k(&self) -> u32 {
-        32 / self.ab.size()
+        depth(self.ab, self.cd)
     }
 
     /// The shape's name in the text form, as in `m128n64k16.bf16.f32`.
@@ -52,6 +58,9 @@ impl Tcgen05 {
 
     /// The kind of the instruction (PTX ISA, `tcgen05.mma`: "Kinds").
     pub const fn kind(&self) -> &'static str {
+        if let Some(scales) = self.scales {
+            return scales.kind.name();
+        }
         match self.ab {
             Scalar::TF32 => "tf32",
             Scalar::E4M3 | Scalar::E5M2 => "f8f6f4",
@@ -62,20 +71,31 @@ impl Tcgen05 {
 
     /// What is wrong with it, if anything is.
     pub fn fault(&self) -> Option<String> {
-        if !exists(self.n, self.ab, self.cd) {
-            return Some(format!("{} is no shape of tcgen05.mma", self.name()));
+        let there = match self.scales {
+            None => exists(self.n, self.ab, self.cd),
+            Some(scales) => {
+                if let Some(fault) = scales.fault() {
+                    return Some(fault);
+                }
+                let narrow = are_pairs(self.ab, self.cd);
+                scaled_exists(self.n, self.ab, self.cd) && narrow == scales.kind.is_narrow()
+            }
+        };
+        if !there {
+            return Some(format!("{} is no shape of tcgen05.mma.{}", self.name(), self.kind()));
+        }
+        // PTX ISA, "Various combinations of N shape with .cta_group qualifier for 8bit transpose B".
+        if self.b.mn_major && !self.n.is_multiple_of(16) {
+            return Some(format!("{} columns of B along n are no multiple of 16", self.n));
         }
         for layout in self.a.iter().chain([&self.b]) {
-            // PTX ISA, "Valid Combinations of Type-Size, Major-ness and Swizzling".
-            if layout.mn_major && self.ab.size() > 2 {
-                return Some(format!("factors of {} lie along k", self.ab));
+            // PTX ISA, "Valid Combinations of Type-Size, Major-ness and Swizzling"; of 4-bit floats,
+            // "Transpose and Negate operations".
+            if layout.mn_major && (self.ab.size() > 2 || are_pairs(self.ab, self.cd)) {
+                return Some(format!("factors of {} lie along k", element_name(self.ab, self.cd)));
             }
-            for (name, bytes) in [("leading", layout.leading), ("stride", layout.stride)] {
-                if bytes % 16 != 0 || bytes >= 1 << 18 {
-                    return Some(format!(
-                        "a {name} offset of {bytes} bytes is no multiple of 16 below 2^18"
-                    ));
-                }
+            if let Some(fault) = layout_fault(*layout) {
+                return Some(fault);
             }
         }
         None
@@ -91,21 +111,60 @@ impl Tcgen05 {
         let transposed = |layout: SmemLayout| layout.mn_major;
         let a_transposed = self.a.is_some_and(transposed);
         let b_transposed = transposed(self.b);
+        if let Some(Scales { ty, a_byte, b_byte, .. }) = self.scales {
+            let (n, ab) = (self.n, self.ab);
+            return ScaledInstruction { n, ab, a_transposed, b_transposed, ty, a_byte, b_byte }
+                .encode();
+        }
         Instruction { n: self.n, ab: self.ab, cd: self.cd, a_transposed, b_transposed }.encode()
     }
 }
 
+/// Whether factors are bytes of two 4-bit floats (E2M1), the first in the lower half (PTX ISA, "Packing
+/// format used for matrix A and B by .kind::mxf4 and .kind::mxf4nvf4"): bytes whose sums are floats.
+pub const fn are_pairs(ab: Scalar, cd: Scalar) -> bool {
+    matches!((ab, cd), (Scalar::U8, Scalar::F32))
+}
+
+/// Elements in 32 bytes.
+const fn depth(ab: Scalar, cd: Scalar) -> u32 {
+    if are_pairs(ab, cd) { 64 } else { 32 / ab.size() }
+}
+
+/// The name of the factors' elements.
+fn element_name(ab: Scalar, cd: Scalar) -> String {
+    if are_pairs(ab, cd) { "e2m1".to_owned() } else { ab.to_string() }
+}
+
 /// The name of a shape.
 pub fn shape_name(n: u32, ab: Scalar, cd: Scalar) -> String {
-    format!("m{ROWS}n{n}k{}.{ab}.{cd}", 32 / ab.size())
+    format!("m{ROWS}n{n}k{}.{}.{cd}", depth(ab, cd), element_name(ab, cd))
 }
 
 /// The columns and types of the shape of that name, if there is one.
 pub fn shape_from_name(name: &str) -> Option<(u32, Scalar, Scalar)> {
     let (columns, types) = name.strip_prefix("m128n")?.split_once('k')?;
-    let mut types = types.split('.').skip(1).map(Scalar::from_name);
-    let (n, ab, cd) = (columns.parse().ok()?, types.next()??, types.next()??);
-    (exists(n, ab, cd) && shape_name(n, ab, cd) == name).then_some((n, ab, cd))
+    let mut types = types.split('.').skip(1);
+    let ab = match types.next()? {
+        "e2m1" => Scalar::U8,
+        name => Scalar::from_name(name)?,
+    };
+    let (n, cd) = (columns.parse().ok()?, Scalar::from_name(types.next()?)?);
+    let there = exists(n, ab, cd) || scaled_exists(n, ab, cd);
+    (there && shape_name(n, ab, cd) == name).then_some((n, ab, cd))
+}
+
+/// Whether there is such a block-scaled shape (PTX ISA, `tcgen05.mma`: "Matrix shape").
+pub fn scaled_exists(n: u32, ab: Scalar, cd: Scalar) -> bool {
+    let types = matches!(ab, Scalar::E4M3 | Scalar::E5M2) || are_pairs(ab, cd);
+    (8..=256).contains(&n) && n.is_multiple_of(8) && types && cd == Scalar::F32
+}
+
+/// What is wrong with how something lies in shared memory, if anything is.
+fn layout_fault(layout: SmemLayout) -> Option<String> {
+    let offsets = [("leading", layout.leading), ("stride", layout.stride)];
+    let (name, bytes) = offsets.into_iter().find(|(_, b)| b % 16 != 0 || *b >= 1 << 18)?;
+    Some(format!("a {name} offset of {bytes} bytes is no multiple of 16 below 2^18"))
 }
 
 /// Whether there is such a shape (PTX ISA, `tcgen05.mma`: "Matrix shape" and "Data types"), with sums of
@@ -251,7 +310,7 @@ mod tests {
 
     fn plain(n: u32, ab: Scalar, cd: Scalar) -> Tcgen05 {
         let b = SmemLayout { swizzle: Swizzle::B128, mn_major: false, leading: 16, stride: 1024 };
-        Tcgen05 { n, ab, cd, a: Some(b), b }
+        Tcgen05 { n, ab, cd, a: Some(b), b, scales: None }
     }
 
     #[test]
@@ -267,6 +326,15 @@ mod tests {
         assert!(!exists(64, Scalar::F32, Scalar::F32) && !exists(64, Scalar::I8, Scalar::F32));
         assert_eq!(shape_from_name("m128n24k16.bf16.f32"), None);
         assert_eq!(shape_from_name("m128n64k8.bf16.f32"), None);
+        for (ab, name) in [(Scalar::E4M3, "m128n8k32.e4m3.f32"), (Scalar::U8, "m128n8k64.e2m1.f32")]
+        {
+            assert_eq!(shape_name(8, ab, Scalar::F32), name);
+            assert_eq!(shape_from_name(name), Some((8, ab, Scalar::F32)));
+        }
+        assert_eq!(shape_from_name("m128n4k64.e2m1.f32"), None);
+        assert_eq!(plain(64, Scalar::E4M3, Scalar::F32).fault(), None);
+        assert!(plain(8, Scalar::E4M3, Scalar::F32).fault().is_some());
+        assert!(plain(64, Scalar::U8, Scalar::F32).fault().is_some());
     }
 
     /// Every instruction's word, field by field as the manual's table has them, and back.

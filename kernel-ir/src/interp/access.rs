@@ -162,6 +162,7 @@ impl Run<'_, '_> {
                 self.at_barrier(plain, loc);
             }
             (Opcode::Tcgen05Mma, _) => self.tensor_product(plain, loc),
+            (Opcode::Tcgen05Copy, _) => self.tensor_copy(plain, loc),
             (Opcode::Tcgen05Commit, _) => self.tensor_commit(plain, loc),
             (op @ (Opcode::Tcgen05FenceBefore | Opcode::Tcgen05FenceAfter), _) => {
                 self.tensor_fence(op);

@@ -36,6 +36,8 @@ pub enum FindingKind {
     WgmmaOrder,
     /// A use of the result of a `wgmma` that was not waited for.
     ResultInFlight,
+    /// Memory that has to hold the same several times over, and does not.
+    UnequalCopies,
     /// A launch that the device would refuse.
     BadLaunch,
     /// An integer division without result that no check caught.
@@ -63,6 +65,7 @@ impl FindingKind {
             FindingKind::EndedBlock => "access to a block that has ended",
             FindingKind::WgmmaOrder => "`wgmma` out of order",
             FindingKind::ResultInFlight => "use of a result in flight",
+            FindingKind::UnequalCopies => "copies that differ",
             FindingKind::BadLaunch => "launch that the device refuses",
             FindingKind::Division => "unchecked division",
             FindingKind::Endless => "endless thread",

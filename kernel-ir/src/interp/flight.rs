@@ -10,7 +10,7 @@ use super::finding::FindingKind;
 use super::hall::Hall;
 use super::scalar;
 use super::shadow::{Copying, Landed, Settled, Shadow};
-use super::tensor::Product;
+use super::tensor::Begun;
 use super::visit::{self, Visit, When};
 use super::world::{Report, World};
 use crate::attr::{Const, ReduceOp};
@@ -38,8 +38,8 @@ pub(super) enum Cargo {
         combine: Option<(ReduceOp, Scalar)>,
         taken: Option<Vec<u8>>,
     },
-    /// An arrival at a barrier when these products in tensor memory are over.
-    Products { products: Vec<Rc<Product>>, rank: usize, barrier: usize },
+    /// An arrival at a barrier when these products in tensor memory, and copies to it, are over.
+    Products { products: Vec<Rc<Begun>>, rank: usize, barrier: usize },
     /// An arrival at a barrier when these copies have arrived.
     Arrival { copies: Vec<Copy>, rank: usize, barrier: usize },
 }
@@ -145,7 +145,7 @@ impl Hall {
         &mut self,
         world: &mut World<'_>,
         flight: &Flight,
-        products: &[Rc<Product>],
+        products: &[Rc<Begun>],
         (rank, barrier): (usize, usize),
     ) {
         let room = &mut self.rooms[rank];
@@ -161,7 +161,7 @@ impl Hall {
             for range in &product.shared {
                 room.shadow.settle(range.clone(), super::area::PIECE, product.copy, end);
             }
-            for part in product.a.iter().chain([&product.d]) {
+            for part in product.reads.iter().chain([&product.writes]) {
                 room.tensor.settle(product.copy, *part, end);
             }
             product.landed.set(Some(landed));

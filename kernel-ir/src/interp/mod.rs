@@ -48,6 +48,7 @@ mod mbarrier;
 mod memory;
 mod named;
 mod pending;
+mod product;
 mod program;
 mod rng;
 mod scalar;

@@ -2,9 +2,9 @@
 //! over.
 //!
 //! PTX ISA, "TensorCore 5th Generation Family Instructions". Reads and writes of threads are in flight
-//! until their waits, products until a barrier has been come to that a `tcgen05_commit` names; what they
-//! touch is watched by a [`Shadow`], as shared memory is. Products of one thread with the same sums follow
-//! each other without a wait ("Pipelined tcgen05 Instructions"). Between threads, fences have to stand on
+//! until their waits, products and copies until a barrier has been come to that a `tcgen05_commit` names;
+//! what they touch is watched by a [`Shadow`], as shared memory is. Products of one thread with the same
+//! sums follow each other without a wait, and products its copies ("Pipelined tcgen05 Instructions"). Between threads, fences have to stand on
 //! both sides of what orders them ("Specialized Inter-thread Synchronization").
 
 use std::cell::Cell;
@@ -19,6 +19,7 @@ use super::shadow::{Conflict, Copying, Deed, Landed, Settled, Shadow, Sort};
 use super::world::Report;
 use crate::loc::Loc;
 use crate::tcgen05::{CELL, COLUMNS, ROWS};
+use crate::types::Scalar;
 
 /// Lanes of a warp.
 pub(super) const LANES: u32 = 32;
@@ -75,6 +76,13 @@ impl Part {
         Part { lane: 0, lanes: ROWS, column, columns }
     }
 
+    /// Its columns among those of another part.
+    fn columns_of(self, other: Part) -> Part {
+        let column = self.column.max(other.column);
+        let end = (self.column + self.columns).min(other.column + other.columns);
+        Part { column, columns: end.saturating_sub(column), ..self }
+    }
+
     /// Each column's place in the memory, whose lanes lie next to each other.
     fn ranges(self) -> impl Iterator<Item = Range<usize>> {
         (self.column..self.column + self.columns).map(move |column| {
@@ -109,8 +117,8 @@ pub(super) struct Doings {
     /// Reads and writes that it has not waited for.
     pub loads: Vec<(Copying, Part)>,
     pub stores: Vec<(Copying, Part)>,
-    /// Products that it has begun, until a wait makes an end of them.
-    pub begun: Vec<Rc<Product>>,
+    /// Products and copies that it has begun, until a wait makes an end of them.
+    pub begun: Vec<Rc<Begun>>,
 }
 
 impl Doings {
@@ -120,17 +128,18 @@ impl Doings {
     }
 }
 
-/// A product that was begun.
-pub(super) struct Product {
+/// A product, or a copy to tensor memory, that was begun.
+pub(super) struct Begun {
     pub copy: Copying,
     pub loc: Loc,
     /// What it reads of shared memory.
     pub shared: Vec<Range<usize>>,
-    /// What it reads of tensor memory.
-    pub a: Option<Part>,
-    pub d: Part,
-    /// What follows without a wait has the same kind of sums.
-    pub shape: (u32, crate::types::Scalar, crate::types::Scalar),
+    /// What it reads of tensor memory besides its sums.
+    pub reads: Vec<Part>,
+    /// What it writes: sums, or what it copies.
+    pub writes: Part,
+    /// What of a product follows without a wait has the same kind of sums.
+    pub shape: Option<(u32, Scalar, Scalar)>,
     pub committed: Cell<bool>,
     /// How others learn that it is over.
     pub landed: Landing,
@@ -291,9 +300,10 @@ impl Tensor {
         }
     }
 
-    /// A product follows one of the same thread with the same sums: the two are in order.
-    pub(super) fn follow(&mut self, before: &Product) {
-        for range in before.d.ranges() {
+    /// A product that reaches a part of what something of the same thread has written before follows it:
+    /// the two are in order.
+    pub(super) fn follow(&mut self, before: &Begun, part: Part) {
+        for range in before.writes.columns_of(part).ranges() {
             self.shadow.follow(range, GRAIN, before.copy, before.landed.get());
         }
     }

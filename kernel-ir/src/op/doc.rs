@@ -189,7 +189,11 @@ const fn fixed_form(signature: Signature) -> &'static str {
         Signature::TensorFree => "(address: u32) -> ()",
         Signature::TensorLoad => "(address: u32) -> vector of u32",
         Signature::TensorStore => "(address: u32, vector of u32) -> ()",
-        Signature::Tcgen05 => "(d: u32, a: ptr<shared, s> or u32, b: ptr<shared, s>, bool) -> ()",
+        Signature::Tcgen05 => {
+            "(d: u32, a: ptr<shared, s> or u32, b: ptr<shared, s>, bool, \
+             [scales of a: u32, scales of b: u32]) -> ()"
+        }
+        Signature::TensorCopy => "(to: u32, from: ptr<shared, s>) -> ()",
         Signature::CpAsync => "(to: ptr<shared, s>, from: ptr<global, u>) -> ()",
         Signature::Check => "(bool, [index: u64, len: u64]) -> ()",
         Signature::If => "(bool) -> results, two regions",

@@ -7,6 +7,8 @@ use crate::attr::{
 use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
 use crate::op::{Opcode, Signature};
+use crate::tcgen05::copy::{CopyShape, TensorCopy};
+use crate::tcgen05::scales::{ScaleType, ScaledKind, Scales};
 use crate::tcgen05::{Tcgen05, shape_from_name};
 use crate::tensor_map::Swizzle;
 use crate::types::Scalar;
@@ -73,6 +75,10 @@ fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
         Signature::VecExtract | Signature::VecInsert => Attr::Lane(text.number()?),
         Signature::Wgmma => wgmma(text)?,
         Signature::Tcgen05 => tcgen05(text)?,
+        Signature::TensorCopy => {
+            let shape = named(text, "a shape of copies", CopyShape::from_name)?;
+            Attr::Tcgen05Copy(TensorCopy { shape, layout: layout(text)? })
+        }
         Signature::TensorAlloc | Signature::TensorFree => Attr::Count(text.number()?),
         Signature::WgmmaWait if op == Opcode::Tcgen05WaitLoad => {
             return text.error(format!("`{}` takes nothing in brackets", op.name()));
@@ -117,7 +123,16 @@ fn tcgen05(text: &mut Cursor<'_>) -> Parsed<Attr> {
     let (n, ab, cd) = named(text, "a matrix shape", shape_from_name)?;
     let a = if text.eat("a") { Some(layout(text)?) } else { None };
     text.expect("b")?;
-    Ok(Attr::Tcgen05(Tcgen05 { n, ab, cd, a, b: layout(text)? }))
+    let b = layout(text)?;
+    let scales = if text.eat("scales") { Some(scales(text)?) } else { None };
+    Ok(Attr::Tcgen05(Tcgen05 { n, ab, cd, a, b, scales }))
+}
+
+fn scales(text: &mut Cursor<'_>) -> Parsed<Scales> {
+    let kind = named(text, "a kind of scaled products", ScaledKind::from_name)?;
+    let ty = named(text, "a type of scales", ScaleType::from_name)?;
+    let [count, a_byte, b_byte] = [text.number()?, text.number()?, text.number()?];
+    Ok(Scales { kind, ty, count, a_byte, b_byte })
 }
 
 /// How a factor lies in shared memory.

@@ -19,7 +19,8 @@ impl Verifier<'_> {
             | Signature::TensorFree
             | Signature::TensorLoad
             | Signature::TensorStore
-            | Signature::Tcgen05 => self.tensor_memory(inst),
+            | Signature::Tcgen05
+            | Signature::TensorCopy => self.tensor_memory(inst),
             Signature::WgmmaWait => {
                 for (i, &result) in inst.results.iter().enumerate() {
                     let ty = self.ty(result);

@@ -47,6 +47,7 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
             ("a number of columns", matches!(attr, Attr::Count(_)))
         }
         Signature::Tcgen05 => ("a shape and layouts", matches!(attr, Attr::Tcgen05(_))),
+        Signature::TensorCopy => ("a shape and layout", matches!(attr, Attr::Tcgen05Copy(_))),
         Signature::WgmmaWait => ("a number of groups", matches!(attr, Attr::Count(_))),
         Signature::Nothing if op == Opcode::SetMaxRegisters => {
             ("a number of registers", matches!(attr, Attr::Registers { .. }))
@@ -133,6 +134,12 @@ impl Verifier<'_> {
             Attr::Tcgen05(product) => {
                 if let Some(fault) = product.fault() {
                     let expected = "a `tcgen05_mma` that there is";
+                    self.breach(Rule::TensorMemory, Some(inst), fault, expected);
+                }
+            }
+            Attr::Tcgen05Copy(copy) => {
+                if let Some(fault) = copy.fault() {
+                    let expected = "a `tcgen05_copy` that there is";
                     self.breach(Rule::TensorMemory, Some(inst), fault, expected);
                 }
             }

@@ -27,6 +27,10 @@ impl Verifier<'_> {
                 let ty = self.operand(inst, 1);
                 self.words(inst, ty);
             }
+            Opcode::Tcgen05Copy => {
+                self.operand_is(inst, 0, Type::U32);
+                self.pointer(inst, 1, &[Space::Shared]);
+            }
             _ => self.product(inst),
         }
     }
@@ -44,8 +48,11 @@ impl Verifier<'_> {
         let Attr::Tcgen05(product) = inst.attr else { return };
         let factor = Type::Ptr(Space::Shared, product.ab);
         let first = if product.a.is_some() { factor } else { Type::U32 };
-        let expected = [Type::U32, first, factor, Type::BOOL];
-        let found = [0, 1, 2, 3].map(|i| self.operand(inst, i));
+        let mut expected = vec![Type::U32, first, factor, Type::BOOL];
+        if product.scales.is_some() {
+            expected.extend([Type::U32; 2]);
+        }
+        let found: Vec<Type> = (0..expected.len()).map(|i| self.operand(inst, i)).collect();
         if found != expected {
             let expected = format!("{} for {}", list(expected), product.name());
             self.breach(Rule::OperandType, Some(inst), list(found), expected);

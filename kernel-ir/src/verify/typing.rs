@@ -38,7 +38,11 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::TensorAlloc | Signature::TensorFree => (1, 0),
         Signature::TensorLoad => (1, 1),
         Signature::TensorStore => (2, 0),
-        Signature::Tcgen05 => (4, 0),
+        Signature::Tcgen05 => match &inst.attr {
+            Attr::Tcgen05(product) if product.scales.is_some() => (6, 0),
+            _ => (4, 0),
+        },
+        Signature::TensorCopy => (2, 0),
         Signature::WgmmaWait => return Some((0..=64, inst.operands.len())),
         Signature::MbarrierArrive | Signature::TmaPrefetch => (1, 0),
         Signature::MbarrierExpect | Signature::MbarrierWait => (2, 0),
@@ -160,6 +164,7 @@ impl<'k> Verifier<'k> {
             | Signature::TensorLoad
             | Signature::TensorStore
             | Signature::Tcgen05
+            | Signature::TensorCopy
             | Signature::MbarrierInit
             | Signature::MbarrierArrive
             | Signature::MbarrierExpect

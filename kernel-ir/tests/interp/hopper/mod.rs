@@ -7,5 +7,6 @@ mod copies;
 mod gemm;
 mod matrices;
 mod pipeline;
+mod scaled;
 mod scene;
 mod tensor_memory;

@@ -262,7 +262,7 @@ fn products_come_through_the_compiler() {
         assert!(error.contains("sm_100a"), "{error}");
     }
     let b = SmemLayout { swizzle: Swizzle::B64, mn_major: true, leading: 512, stride: 1024 };
-    let product = Tcgen05 { n: 64, ab: Scalar::BF16, cd: Scalar::F32, a: None, b };
+    let product = Tcgen05 { n: 64, ab: Scalar::BF16, cd: Scalar::F32, a: None, b, scales: None };
     assert_eq!(product.fault(), None);
     let wide = Tcgen05 { ab: Scalar::TF32, ..product };
     assert_eq!(wide.fault().unwrap(), "factors of tf32 lie along k");
