@@ -248,7 +248,7 @@ fn check_vector<T: Element, const N: usize>(memory: &impl Memory<T>, index: Val<
 }
 
 #[track_caller]
-fn load_vector<T: Element, const N: usize>(slot: Slot<T>) -> [Val<T>; N] {
+pub(super) fn load_vector<T: Element, const N: usize>(slot: Slot<T>) -> [Val<T>; N] {
     let size = T::TYPE.size() * N as u32;
     build(|b| {
         let attr = Attr::Mem { align: size, cache: kernelsmith_ir::attr::CacheHint::Normal };

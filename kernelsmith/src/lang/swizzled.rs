@@ -227,6 +227,21 @@ impl<T: Stored> Tile<T> {
         Slot::new(build(|b| b.ptr_add(self.base, at.id)))
     }
 
+    /// `N` elements of a row from a column on by one instruction: the column is a multiple of `N`, and they
+    /// have 16 bytes at most. Checked.
+    #[track_caller]
+    pub fn load_vector<const N: usize>(&self, row: Val<usize>, column: Val<usize>) -> [Val<T>; N] {
+        if !matches!(N, 2 | 4 | 8 | 16) || N * T::TYPE.size() as usize > 16 {
+            fail(format!(
+                "vectors of a tile have 2, 4, 8 or 16 elements and at most 16 bytes, not {N} {}",
+                T::TYPE
+            ));
+        }
+        super::matrix::aligned(column, N, &format!("a vector's first column is a multiple of {N}"));
+        // The last one is inside too, as rows have a multiple of 16 bytes.
+        super::memory::load_vector(self.at(row, column))
+    }
+
     /// Where an element lies, counted in elements from the tile's start: its piece of 16 bytes is
     /// exchanged by the bits of the row that the address has from 128 bytes up.
     #[track_caller]

@@ -4,6 +4,7 @@ use checks::{Exact, How, Shared, Weights};
 use kernelsmith::Target;
 use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
+use kernelsmith_kernels::attention::Attention;
 use kernelsmith_kernels::matmul::Summed;
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 use kernelsmith_kernels::quant::Format;
@@ -15,6 +16,9 @@ mod checks;
 
 #[path = "../../../../kernels/tests/hopper/attention.rs"]
 mod attention;
+
+#[path = "../../../../kernels/tests/hopper/gradients.rs"]
+mod gradients;
 
 use attention::Sequences;
 
@@ -79,6 +83,7 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
         cases.push(case("matmul tf32, i8", &text, move |device| checks::types(device, shape)));
     }
     attentions(&mut cases);
+    all_gradients(&mut cases);
     cases
 }
 
@@ -271,5 +276,34 @@ fn attentions(cases: &mut Vec<Case>) {
         for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(64)] {
             add("latents", attention::Case { sequences, ..of.causal() });
         }
+    }
+}
+
+/// Gradients of attention of every dimension, with each option, in a fixed order (three times, as long ones have
+/// many blocks that wait for others) and in any.
+fn all_gradients(cases: &mut Vec<Case>) {
+    let mut add = |what: &str, a: Attention| {
+        let Attention { batch, heads, kv_heads, queries, keys, dimension, .. } = a;
+        for deterministic in [true, false] {
+            let order = if deterministic { "" } else { " in any order" };
+            let text = format!("{what} {batch}x{heads}/{kv_heads} {queries}x{keys}x{dimension}{order}");
+            cases.push(case("attention gradients", &text, move |device| {
+                let wide = gradients::check::<bf16>(device, a, deterministic, 3)?;
+                let narrow = gradients::check::<f16>(device, a, deterministic, 1)?;
+                Ok((wide.0.max(narrow.0), wide.1))
+            }));
+        }
+    };
+    for d in [40, 64, 80, 96, 120, 128] {
+        for [batch, heads, kv_heads, m, n] in
+            [[1, 1, 1, 128, 128], [2, 4, 2, 200, 300], [1, 8, 1, 500, 500], [1, 2, 2, 136, 40]]
+        {
+            let a = Attention::new(m, n, d).batch(batch).heads(heads).kv_heads(kv_heads);
+            add("plain", a);
+            add("causal", a.causal());
+            add("window", a.causal().window(150));
+            add("cap", a.causal().soft_cap(2.0));
+        }
+        add("long", Attention::new(1500, 1600, d).heads(2).causal());
     }
 }

@@ -44,7 +44,9 @@ pub struct Gradients<'a, T: Float> {
 /// The gradients of a loss by Q, K and V of an attention, from its gradient `d_out` by the output; see
 /// [`Attention`] for shapes. With a bias of scores: [`FlashAttentionBackward::bias`].
 ///
-/// Sums are f32 and rounded to `T` once. Results are the same bits from run to run on one machine. A key
+/// Sums are f32 and rounded to `T` once; weights and the gradients of scores are rounded to `T` before they are
+/// multiplied where tensor cores do that (bf16 and f16 on Hopper GPUs, up to 128 columns, without a bias).
+/// Results are the same bits from run to run on one machine. A key
 /// that no query sees and a query that sees no key have gradients of zero. A NaN in a row reaches whatever
 /// depends on that row, and may reach rows near those by masked weights, as `0 * NaN` is NaN.
 ///
@@ -71,12 +73,13 @@ pub struct FlashAttentionBackward<'a, B = NoBias> {
     attention: Attention,
     bias: B,
     sinks: Option<Sinks<'a>>,
+    deterministic: bool,
 }
 
 impl FlashAttentionBackward<'_> {
     /// Of this shape.
     pub fn new(attention: Attention) -> Self {
-        FlashAttentionBackward { attention, bias: NoBias, sinks: None }
+        FlashAttentionBackward { attention, bias: NoBias, sinks: None, deterministic: true }
     }
 }
 
@@ -84,7 +87,8 @@ impl<'a, B: Bias> FlashAttentionBackward<'a, B> {
     /// To finished scores, scaled and capped, the forward pass added `bias(head, query, key)`, where `head`
     /// counts through the batch: `sequence * heads + head`. It captures nothing.
     pub fn bias<F: Bias>(self, bias: F) -> FlashAttentionBackward<'a, F> {
-        FlashAttentionBackward { attention: self.attention, bias, sinks: self.sinks }
+        let FlashAttentionBackward { attention, sinks, deterministic, .. } = self;
+        FlashAttentionBackward { attention, bias, sinks, deterministic }
     }
 
     /// Asks for the gradients by the sinks of the forward pass
@@ -92,6 +96,14 @@ impl<'a, B: Bias> FlashAttentionBackward<'a, B> {
     /// gradients are summed over the batch. What was in `d_sinks` is written over.
     pub fn sinks(self, sinks: &'a Buffer<f32>, d_sinks: &'a mut Buffer<f32>) -> Self {
         FlashAttentionBackward { sinks: Some(Sinks { sinks, d_sinks }), ..self }
+    }
+
+    /// Whether results are to be the same bits from run to run, which they are unless this says `false`.
+    ///
+    /// Only Hopper's own kernel is faster without: blocks then add their parts of dQ in whichever order they
+    /// come to it, instead of in that of their keys. Everything else adds in a fixed order anyway.
+    pub fn deterministic(self, deterministic: bool) -> Self {
+        FlashAttentionBackward { deterministic, ..self }
     }
 
     /// Launches the backward pass; see [`flash_attention_backward`].
@@ -104,7 +116,7 @@ impl<'a, B: Bias> FlashAttentionBackward<'a, B> {
         d_out: &Buffer<O>,
         gradients: Gradients<'_, T>,
     ) -> Result<(), Error> {
-        let FlashAttentionBackward { attention: a, bias, sinks } = self;
+        let FlashAttentionBackward { attention: a, bias, sinks, deterministic } = self;
         check(&a, &forward, d_out, &gradients)?;
         if let Some(Sinks { sinks, d_sinks }) = &sinks {
             check_len("sinks", sinks.len(), "heads", Some(a.heads))?;
@@ -119,7 +131,7 @@ impl<'a, B: Bias> FlashAttentionBackward<'a, B> {
         let score = move |s: Val<f32>, head: Val<usize>, query: Val<usize>, key: Val<usize>| {
             if B::SOME { s + bias.at(head, query, key) } else { s }
         };
-        launch::run(Call { a, form, score }, forward, d_out, gradients, sinks)
+        launch::run(Call { a, form, deterministic, score }, forward, d_out, gradients, sinks)
     }
 }
 

@@ -12,6 +12,7 @@ use super::kernel::attention_backward;
 use super::plan::{Division, Tiling};
 use super::sinks::Sinks;
 use crate::attention::form::{Form, ScoreFunction};
+use crate::attention::hopper::backward as hopper;
 use crate::attention::shape::Attention;
 use crate::elementwise::{sum_parts, to_f32};
 use crate::error::Error;
@@ -21,6 +22,7 @@ use crate::error::Error;
 pub(super) struct Call<S> {
     pub(super) a: Attention,
     pub(super) form: Form,
+    pub(super) deterministic: bool,
     pub(super) score: S,
 }
 
@@ -70,6 +72,15 @@ pub(super) fn run<T: Float, O: Float, S>(
 where
     S: ScoreFunction,
 {
+    let own = hopper::Call { a: call.a, form: call.form, deterministic: call.deterministic };
+    if let Some(tile) = hopper::choose::<T, O>(own, gradients.dq) {
+        if let Some(sinks) = sinks {
+            let wide = Wide::new(d_out)?;
+            let delta = delta(call.a.dimension, forward.out, &wide)?;
+            sinks.run(&call.a, forward.lse, &delta)?;
+        }
+        return hopper::run(own, tile, forward, d_out, gradients);
+    }
     let Forward { q, k, v, out, lse } = forward;
     let Gradients { dq, dk, dv } = gradients;
     let device = dq.device().clone();
@@ -134,7 +145,7 @@ fn blocks<T: Float, S, const W: usize>(
 where
     S: ScoreFunction,
 {
-    let Call { a, form, score } = call;
+    let Call { a, form, score, .. } = call;
     let Attention { queries: m, keys: n, heads, kv_heads, scale, .. } = a;
     let (window, cap) = (a.window.unwrap_or(n).min(n), a.soft_cap.unwrap_or(0.0));
     let device = dq.device().clone();

@@ -17,4 +17,5 @@ pub use delta::{attention_delta, attention_delta_ir};
 pub use gradients::{FlashAttentionBackward, Forward, Gradients, flash_attention_backward};
 pub use kernel::{attention_backward, attention_backward_ir};
 pub use plan::Tiling;
+pub(super) use seen::Seen;
 pub use sinks::{sink_gradients, sink_gradients_ir};

@@ -224,7 +224,7 @@ where
 
 /// Begins `out + weights * values`, after a fence.
 #[device]
-fn begin_outputs<T: Float, const DV: usize, const BN: usize>(
+pub(super) fn begin_outputs<T: Float, const DV: usize, const BN: usize>(
     weights: SumsAsFactor<Wgmma<T, DV>, Wgmma<T, BN>>,
     values: Tile<T>,
     out: InFlight<Wgmma<T, DV>>,
@@ -257,7 +257,7 @@ pub(super) fn rescaled<S: WgmmaAtom<Sum = f32>>(
 
 /// The type that factors have.
 #[device]
-fn narrow<T: Float>(x: f32) -> T {
+pub(super) fn narrow<T: Float>(x: f32) -> T {
     x.cast::<T>()
 }
 

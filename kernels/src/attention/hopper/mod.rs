@@ -1,5 +1,6 @@
 //! The attention of Hopper: TMA copies, `wgmma`, and warpgroups with roles.
 
+pub mod backward;
 pub mod config;
 mod copies;
 mod forward;

@@ -155,24 +155,24 @@ pub(super) fn score_scale(form: Form, scale: Val<f32>) -> Val<f32> {
 }
 
 /// How far an element's column is from that of the thread's first.
-fn column_from_first(element: usize) -> u32 {
+pub(super) fn column_from_first(element: usize) -> u32 {
     (element / 4 * 8 + element % 2) as u32
 }
 
 #[device]
-fn unless_beyond(score: f32, #[comptime] column: u32, end: u32) -> f32 {
+pub(super) fn unless_beyond(score: f32, #[comptime] column: u32, end: u32) -> f32 {
     if column < end { score } else { f32::NEG_INFINITY }
 }
 
 #[device]
-fn unless_before(score: f32, #[comptime] column: u32, from: u32) -> f32 {
+pub(super) fn unless_before(score: f32, #[comptime] column: u32, from: u32) -> f32 {
     if column >= from { score } else { f32::NEG_INFINITY }
 }
 
 /// `cap * tanh(score / cap)`, as `cap - 2 cap / (1 + e^(2 score / cap))`: two instructions of the special
 /// units, where `tanh` itself is many. The quotient is the square of the reciprocal root.
 #[device]
-fn capped(score: f32, cap: f32) -> f32 {
+pub(super) fn capped(score: f32, cap: f32) -> f32 {
     let root = ((score * (2.0 * LOG2_E / cap)).exp2_fast() + 1.0).rsqrt();
     cap - 2.0 * cap * (root * root)
 }

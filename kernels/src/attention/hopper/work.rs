@@ -69,7 +69,7 @@ impl Who {
 
 /// A number that is the same in all lanes, known to be so.
 #[device]
-fn same(#[comptime] who: Who, x: u32) -> u32 {
+pub(super) fn same(#[comptime] who: Who, x: u32) -> u32 {
     if who.are_warps() { warp_broadcast(x) } else { x }
 }
 

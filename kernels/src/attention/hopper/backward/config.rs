@@ -1,0 +1,117 @@
+//! Tiles of Hopper's backward pass: pure functions.
+
+use kernelsmith::Target;
+use kernelsmith::prelude::Swizzle;
+
+use crate::attention::form::Form;
+use crate::attention::hopper::config::{SHARED, is_hopper, swizzle};
+use crate::attention::shape::Attention;
+
+/// Keys of a block: 64 for each of the two warpgroups that multiply.
+pub const KEYS: usize = 128;
+
+/// Stages that queries and gradients of outputs have each. The buffers of dS take turns with them.
+pub const STAGES: usize = 2;
+
+/// What a kernel's types fix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Tile {
+    /// Columns of a head or more: what is more is zeros.
+    pub columns: usize,
+    /// Queries of a tile.
+    pub queries: usize,
+    /// Columns of dQ that a warpgroup computes: all, of 64 queries each, or half of them.
+    pub own: usize,
+}
+
+/// The tiles there are kernels for.
+pub const TILES: [Tile; 3] = [
+    Tile { columns: 64, queries: 64, own: 32 },
+    Tile { columns: 96, queries: 64, own: 48 },
+    Tile { columns: 128, queries: 64, own: 64 },
+];
+
+impl Tile {
+    /// Bytes of shared memory: keys and values, two stages of queries, of gradients of outputs and of dS, rows'
+    /// numbers, dQ, and the barriers.
+    pub const fn shared_bytes(self) -> usize {
+        let Tile { columns, queries, .. } = self;
+        let narrow = 2 * KEYS * columns + 2 * STAGES * queries * columns + STAGES * KEYS * queries;
+        2 * narrow + 4 * (2 * STAGES * queries + queries * columns) + 16 * (1 + 2 * STAGES)
+    }
+
+    /// Registers of a thread that hold dK and dV, weights, their gradients, and the weights as a factor.
+    pub const fn registers(self) -> usize {
+        self.columns + self.queries / 2 + self.queries / 2 + self.queries / 4
+    }
+
+    /// Whether a block has the shared memory and the registers; 24 are for all else.
+    pub const fn fits(self) -> bool {
+        self.shared_bytes() <= SHARED && self.registers() + 24 <= 240
+    }
+}
+
+/// The tile for heads of so many columns.
+pub fn tile(dimension: usize) -> Option<Tile> {
+    TILES.into_iter().find(|tile| tile.columns >= dimension)
+}
+
+/// The tile by which Hopper's kernel takes a backward pass of bf16 or f16 throughout. Biases of scores, wider
+/// heads and scales that turn the order of scores around are the general kernel's.
+pub fn choose(target: &Target, a: &Attention, form: Form) -> Option<Tile> {
+    let some = [a.batch, a.heads, a.queries, a.keys].iter().all(|&n| n > 0);
+    // Tiles and the sums' turns are counted in 32 bits.
+    let rows = (a.batch * a.heads).saturating_mul(a.queries.max(a.keys));
+    let counted = rows < 1 << 31;
+    if !is_hopper(target) || form.scored || !some || !counted || a.scale <= 0.0 {
+        return None;
+    }
+    tile(a.dimension)
+}
+
+/// The swizzle of rows of so many sums, f32: the widest of which they consist.
+pub fn sum_swizzle(columns: usize) -> Swizzle {
+    match columns {
+        n if n.is_multiple_of(32) => Swizzle::B128,
+        _ => swizzle(2 * columns),
+    }
+}
+
+/// Columns of a box of sums.
+pub fn sum_panel(columns: usize) -> usize {
+    sum_swizzle(columns).width() as usize / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tile_fits_hopper() {
+        for tile in TILES {
+            assert!(tile.fits(), "{tile:?}: {} bytes", tile.shared_bytes());
+            let rows_each = if tile.own == tile.columns { 64 } else { tile.queries };
+            assert_eq!(2 * tile.own * rows_each, tile.columns * tile.queries, "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn hopper_takes_what_it_has_tiles_for() {
+        let hopper = Target::sm(90, true);
+        let plain = Form { causal: false, windowed: false, capped: false, scored: false };
+        let columns = |d| choose(&hopper, &Attention::new(9, 9, d), plain).map(|tile| tile.columns);
+        assert_eq!([32, 64, 72, 96, 128].map(columns), [64, 64, 96, 96, 128].map(Some));
+        assert_eq!([136, 256].map(columns), [None; 2]);
+        let a = Attention::new(9, 9, 64);
+        assert_eq!(choose(&Target::sm(80, false), &a, plain), None);
+        assert_eq!(choose(&hopper, &a, Form { scored: true, ..plain }), None);
+        assert_eq!(choose(&hopper, &a.scale(-1.0), plain), None);
+        assert_eq!(choose(&hopper, &Attention::new(0, 9, 64), plain), None);
+        assert_eq!(choose(&hopper, &Attention::new(1 << 20, 9, 64).heads(1 << 12), plain), None);
+    }
+
+    #[test]
+    fn sums_lie_in_whole_panels() {
+        assert_eq!([32, 48, 64].map(sum_swizzle), [Swizzle::B128, Swizzle::B64, Swizzle::B128]);
+    }
+}

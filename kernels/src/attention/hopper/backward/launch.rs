@@ -1,0 +1,147 @@
+//! The launches of a backward pass that Hopper's own kernel takes.
+
+use std::any::Any;
+
+use kernelsmith::prelude::*;
+
+use super::config::{self, KEYS, Tile};
+use super::kernel::attention_gradients;
+use super::prepare::{BLOCK, attention_statistics, scaled_sums};
+use crate::attention::backward::{Forward, Gradients};
+use crate::attention::form::Form;
+use crate::attention::hopper::config::section;
+use crate::attention::shape::Attention;
+use crate::error::Error;
+
+/// Which attention's gradients, and how.
+#[derive(Clone, Copy)]
+pub(in crate::attention) struct Call {
+    pub(in crate::attention) a: Attention,
+    pub(in crate::attention) form: Form,
+    /// Whether dQ is added up in a fixed order.
+    pub(in crate::attention) deterministic: bool,
+}
+
+/// The tile by which Hopper's kernel computes the gradients, if the device is a Hopper GPU and there is a kernel
+/// for them.
+pub(in crate::attention) fn choose<T: Float, O: Float>(
+    call: Call,
+    dq: &Buffer<T>,
+) -> Option<Tile> {
+    let types = (T::TYPE == bf16::TYPE || T::TYPE == f16::TYPE) && O::TYPE == T::TYPE;
+    let device = dq.device();
+    if types { config::choose(device.target(), &call.a, call.form) } else { None }
+}
+
+/// Launches a backward pass with a tile that was [chosen](choose).
+pub(in crate::attention) fn run<T: Float, O: Float>(
+    call: Call,
+    tile: Tile,
+    forward: Forward<'_, T, O>,
+    d_out: &Buffer<O>,
+    gradients: Gradients<'_, T>,
+) -> Result<(), Error> {
+    if T::TYPE == bf16::TYPE {
+        bf16s(call, tile, typed(forward), of(d_out), typed_mut(gradients))
+    } else {
+        f16s(call, tile, typed(forward), of(d_out), typed_mut(gradients))
+    }
+}
+
+/// A buffer as what it is.
+fn of<T: Float, U: Float>(x: &Buffer<T>) -> &Buffer<U> {
+    (x as &dyn Any).downcast_ref().expect("types were compared")
+}
+
+fn of_mut<T: Float, U: Float>(x: &mut Buffer<T>) -> &mut Buffer<U> {
+    (x as &mut dyn Any).downcast_mut().expect("types were compared")
+}
+
+fn typed<T: Float, O: Float, U: Float>(forward: Forward<'_, T, O>) -> Forward<'_, U, U> {
+    let Forward { q, k, v, out, lse } = forward;
+    Forward { q: of(q), k: of(k), v: of(v), out: of(out), lse }
+}
+
+fn typed_mut<T: Float, U: Float>(gradients: Gradients<'_, T>) -> Gradients<'_, U> {
+    let Gradients { dq, dk, dv } = gradients;
+    Gradients { dq: of_mut(dq), dk: of_mut(dk), dv: of_mut(dv) }
+}
+
+/// Functions without parameters of their own, so that the kernels are compiled with this crate.
+macro_rules! types {
+    ($($name:ident: $t:ty;)*) => {$(
+        fn $name(
+            call: Call,
+            tile: Tile,
+            forward: Forward<'_, $t, $t>,
+            d_out: &Buffer<$t>,
+            gradients: Gradients<'_, $t>,
+        ) -> Result<(), Error> {
+            match tile.columns {
+                64 => launch::<$t, 64, 64, 32>(call, forward, d_out, gradients),
+                96 => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
+                _ => launch::<$t, 128, 64, 64>(call, forward, d_out, gradients),
+            }
+        }
+    )*};
+}
+
+types! {
+    bf16s: bf16;
+    f16s: f16;
+}
+
+fn launch<T: Float, const D: usize, const M: usize, const DQ: usize>(
+    call: Call,
+    forward: Forward<'_, T, T>,
+    d_out: &Buffer<T>,
+    gradients: Gradients<'_, T>,
+) -> Result<(), Error>
+where
+    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, M>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, DQ>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    let Call { a, form, deterministic } = call;
+    let Forward { q, k, v, out, lse } = forward;
+    let Gradients { dq, dk, dv } = gradients;
+    let Attention { queries: m, keys: n, dimension: d, .. } = a;
+    let device = dq.device().clone();
+    let (heads, lines, group) = (a.batch * a.heads, a.batch * a.kv_heads, a.heads / a.kv_heads);
+    let each = m.div_ceil(M);
+    let tiles = heads * each;
+    // SAFETY: the kernel writes every element before another one reads it.
+    let mut statistics = unsafe { Buffer::<f32>::uninit(&device, tiles * 2 * M) }?;
+    attention_statistics::<T, M>(heads, m, d, each, out, d_out, lse, &mut statistics)
+        .grid(tiles)
+        .launch(&device)?;
+    let mut sums = Buffer::<f32>::zeros(&device, dq.len())?;
+    let mut turns = Buffer::<u32>::zeros(&device, if deterministic { 1 + tiles } else { 0 })?;
+    let (of_queries, of_keys) = ([heads, m, d], [lines, n, d]);
+    // Queries and gradients of outputs of a head of keys are read again and again.
+    let section = section(m.saturating_mul(4 * d * group), 1);
+    attention_gradients::<T, D, M, DQ>(
+        m,
+        n,
+        lines,
+        group,
+        a.window.unwrap_or(n).min(n),
+        section,
+        a.scale,
+        a.soft_cap.unwrap_or(0.0),
+        form,
+        View::of(q, of_queries),
+        View::of(k, of_keys),
+        View::of(v, of_keys),
+        View::of(d_out, of_queries),
+        View::of(&statistics, [statistics.len() / 4, 4]),
+        deterministic.then_some(&mut turns),
+        View::of_mut(&mut sums, of_queries),
+        View::of_mut(dk, of_keys),
+        View::of_mut(dv, of_keys),
+    )
+    .grid(lines * n.div_ceil(KEYS))
+    .launch(&device)?;
+    scaled_sums(a.scale, &sums, dq.partition([BLOCK])).launch(&device)?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The backward pass of attention on Hopper: blocks own keys, hold dK and dV in registers, and add to dQ.
+
+pub mod config;
+mod copies;
+mod kernel;
+mod launch;
+mod prepare;
+mod step;
+mod sums;
+mod weights;
+mod work;
+
+pub use kernel::{attention_gradients, attention_gradients_ir};
+pub(in crate::attention) use launch::{Call, choose, run};
+pub use prepare::{
+    attention_statistics, attention_statistics_ir, scaled_sums, scaled_sums_ir,
+};
