@@ -35,7 +35,9 @@ pub(crate) fn check<T: Float + Exact>(
         let (mut dq, mut dk, mut dv) = (poisoned(queries)?, poisoned(keys)?, poisoned(keys)?);
         let forward = Forward { q: &q, k: &k, v: &v, out: &out, lse: &lse };
         let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
-        FlashAttentionBackward::new(a).deterministic(deterministic).run(forward, &d_out, gradients)?;
+        FlashAttentionBackward::new(a)
+            .deterministic(deterministic)
+            .run(forward, &d_out, gradients)?;
         let mut found = Vec::new();
         for x in [dq, dk, dv] {
             found.push(x.to_vec()?.into_iter().map(T::value).collect::<Vec<f64>>());

@@ -11,7 +11,7 @@ use super::bench::{Bench, Case, Peer, case};
 use super::turns::medians;
 
 /// Queries and keys of a head, and heads of all batches.
-const SHAPES: [(usize, usize); 3] = [(2048, 8), (4096, 4), (16384, 1)];
+pub(super) const SHAPES: [(usize, usize); 3] = [(2048, 8), (4096, 4), (16384, 1)];
 
 pub(super) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -44,7 +44,7 @@ pub(super) fn all() -> Vec<Case> {
 }
 
 /// Whether the device has kernels of attention worth timing.
-fn is_hopper(bench: &Bench) -> bool {
+pub(super) fn is_hopper(bench: &Bench) -> bool {
     *bench.device.target() == kernelsmith::Target::sm(90, true)
 }
 

@@ -7,6 +7,7 @@
 mod attention;
 mod bandwidth;
 mod bench;
+mod gradients;
 mod latency;
 mod matmul;
 mod quant;
@@ -59,5 +60,6 @@ fn benchmarks() -> Outcome<ExitCode> {
 /// Every benchmark, by importance.
 fn all() -> Vec<Case> {
     let first = [bandwidth::all(), latency::all(), matmul::first(), attention::all()];
-    first.into_iter().chain([quant::all(), matmul::rest()]).flatten().collect()
+    let rest = [gradients::all(), quant::all(), matmul::rest()];
+    first.into_iter().chain(rest).flatten().collect()
 }

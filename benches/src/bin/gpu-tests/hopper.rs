@@ -286,7 +286,8 @@ fn all_gradients(cases: &mut Vec<Case>) {
         let Attention { batch, heads, kv_heads, queries, keys, dimension, .. } = a;
         for deterministic in [true, false] {
             let order = if deterministic { "" } else { " in any order" };
-            let text = format!("{what} {batch}x{heads}/{kv_heads} {queries}x{keys}x{dimension}{order}");
+            let text =
+                format!("{what} {batch}x{heads}/{kv_heads} {queries}x{keys}x{dimension}{order}");
             cases.push(case("attention gradients", &text, move |device| {
                 let wide = gradients::check::<bf16>(device, a, deterministic, 3)?;
                 let narrow = gradients::check::<f16>(device, a, deterministic, 1)?;

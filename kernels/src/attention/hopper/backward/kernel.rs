@@ -76,10 +76,7 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
     let (o_fill, o_use) = pipeline::<STAGES>(RELEASES).split();
 
     let shape = Shape { m, n, lines, group, window, section };
-    let parts = Parts {
-        down: if DQ == D { 64 } else { 0 },
-        across: if DQ == D { 0 } else { DQ },
-    };
+    let parts = Parts { down: if DQ == D { 64 } else { 0 }, across: if DQ == D { 0 } else { DQ } };
     let index = number(turns);
     if warpgroup_id() == 0 {
         lower_registers(24);

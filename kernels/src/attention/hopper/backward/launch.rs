@@ -24,10 +24,7 @@ pub(in crate::attention) struct Call {
 
 /// The tile by which Hopper's kernel computes the gradients, if the device is a Hopper GPU and there is a kernel
 /// for them.
-pub(in crate::attention) fn choose<T: Float, O: Float>(
-    call: Call,
-    dq: &Buffer<T>,
-) -> Option<Tile> {
+pub(in crate::attention) fn choose<T: Float, O: Float>(call: Call, dq: &Buffer<T>) -> Option<Tile> {
     let types = (T::TYPE == bf16::TYPE || T::TYPE == f16::TYPE) && O::TYPE == T::TYPE;
     let device = dq.device();
     if types { config::choose(device.target(), &call.a, call.form) } else { None }

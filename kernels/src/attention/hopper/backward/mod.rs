@@ -12,6 +12,4 @@ mod work;
 
 pub use kernel::{attention_gradients, attention_gradients_ir};
 pub(in crate::attention) use launch::{Call, choose, run};
-pub use prepare::{
-    attention_statistics, attention_statistics_ir, scaled_sums, scaled_sums_ir,
-};
+pub use prepare::{attention_statistics, attention_statistics_ir, scaled_sums, scaled_sums_ir};

@@ -126,7 +126,11 @@ pub(super) fn add(
             for own in unroll(0..GROUPS) {
                 Meeting::Full.waits(own);
                 if leads {
-                    let at = [line, tile * rows + own * parts.down, Val::<usize>::from(own * parts.across)];
+                    let at = [
+                        line,
+                        tile * rows + own * parts.down,
+                        Val::<usize>::from(own * parts.across),
+                    ];
                     tiles.stage(own).store_add(to, at);
                     bulk_commit();
                 }

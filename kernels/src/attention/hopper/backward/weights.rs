@@ -33,9 +33,12 @@ impl Keys {
         let first = piece.tile * super::config::KEYS + own * 64;
         let key: [usize; 2] = array(|half| first + Scores::<T, M>::row(2 * half));
         // Nobody sees what there is behind the last key.
-        let from = array(|half| {
-            if key[half] < shape.n { seen.first_query(key[half]) as u32 } else { u32::MAX }
-        });
+        let from =
+            array(
+                |half| {
+                    if key[half] < shape.n { seen.first_query(key[half]) as u32 } else { u32::MAX }
+                },
+            );
         Keys { from, end: array(|half| seen.end_query(key[half]) as u32) }
     }
 }
