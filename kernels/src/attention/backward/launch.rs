@@ -76,7 +76,7 @@ where
     if let Some(tile) = hopper::choose::<T, O>(own, gradients.dq) {
         if let Some(sinks) = sinks {
             let wide = Wide::new(d_out)?;
-            let delta = delta(call.a.dimension, forward.out, &wide)?;
+            let delta = delta(call.a.value_dimension, forward.out, &wide)?;
             sinks.run(&call.a, forward.lse, &delta)?;
         }
         return hopper::run(own, tile, forward, d_out, gradients);

@@ -13,6 +13,12 @@ pub const KEYS: usize = 128;
 /// Stages that queries and gradients of outputs have each. The buffers of dS take turns with them.
 pub const STAGES: usize = 2;
 
+/// Registers of a thread of the warps that copy and add, and of those that multiply: shares of 65536, in steps of
+/// 8. With 24 the warp that adds spilled where sums have an order.
+pub const FEW: usize = 40;
+/// See [`FEW`].
+pub const MANY: usize = 232;
+
 /// What a kernel's types fix.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tile {
@@ -24,12 +30,10 @@ pub struct Tile {
     pub own: usize,
 }
 
-/// The tiles there are kernels for.
-pub const TILES: [Tile; 3] = [
-    Tile { columns: 64, queries: 64, own: 32 },
-    Tile { columns: 96, queries: 64, own: 48 },
-    Tile { columns: 128, queries: 64, own: 64 },
-];
+/// The tiles there are kernels for. With 128 columns, dK, dV, weights and the weights' gradients take so many
+/// registers that some spilled.
+pub const TILES: [Tile; 2] =
+    [Tile { columns: 64, queries: 64, own: 32 }, Tile { columns: 96, queries: 64, own: 48 }];
 
 impl Tile {
     /// Bytes of shared memory: keys and values, two stages of queries, of gradients of outputs and of dS, rows'
@@ -47,7 +51,7 @@ impl Tile {
 
     /// Whether a block has the shared memory and the registers; 24 are for all else.
     pub const fn fits(self) -> bool {
-        self.shared_bytes() <= SHARED && self.registers() + 24 <= 240
+        self.shared_bytes() <= SHARED && self.registers() + 24 <= MANY
     }
 }
 
@@ -56,14 +60,16 @@ pub fn tile(dimension: usize) -> Option<Tile> {
     TILES.into_iter().find(|tile| tile.columns >= dimension)
 }
 
-/// The tile by which Hopper's kernel takes a backward pass of bf16 or f16 throughout. Biases of scores, wider
-/// heads and scales that turn the order of scores around are the general kernel's.
+/// The tile by which Hopper's kernel takes a backward pass of bf16 or f16 throughout. Biases of scores, more than
+/// 96 columns, values of other columns than keys and scales that turn the order of scores around are the general
+/// kernel's.
 pub fn choose(target: &Target, a: &Attention, form: Form) -> Option<Tile> {
     let some = [a.batch, a.heads, a.queries, a.keys].iter().all(|&n| n > 0);
     // Tiles and the sums' turns are counted in 32 bits.
     let rows = (a.batch * a.heads).saturating_mul(a.queries.max(a.keys));
     let counted = rows < 1 << 31;
-    if !is_hopper(target) || form.scored || !some || !counted || a.scale <= 0.0 {
+    let same = a.value_dimension == a.dimension;
+    if !is_hopper(target) || form.scored || !same || !some || !counted || a.scale <= 0.0 {
         return None;
     }
     tile(a.dimension)
@@ -100,18 +106,19 @@ mod tests {
         let hopper = Target::sm(90, true);
         let plain = Form { causal: false, windowed: false, capped: false, scored: false };
         let columns = |d| choose(&hopper, &Attention::new(9, 9, d), plain).map(|tile| tile.columns);
-        assert_eq!([32, 64, 72, 96, 128].map(columns), [64, 64, 96, 96, 128].map(Some));
-        assert_eq!([136, 256].map(columns), [None; 2]);
+        assert_eq!([32, 64, 72, 96].map(columns), [64, 64, 96, 96].map(Some));
+        assert_eq!([104, 128, 256].map(columns), [None; 3]);
         let a = Attention::new(9, 9, 64);
         assert_eq!(choose(&Target::sm(80, false), &a, plain), None);
         assert_eq!(choose(&hopper, &a, Form { scored: true, ..plain }), None);
         assert_eq!(choose(&hopper, &a.scale(-1.0), plain), None);
+        assert_eq!(choose(&hopper, &a.value_dimension(32), plain), None);
         assert_eq!(choose(&hopper, &Attention::new(0, 9, 64), plain), None);
         assert_eq!(choose(&hopper, &Attention::new(1 << 20, 9, 64).heads(1 << 12), plain), None);
     }
 
     #[test]
     fn sums_lie_in_whole_panels() {
-        assert_eq!([32, 48, 64].map(sum_swizzle), [Swizzle::B128, Swizzle::B64, Swizzle::B128]);
+        assert_eq!([32, 48].map(sum_swizzle), [Swizzle::B128, Swizzle::B64]);
     }
 }

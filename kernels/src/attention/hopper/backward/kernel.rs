@@ -3,7 +3,7 @@
 
 use kernelsmith::prelude::*;
 
-use super::config::{KEYS, STAGES, sum_panel, sum_swizzle};
+use super::config::{FEW, KEYS, MANY, STAGES, sum_panel, sum_swizzle};
 use super::copies::{Copies, copy};
 use super::step::{Step, Sums};
 use super::sums::{GROUPS, Meeting, Parts, RELEASES, add, meet};
@@ -79,7 +79,7 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
     let parts = Parts { down: if DQ == D { 64 } else { 0 }, across: if DQ == D { 0 } else { DQ } };
     let index = number(turns);
     if warpgroup_id() == 0 {
-        lower_registers(24);
+        lower_registers(FEW);
         if warp_id() == 0 {
             if elect() {
                 let piece = shape.piece(form, M, Who::Thread, index);
@@ -106,7 +106,7 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
             add(shape, piece, form, M, parts, dq_tiles, dq_box, turns);
         }
     } else {
-        raise_registers(240);
+        raise_registers(MANY);
         let own = own_warpgroup();
         let leads = thread_idx_x() % 128 == 0;
         let piece = shape.piece(form, M, Who::Warps, index);

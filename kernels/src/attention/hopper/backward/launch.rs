@@ -76,8 +76,7 @@ macro_rules! types {
         ) -> Result<(), Error> {
             match tile.columns {
                 64 => launch::<$t, 64, 64, 32>(call, forward, d_out, gradients),
-                96 => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
-                _ => launch::<$t, 128, 64, 64>(call, forward, d_out, gradients),
+                _ => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
             }
         }
     )*};

@@ -5,10 +5,40 @@ use kernelsmith::prelude::*;
 use super::config::{KEYS, STAGES};
 use super::sums::{Meeting, Parts, meet, meet_all, pass};
 use super::weights::{Statistics, Weights, gradients};
-use crate::attention::hopper::forward::{begin_outputs, begin_scores, narrow};
+use crate::attention::hopper::forward::{begin_scores, narrow};
+use crate::attention::hopper::rows::Scores;
 
 /// dK and dV of a warpgroup's 64 keys.
 pub(super) type Sums<T, const D: usize> = (InFlight<Wgmma<T, D>>, InFlight<Wgmma<T, D>>);
+
+/// Left factors, each 16 columns of the sums that they were. They are packed before the fence, else the assembler
+/// packs between the products and has them wait for one another (C7519, C7520).
+struct Factors<T: Float, const D: usize>(Vec<Fragment<Wgmma<T, D>, MatrixA>>)
+where
+    Wgmma<T, D>: WgmmaAtom;
+
+impl<T: Float, const D: usize> Factors<T, D>
+where
+    Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    fn new<const M: usize>(sums: Scores<T, M>) -> Self
+    where
+        Wgmma<T, M>: WgmmaAtom<Input = T, Sum = f32>,
+    {
+        let sums = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, M>>::new(sums, narrow);
+        Factors((0..M).step_by(16).map(|first| sums.columns(first)).collect())
+    }
+
+    /// Begins `sums` plus the product with a tile that has a row for each column, after a fence.
+    fn begin(&self, tile: Tile<T>, sums: InFlight<Wgmma<T, D>>) -> InFlight<Wgmma<T, D>> {
+        let mut sums = sums;
+        for (i, &factor) in self.0.iter().enumerate() {
+            sums = wgmma(factor, tile.mn_major(0usize, 16 * i), sums, true);
+        }
+        wgmma_commit();
+        sums
+    }
+}
 
 /// What a warpgroup reads and writes.
 pub(super) struct Step<T: Float> {
@@ -58,12 +88,12 @@ impl<T: Float> Step<T> {
         let of_weights = begin_scores::<T, D, M>(self.v_tiles.stage(own), outs);
         let scores = scores.wait_pending(1);
         let [weights, sloped] = self.weights.weigh(masked, first, scores, &statistics);
-        let factor = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, M>>::new(weights, narrow);
+        let factors = Factors::<T, D>::new(weights);
         wgmma_fence();
-        let dv = begin_outputs::<T, D, M>(factor, outs, dv);
+        let dv = factors.begin(outs, dv);
         let of_weights = of_weights.wait_pending(1);
         let ds = gradients(sloped, of_weights, &statistics);
-        let factor = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, M>>::new(ds, narrow);
+        let factors = Factors::<T, D>::new(ds);
         // Two of them: who comes to the next barrier has done with what it read behind this one.
         let buffer = q_stage.index() * 2usize;
         self.ds_tiles.stage(buffer + own).store_sums(ds, 0usize, 0, |_, _, x| narrow(x));
@@ -72,7 +102,7 @@ impl<T: Float> Step<T> {
         wgmma_fence();
         let dq = self.begin_queries::<M, DQ>(buffer);
         wgmma_fence();
-        let dk = begin_outputs::<T, D, M>(factor, queries, dk);
+        let dk = factors.begin(queries, dk);
         // The groups before are over too, dV's among them.
         let dq = dq.wait_pending(1);
         o_stage.release();
