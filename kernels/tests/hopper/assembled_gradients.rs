@@ -7,6 +7,8 @@ use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::Form;
 use kernelsmith_kernels::attention::hopper::backward::attention_gradients_ir;
 
+use crate::in_flight::{overwritten_factors, product_loops};
+
 fn gradients<T: Float, const D: usize, const M: usize, const DQ: usize>(
     form: Form,
     turns: bool,
@@ -29,14 +31,17 @@ fn gradients_are_what_was_planned() {
     let windowed = Form { windowed: true, ..causal };
     for (name, kernel, [d, rows, own, loops], turns) in [
         ("64", gradients::<f16, 64, 64, 32>(windowed, true), [64, 64, 32, 3], true),
-        ("96", gradients::<bf16, 96, 64, 48>(causal, true), [96, 64, 48, 2], true),
         ("96 in any order", gradients::<bf16, 96, 64, 48>(plain, false), [96, 64, 48, 2], false),
+        ("128", gradients::<bf16, 128, 64, 64>(causal, true), [128, 64, 64, 2], true),
     ] {
         let kernel = kernel.unwrap();
         let hopper: Target = "sm_90a".parse().unwrap();
         let found = resources(&kernel, None, &hopper).unwrap();
         assert_eq!(found.note, None, "{name}");
-        assert_eq!((found.registers, found.spills), (Some(168), Some(0)), "{name}");
+        // With 128 columns what is needed before and behind the loops is kept in memory meanwhile.
+        let most = if d == 128 { 4 } else { 0 };
+        assert_eq!(found.registers, Some(168), "{name}");
+        assert!(found.spills.is_some_and(|spills| spills <= most), "{name}: {:?}", found.spills);
         let code = emit(&kernel, None, &hopper, Stage::Sass).unwrap();
         let count = |name: &str| code.matches(name).count();
         let products = 2 * (d / 16) + 2 * (rows / 16) + 128 / 16;
@@ -47,13 +52,22 @@ fn gradients_are_what_was_planned() {
         let (panels, own_panels) = (d.div_ceil(if d == 96 { 32 } else { 64 }), own_panels(d, own));
         assert_eq!(count("UTMALDG."), 2 * panels + 2 * (panels + own_panels) + 1, "{name}");
         assert_eq!(count("UTMASTG."), panels + own_panels, "{name}");
-        let adds = if own == 48 { 3 } else { own / 32 };
-        assert_eq!(count("UTMAREDG."), 2 * adds, "{name}");
+        assert_eq!(count("UTMAREDG."), 2, "{name}");
         assert_eq!(code.contains("ATOM"), turns, "{name}");
+        assert_eq!(overwritten_factors(&code), [""; 0], "{name}");
+        let bodies = product_loops(&code);
+        assert_eq!(bodies.len(), loops, "{name}");
+        let spilled =
+            |body: &Vec<&str>| body.iter().any(|line| line.contains("LDL") || line.contains("STL"));
+        assert!(!bodies.iter().any(spilled), "{name}");
     }
 }
 
-/// Panels of a tile of K: 64 bytes wide or 32, as the columns of a warpgroup allow.
+/// Panels of a tile of K: 128 bytes wide, 64 or 32, as the columns of a warpgroup allow.
 fn own_panels(d: usize, own: usize) -> usize {
-    if own == 32 { d / 32 } else { d / 16 }
+    match own {
+        32 => d / 32,
+        48 => d / 16,
+        _ => d / 64,
+    }
 }

@@ -270,29 +270,28 @@ fn gradients<T: Float + Exact>(a: Attention, deterministic: bool, times: usize) 
     holds(gradients::check::<T>(&Device::interpreter(), a, deterministic, times));
 }
 
-/// One tile, several with odd ends, and in whichever order.
+/// Several tiles with odd ends, in whichever order.
 #[test]
 fn gradients_of_attention() {
-    gradients::<bf16>(Attention::new(64, 128, 64), true, 1);
     gradients::<f16>(Attention::new(72, 136, 40).batch(2), false, 1);
 }
 
 /// More queries than keys and fewer; blocks that wait for others have the same bits every time.
 #[test]
 fn gradients_of_causal_attention() {
-    gradients::<bf16>(Attention::new(136, 264, 64).causal(), true, 2);
-    gradients::<bf16>(Attention::new(136, 72, 64).causal(), true, 1);
+    gradients::<bf16>(Attention::new(72, 264, 64).causal(), true, 2);
+    gradients::<bf16>(Attention::new(72, 40, 64).causal(), true, 1);
 }
 
 #[test]
 fn gradients_of_wider_heads() {
-    gradients::<bf16>(Attention::new(72, 136, 96).causal(), true, 1);
-    gradients::<f16>(Attention::new(72, 136, 72), false, 1);
+    gradients::<f16>(Attention::new(72, 40, 72), false, 1);
+    gradients::<bf16>(Attention::new(72, 136, 128).causal(), true, 1);
 }
 
 #[test]
 fn gradients_of_groups_windows_and_caps() {
-    gradients::<bf16>(Attention::new(72, 136, 64).heads(2).kv_heads(1).causal(), true, 1);
-    gradients::<bf16>(Attention::new(72, 264, 64).causal().window(70), true, 1);
-    gradients::<f16>(Attention::new(72, 136, 64).soft_cap(1.5).causal(), false, 1);
+    gradients::<bf16>(Attention::new(64, 136, 64).heads(2).kv_heads(1).causal(), true, 1);
+    gradients::<bf16>(Attention::new(72, 136, 64).causal().window(70), true, 1);
+    gradients::<f16>(Attention::new(64, 40, 64).soft_cap(1.5).causal(), false, 1);
 }

@@ -5,5 +5,6 @@ mod assembled_gradients;
 mod attention;
 mod checks;
 mod gradients;
+mod in_flight;
 mod interpreted;
 mod quantised;

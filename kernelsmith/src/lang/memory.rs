@@ -262,7 +262,7 @@ pub(super) fn load_vector<T: Element, const N: usize>(slot: Slot<T>) -> [Val<T>;
 }
 
 #[track_caller]
-fn store_vector<T: Element, const N: usize>(slot: Slot<T>, values: [Val<T>; N]) {
+pub(super) fn store_vector<T: Element, const N: usize>(slot: Slot<T>, values: [Val<T>; N]) {
     let size = T::TYPE.size() * N as u32;
     build(|b| {
         let lanes: Vec<Value> = values.iter().map(|v| v.id).collect();

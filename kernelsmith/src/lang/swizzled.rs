@@ -231,6 +231,23 @@ impl<T: Stored> Tile<T> {
     /// have 16 bytes at most. Checked.
     #[track_caller]
     pub fn load_vector<const N: usize>(&self, row: Val<usize>, column: Val<usize>) -> [Val<T>; N] {
+        super::memory::load_vector(self.vector_at::<N>(row, column))
+    }
+
+    /// Writes `N` elements of a row from a column on; see [`load_vector`](Tile::load_vector).
+    #[track_caller]
+    pub fn store_vector<const N: usize>(
+        &self,
+        row: Val<usize>,
+        column: Val<usize>,
+        values: [Val<T>; N],
+    ) {
+        super::memory::store_vector(self.vector_at::<N>(row, column), values);
+    }
+
+    /// The first element of a vector, all of which is inside.
+    #[track_caller]
+    fn vector_at<const N: usize>(&self, row: Val<usize>, column: Val<usize>) -> Slot<T> {
         if !matches!(N, 2 | 4 | 8 | 16) || N * T::TYPE.size() as usize > 16 {
             fail(format!(
                 "vectors of a tile have 2, 4, 8 or 16 elements and at most 16 bytes, not {N} {}",
@@ -239,7 +256,7 @@ impl<T: Stored> Tile<T> {
         }
         super::matrix::aligned(column, N, &format!("a vector's first column is a multiple of {N}"));
         // The last one is inside too, as rows have a multiple of 16 bytes.
-        super::memory::load_vector(self.at(row, column))
+        self.at(row, column)
     }
 
     /// Where an element lies, counted in elements from the tile's start: its piece of 16 bytes is

@@ -1,16 +1,15 @@
 //! Tiles of Hopper's backward pass: pure functions.
 
 use kernelsmith::Target;
-use kernelsmith::prelude::Swizzle;
 
 use crate::attention::form::Form;
-use crate::attention::hopper::config::{SHARED, is_hopper, swizzle};
+use crate::attention::hopper::config::{SHARED, is_hopper};
 use crate::attention::shape::Attention;
 
 /// Keys of a block: 64 for each of the two warpgroups that multiply.
 pub const KEYS: usize = 128;
 
-/// Stages that queries and gradients of outputs have each. The buffers of dS take turns with them.
+/// Stages of queries and gradients of outputs. The buffers of dS take turns with them.
 pub const STAGES: usize = 2;
 
 /// Registers of a thread of the warps that copy and add, and of those that multiply: shares of 65536, in steps of
@@ -30,10 +29,18 @@ pub struct Tile {
     pub own: usize,
 }
 
-/// The tiles there are kernels for. With 128 columns, dK, dV, weights and the weights' gradients take so many
-/// registers that some spilled.
-pub const TILES: [Tile; 2] =
-    [Tile { columns: 64, queries: 64, own: 32 }, Tile { columns: 96, queries: 64, own: 48 }];
+/// The tiles there are kernels for.
+pub const TILES: [Tile; 3] = [
+    Tile { columns: 64, queries: 64, own: 32 },
+    Tile { columns: 96, queries: 64, own: 48 },
+    Tile { columns: 128, queries: 64, own: 64 },
+];
+
+/// Whether the products of dV begin before the gradients of scores are computed, with so many columns. Then weights
+/// are there twice, as numbers and as the factor of products that run: with 128 columns some registers spilled.
+pub const fn early(columns: usize) -> bool {
+    columns <= 96
+}
 
 impl Tile {
     /// Bytes of shared memory: keys and values, two stages of queries, of gradients of outputs and of dS, rows'
@@ -41,12 +48,14 @@ impl Tile {
     pub const fn shared_bytes(self) -> usize {
         let Tile { columns, queries, .. } = self;
         let narrow = 2 * KEYS * columns + 2 * STAGES * queries * columns + STAGES * KEYS * queries;
-        2 * narrow + 4 * (2 * STAGES * queries + queries * columns) + 16 * (1 + 2 * STAGES)
+        2 * narrow + 4 * (2 * STAGES * queries + queries * columns) + 16 * (1 + STAGES)
     }
 
-    /// Registers of a thread that hold dK and dV, weights, their gradients, and the weights as a factor.
+    /// Registers of a thread that hold dK and dV, weights, their gradients, and, where its products have begun, the
+    /// weights as a factor.
     pub const fn registers(self) -> usize {
-        self.columns + self.queries / 2 + self.queries / 2 + self.queries / 4
+        let factor = if early(self.columns) { self.queries / 4 } else { 0 };
+        self.columns + self.queries / 2 + self.queries / 2 + factor
     }
 
     /// Whether a block has the shared memory and the registers; 24 are for all else.
@@ -61,31 +70,18 @@ pub fn tile(dimension: usize) -> Option<Tile> {
 }
 
 /// The tile by which Hopper's kernel takes a backward pass of bf16 or f16 throughout. Biases of scores, more than
-/// 96 columns, values of other columns than keys and scales that turn the order of scores around are the general
+/// 128 columns, values of other columns than keys and scales that turn the order of scores around are the general
 /// kernel's.
 pub fn choose(target: &Target, a: &Attention, form: Form) -> Option<Tile> {
     let some = [a.batch, a.heads, a.queries, a.keys].iter().all(|&n| n > 0);
-    // Tiles and the sums' turns are counted in 32 bits.
-    let rows = (a.batch * a.heads).saturating_mul(a.queries.max(a.keys));
-    let counted = rows < 1 << 31;
+    // Tiles, the sums' turns and their rows of 32 columns are counted in 32 bits.
+    let rows = (a.batch * a.heads).saturating_mul(a.queries.max(a.keys).saturating_add(KEYS));
+    let counted = rows < 1 << 29;
     let same = a.value_dimension == a.dimension;
     if !is_hopper(target) || form.scored || !same || !some || !counted || a.scale <= 0.0 {
         return None;
     }
     tile(a.dimension)
-}
-
-/// The swizzle of rows of so many sums, f32: the widest of which they consist.
-pub fn sum_swizzle(columns: usize) -> Swizzle {
-    match columns {
-        n if n.is_multiple_of(32) => Swizzle::B128,
-        _ => swizzle(2 * columns),
-    }
-}
-
-/// Columns of a box of sums.
-pub fn sum_panel(columns: usize) -> usize {
-    sum_swizzle(columns).width() as usize / 4
 }
 
 #[cfg(test)]
@@ -107,7 +103,8 @@ mod tests {
         let plain = Form { causal: false, windowed: false, capped: false, scored: false };
         let columns = |d| choose(&hopper, &Attention::new(9, 9, d), plain).map(|tile| tile.columns);
         assert_eq!([32, 64, 72, 96].map(columns), [64, 64, 96, 96].map(Some));
-        assert_eq!([104, 128, 256].map(columns), [None; 3]);
+        assert_eq!([104, 128].map(columns), [128, 128].map(Some));
+        assert_eq!([136, 256].map(columns), [None; 2]);
         let a = Attention::new(9, 9, 64);
         assert_eq!(choose(&Target::sm(80, false), &a, plain), None);
         assert_eq!(choose(&hopper, &a, Form { scored: true, ..plain }), None);
@@ -115,10 +112,5 @@ mod tests {
         assert_eq!(choose(&hopper, &a.value_dimension(32), plain), None);
         assert_eq!(choose(&hopper, &Attention::new(0, 9, 64), plain), None);
         assert_eq!(choose(&hopper, &Attention::new(1 << 20, 9, 64).heads(1 << 12), plain), None);
-    }
-
-    #[test]
-    fn sums_lie_in_whole_panels() {
-        assert_eq!([32, 48].map(sum_swizzle), [Swizzle::B128, Swizzle::B64]);
     }
 }

@@ -19,7 +19,6 @@ pub(super) struct Copies<T: Float> {
     pub(super) s_tiles: Tiles<f32>,
     pub(super) keys: Producer<1>,
     pub(super) queries: Producer<STAGES>,
-    pub(super) outs: Producer<STAGES>,
 }
 
 /// Copies a block's keys and values, then queries with their rows' numbers and gradients of outputs, tiles of
@@ -47,8 +46,6 @@ pub(super) fn copy<T: Float>(
             stage.load(c.q_tiles.stage(stage.index()), c.q_box, at);
             let numbers = [(line * tiles + tile) * (rows / 2), 0];
             stage.load(c.s_tiles.stage(stage.index()), c.s_box, numbers);
-            stage.commit();
-            let stage = c.outs.acquire();
             stage.load(c.o_tiles.stage(stage.index()), c.o_box, at);
             stage.commit();
         }

@@ -3,8 +3,9 @@
 
 use kernelsmith::prelude::*;
 
-use super::config::{FEW, KEYS, MANY, STAGES, sum_panel, sum_swizzle};
+use super::config::{FEW, KEYS, MANY, STAGES};
 use super::copies::{Copies, copy};
+use super::partial;
 use super::step::{Step, Sums};
 use super::sums::{GROUPS, Meeting, Parts, RELEASES, add, meet};
 use super::weights::{Keys, Weights};
@@ -17,7 +18,7 @@ use crate::attention::hopper::work::Who;
 /// mathematics. `q, d_out: heads x m x d` of all sequences, `k, v, dk, dv: lines x n x d`, where head `h` has
 /// the keys of line `h / group`; `statistics` is what
 /// [`attention_statistics`](super::attention_statistics) makes. dQ is added, not yet scaled, to the f32 sums
-/// `dq`, which begin at zero.
+/// `dq`, which begin at zero and lie as [`ordered_sums`](super::ordered_sums) reads them, 32 to a row.
 ///
 /// A block owns [`KEYS`] keys, 64 for each warpgroup, and takes all tiles of `M` queries that see them, of each
 /// head that has them; so dK and dV stay in registers, `D` columns of each. Of a tile's dQ each warpgroup
@@ -45,7 +46,7 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
     d_out: &TensorMap<T, 3>,
     statistics: &TensorMap<f32, 2>,
     turns: Option<&mut [u32]>,
-    dq: &mut TensorMap<f32, 3>,
+    dq: &mut TensorMap<f32, 2>,
     dk: &mut TensorMap<T, 3>,
     dv: &mut TensorMap<T, 3>,
 ) where
@@ -60,8 +61,8 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
     let k_box = k.tile([1, 64, panel(DQ)], narrow);
     let v_box = v.tile([1, 64, panel(D)], wide);
     let s_box = statistics.tile([M / 2, 4], Swizzle::None);
-    let sums = sum_swizzle(DQ);
-    let dq_box = dq.tile([1, 64, sum_panel(DQ)], sums);
+    let sums = [partial::rows(DQ), partial::WIDE];
+    let dq_box = dq.tile(sums, Swizzle::B128);
     let dk_box = dk.tile([1, 64, panel(DQ)], narrow);
     let dv_box = dv.tile([1, 64, panel(D)], wide);
     let k_tiles = tiles::<T>(GROUPS, [64, D], narrow);
@@ -70,10 +71,9 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
     let o_tiles = tiles::<T>(STAGES, [M, D], wide);
     let s_tiles = tiles::<f32>(STAGES, [M / 2, 4], Swizzle::None);
     let ds_tiles = tiles::<T>(STAGES * GROUPS, [64, M], Swizzle::B128);
-    let dq_tiles = tiles::<f32>(GROUPS, [64, DQ], sums);
+    let dq_tiles = tiles::<f32>(GROUPS, sums, Swizzle::B128);
     let (k_fill, k_use) = pipeline::<1>(RELEASES).split();
     let (q_fill, q_use) = pipeline::<STAGES>(RELEASES).split();
-    let (o_fill, o_use) = pipeline::<STAGES>(RELEASES).split();
 
     let shape = Shape { m, n, lines, group, window, section };
     let parts = Parts { down: if DQ == D { 64 } else { 0 }, across: if DQ == D { 0 } else { DQ } };
@@ -96,14 +96,13 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
                     s_tiles,
                     keys: k_fill,
                     queries: q_fill,
-                    outs: o_fill,
                 };
                 copy(shape, piece, M, copies);
             }
         }
         if warp_id() == 1 {
             let piece = shape.piece(form, M, Who::Warps, index);
-            add(shape, piece, form, M, parts, dq_tiles, dq_box, turns);
+            add(shape, piece, form, M, dq_tiles, dq_box, turns);
         }
     } else {
         raise_registers(MANY);
@@ -112,7 +111,6 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
         let piece = shape.piece(form, M, Who::Warps, index);
         let keys = Keys::of::<T, M>(form, shape, piece, own);
         let weights = Weights { form, scale, cap, keys };
-        let (queries, outs) = (q_use.led_by(leads), o_use.led_by(leads));
         let step = Step {
             own,
             k_tiles,
@@ -123,17 +121,17 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
             ds_tiles,
             dq_tiles,
             parts,
-            queries,
-            outs,
+            queries: q_use.led_by(leads),
             weights,
         };
         let mut sums: Sums<T, D> = (InFlight::zero(), InFlight::zero());
         k_use.wait().keep();
-        for _ in 0..group {
+        // In 32 bits, as registers are few here.
+        for _ in 0..group as u32 {
             for pass in unroll(0..passes(form)) {
                 let (from, to, masked) = pass_of(pass, piece);
                 for tile in from..to {
-                    sums = step.run::<D, M, DQ>(masked, tile * M, sums);
+                    sums = step.run::<D, M, DQ>(masked, tile * (M as u32), sums);
                 }
             }
         }

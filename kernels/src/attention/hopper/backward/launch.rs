@@ -6,7 +6,8 @@ use kernelsmith::prelude::*;
 
 use super::config::{self, KEYS, Tile};
 use super::kernel::attention_gradients;
-use super::prepare::{BLOCK, attention_statistics, scaled_sums};
+use super::partial::{self, ordered_sums};
+use super::prepare::attention_statistics;
 use crate::attention::backward::{Forward, Gradients};
 use crate::attention::form::Form;
 use crate::attention::hopper::config::section;
@@ -76,7 +77,8 @@ macro_rules! types {
         ) -> Result<(), Error> {
             match tile.columns {
                 64 => launch::<$t, 64, 64, 32>(call, forward, d_out, gradients),
-                _ => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
+                96 => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
+                _ => launch::<$t, 128, 64, 64>(call, forward, d_out, gradients),
             }
         }
     )*};
@@ -111,7 +113,8 @@ where
     attention_statistics::<T, M>(heads, m, d, each, out, d_out, lse, &mut statistics)
         .grid(tiles)
         .launch(&device)?;
-    let mut sums = Buffer::<f32>::zeros(&device, dq.len())?;
+    let mut sums = Buffer::<f32>::zeros(&device, tiles * M * D)?;
+    let rows = sums.len() / partial::WIDE;
     let mut turns = Buffer::<u32>::zeros(&device, if deterministic { 1 + tiles } else { 0 })?;
     let (of_queries, of_keys) = ([heads, m, d], [lines, n, d]);
     // Queries and gradients of outputs of a head of keys are read again and again.
@@ -132,12 +135,14 @@ where
         View::of(d_out, of_queries),
         View::of(&statistics, [statistics.len() / 4, 4]),
         deterministic.then_some(&mut turns),
-        View::of_mut(&mut sums, of_queries),
+        View::of_mut(&mut sums, [rows, partial::WIDE]),
         View::of_mut(dk, of_keys),
         View::of_mut(dv, of_keys),
     )
     .grid(lines * n.div_ceil(KEYS))
     .launch(&device)?;
-    scaled_sums(a.scale, &sums, dq.partition([BLOCK])).launch(&device)?;
+    ordered_sums::<T, D, M, DQ>(heads, m, d, each, a.scale, &sums, dq)
+        .grid(tiles)
+        .launch(&device)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod config;
 mod copies;
 mod kernel;
 mod launch;
+mod partial;
 mod prepare;
 mod step;
 mod sums;
@@ -12,4 +13,5 @@ mod work;
 
 pub use kernel::{attention_gradients, attention_gradients_ir};
 pub(in crate::attention) use launch::{Call, choose, run};
-pub use prepare::{attention_statistics, attention_statistics_ir, scaled_sums, scaled_sums_ir};
+pub use partial::{ordered_sums, ordered_sums_ir};
+pub use prepare::{attention_statistics, attention_statistics_ir};

@@ -1,18 +1,15 @@
-//! What comes before and behind the kernel that does the work.
+//! What comes before the kernel that does the work.
 
 use std::f32::consts::LOG2_E;
 
 use kernelsmith::prelude::*;
 
-/// Elements of a block of [`scaled_sums`].
-pub(super) const BLOCK: usize = 256;
-
 /// For each of the rows of `out` and `d_out`, `lines x m x d`, two numbers: what exponents of 2 are taken
 /// against, `lse * log2(e)`, infinite where there is nothing to see and behind the last row, so that weights
 /// there are zero; and `delta = sum_e out[e] * d_out[e]`, what the softmax takes off each gradient of a weight.
 ///
-/// `statistics: lines x tiles x 2 x M`, with as many tiles as hold `m` rows, so that one copy brings both for a tile. Block `line * tiles +
-/// tile` takes a tile, each of its four warps a row of it after another.
+/// `statistics: lines x tiles x 2 x M`, with as many tiles as hold `m` rows, so that one copy brings both for a
+/// tile. Block `line * tiles + tile` takes a tile, each of its four warps a row of it after another.
 #[kernel(
     block = 128,
     requires = (
@@ -53,13 +50,5 @@ pub fn attention_statistics<T: Float, const M: usize>(
             statistics[to + row] = base;
             statistics[to + (M + row)] = delta;
         }
-    }
-}
-
-/// `y = scale * sums`, rounded once.
-#[kernel(block = BLOCK, requires = (sums.len() >= y.shape(0), y.tile(0) == BLOCK))]
-pub fn scaled_sums<T: Float>(scale: f32, sums: &[f32], y: &mut Part<T, 1>) {
-    if y.owns([0]) {
-        y[0] = (scale * sums[y.global(0, 0)]).cast::<T>();
     }
 }

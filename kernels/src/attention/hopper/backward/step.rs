@@ -2,7 +2,8 @@
 
 use kernelsmith::prelude::*;
 
-use super::config::{KEYS, STAGES};
+use super::config::{KEYS, STAGES, early};
+use super::partial;
 use super::sums::{Meeting, Parts, meet, meet_all, pass};
 use super::weights::{Statistics, Weights, gradients};
 use crate::attention::hopper::forward::{begin_scores, narrow};
@@ -54,7 +55,6 @@ pub(super) struct Step<T: Float> {
     pub(super) dq_tiles: Tiles<f32>,
     pub(super) parts: Parts,
     pub(super) queries: Consumer<STAGES>,
-    pub(super) outs: Consumer<STAGES>,
     pub(super) weights: Weights,
 }
 
@@ -68,8 +68,8 @@ impl<T: Float> Step<T> {
     pub(super) fn run<const D: usize, const M: usize, const DQ: usize>(
         &self,
         masked: bool,
-        first: Val<usize>,
-        (dk, dv): Sums<T, D>,
+        first: Val<u32>,
+        (dk, dv_before): Sums<T, D>,
     ) -> Sums<T, D>
     where
         Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
@@ -77,25 +77,35 @@ impl<T: Float> Step<T> {
         Wgmma<T, DQ>: WgmmaAtom<Input = T, Sum = f32>,
     {
         let own = self.own;
-        let q_stage = self.queries.wait();
-        let queries = self.q_tiles.stage(q_stage.index());
-        let statistics = Statistics::<M>(self.s_tiles.stage(q_stage.index()));
+        let stage = self.queries.wait();
+        let queries = self.q_tiles.stage(stage.index());
+        let outs = self.o_tiles.stage(stage.index());
+        let statistics = Statistics::<M>(self.s_tiles.stage(stage.index()));
         wgmma_fence();
         let scores = begin_scores::<T, D, M>(self.k_tiles.stage(own), queries);
-        let o_stage = self.outs.wait();
-        let outs = self.o_tiles.stage(o_stage.index());
         wgmma_fence();
         let of_weights = begin_scores::<T, D, M>(self.v_tiles.stage(own), outs);
         let scores = scores.wait_pending(1);
         let [weights, sloped] = self.weights.weigh(masked, first, scores, &statistics);
-        let factors = Factors::<T, D>::new(weights);
-        wgmma_fence();
-        let dv = factors.begin(outs, dv);
-        let of_weights = of_weights.wait_pending(1);
-        let ds = gradients(sloped, of_weights, &statistics);
-        let factors = Factors::<T, D>::new(ds);
+        let pack = || Factors::<T, D>::new(weights);
+        let begin = |factors: Factors<T, D>| {
+            wgmma_fence();
+            factors.begin(outs, dv_before)
+        };
+        let (dv, ds, factors);
+        if early(D) {
+            dv = begin(pack());
+            ds = gradients(sloped, of_weights.wait_pending(1), &statistics);
+            factors = Factors::<T, D>::new(ds);
+        } else {
+            // With a cap, the weights themselves are not in what the gradients are multiplied by.
+            let packed = self.weights.form.capped.then(pack);
+            ds = gradients(sloped, of_weights.wait(), &statistics);
+            factors = Factors::<T, D>::new(ds);
+            dv = begin(packed.unwrap_or_else(pack));
+        }
         // Two of them: who comes to the next barrier has done with what it read behind this one.
-        let buffer = q_stage.index() * 2usize;
+        let buffer = stage.index() * 2usize;
         self.ds_tiles.stage(buffer + own).store_sums(ds, 0usize, 0, |_, _, x| narrow(x));
         async_fence();
         meet_all();
@@ -103,15 +113,13 @@ impl<T: Float> Step<T> {
         let dq = self.begin_queries::<M, DQ>(buffer);
         wgmma_fence();
         let dk = factors.begin(queries, dk);
-        // The groups before are over too, dV's among them.
         let dq = dq.wait_pending(1);
-        o_stage.release();
         meet(Meeting::Empty, own);
-        self.dq_tiles.stage(own).store_sums(dq, 0usize, 0, |_, _, x| x);
+        partial::store(self.dq_tiles.stage(own), dq);
         async_fence();
         pass(Meeting::Full, own);
         let dk = dk.wait();
-        q_stage.release();
+        stage.release();
         (dk.into(), dv)
     }
 

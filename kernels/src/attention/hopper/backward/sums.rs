@@ -101,9 +101,8 @@ pub(super) fn add(
     piece: Piece,
     #[comptime] form: Form,
     #[comptime] rows: usize,
-    #[comptime] parts: Parts,
     #[comptime] tiles: Tiles<f32>,
-    #[comptime] to: TensorTileMut<f32, 3>,
+    #[comptime] to: TensorTileMut<f32, 2>,
     #[comptime] turns: Option<SliceMut<u32>>,
 ) {
     let leads = lane_id() == 0;
@@ -114,7 +113,8 @@ pub(super) fn add(
     for head in 0..shape.group {
         let line = piece.line * shape.group + head;
         for tile in piece.lo..piece.hi {
-            let turn = 1 + line * shape.m.div_ceil(rows) + tile;
+            let number = line * shape.m.div_ceil(rows) + tile;
+            let turn = 1 + number;
             if let Some(turns) = turns {
                 if leads {
                     let before = piece.tile - seen.first_key(tile * rows) / super::config::KEYS;
@@ -126,12 +126,8 @@ pub(super) fn add(
             for own in unroll(0..GROUPS) {
                 Meeting::Full.waits(own);
                 if leads {
-                    let at = [
-                        line,
-                        tile * rows + own * parts.down,
-                        Val::<usize>::from(own * parts.across),
-                    ];
-                    tiles.stage(own).store_add(to, at);
+                    let part = tiles.stage(own);
+                    part.store_add(to, [(number * GROUPS + own) * part.rows(), 0]);
                     bulk_commit();
                 }
                 warp_sync();

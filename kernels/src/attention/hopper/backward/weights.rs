@@ -79,7 +79,7 @@ impl Weights {
     pub(super) fn weigh<T: Float, const M: usize>(
         &self,
         masked: bool,
-        first: Val<usize>,
+        first: Val<u32>,
         scores: Scores<T, M>,
         statistics: &Statistics<M>,
     ) -> [Scores<T, M>; 2]
@@ -88,7 +88,7 @@ impl Weights {
     {
         let Weights { form, scale, cap, keys } = *self;
         // A thread's columns differ by constants, so that each is compared with one.
-        let before = (first + Scores::<T, M>::column(0)).cast::<u32>();
+        let before = first + Scores::<T, M>::column(0).cast::<u32>();
         let within = |at: Val<u32>| at.saturating_sub(before);
         let (from, end) = (keys.from.map(within), keys.end.map(within));
         let to_exponents = if form.capped { Val::from(LOG2_E) } else { scale * LOG2_E };

@@ -82,10 +82,11 @@ pub(super) fn passes(form: Form) -> usize {
 }
 
 /// The tiles of a loop, and whether scores are masked.
-pub(super) fn pass_of(pass: usize, piece: Piece) -> (Val<usize>, Val<usize>, bool) {
-    match pass {
+pub(super) fn pass_of(pass: usize, piece: Piece) -> (Val<u32>, Val<u32>, bool) {
+    let (from, to, masked) = match pass {
         0 => (piece.lo, piece.low, true),
         1 => (piece.low, piece.high, false),
         _ => (piece.high, piece.hi, true),
-    }
+    };
+    (from.cast(), to.cast(), masked)
 }
