@@ -53,8 +53,10 @@ pub struct CpuConfig {
 }
 
 /// Rows of tiles.
-const ROWS: [usize; 4] = [USUAL_ROWS, 32, 96, 128];
+const ROWS: [usize; 5] = [USUAL_ROWS, 32, 96, 128, 192];
 const USUAL_ROWS: usize = 64;
+/// Those of products whose B comes from memory for each strip, the longest first.
+const LONG_ROWS: [usize; 3] = [192, 128, 96];
 
 /// Columns of the tiles of small products.
 const SHORT: usize = 128;
@@ -75,6 +77,31 @@ fn usual_depths(sum: usize, machine: &Machine) -> [usize; 2] {
             <= machine.l2_per_core() / 2
     };
     [short, [half, quarter].into_iter().find(fits).unwrap_or(short)]
+}
+
+/// Whether B is read from memory rather than from a cache for each strip: a quarter of the last-level cache is
+/// what other cores, A and C leave of it.
+fn is_far(right: usize, machine: &Machine) -> bool {
+    right > machine.l3 / 4
+}
+
+/// Bytes of B, in whole panels.
+fn right_bytes(shape: &Shape) -> usize {
+    shape.n.next_multiple_of(PANEL).saturating_mul(shape.k).saturating_mul(shape.sum)
+}
+
+/// The rows that do for most shapes: 64, or the most that half of a core's second-level cache holds where each
+/// strip reads B from memory.
+fn usual_rows(shape: &Shape, depth: usize, machine: &Machine) -> usize {
+    if !is_far(right_bytes(shape), machine) {
+        return USUAL_ROWS;
+    }
+    let fits = |rows: &usize| {
+        *rows < shape.m + 32
+            && own_bytes(TileSize { rows: *rows, depth }, depth, shape.sum)
+                <= machine.l2_per_core() / 2
+    };
+    LONG_ROWS.into_iter().find(fits).unwrap_or(USUAL_ROWS)
 }
 
 /// Bytes that a block reads over and over: its tile and a panel of as many rows.
@@ -170,6 +197,9 @@ impl Plan {
         let all = n.div_ceil(PANEL);
         // Strips of rows as even as they get in steps of the least number of sums.
         let strips = m.div_ceil(config.tile.rows);
+        // As many as threads share evenly, if there are more strips than threads.
+        let strips =
+            if batch == 1 && strips > threads { strips.next_multiple_of(threads) } else { strips };
         let rows = m.div_ceil(strips).next_multiple_of(4);
         let strips = m.div_ceil(rows);
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(batch) / LEAST_WORK;
@@ -186,6 +216,8 @@ const FMA: f64 = 64.0;
 const AFAR: f64 = 28.0;
 /// How much of such reading the arithmetic beside it does not cover.
 const UNCOVERED: f64 = 0.25;
+/// Bytes of reading from memory for each cycle that the arithmetic beside it does not cover.
+const FAR: f64 = 10.0;
 /// Bytes it copies in a cycle from there to its own cache.
 const COPY: f64 = 16.0;
 /// Bytes it moves in a cycle from memory and back while it does nothing else.
@@ -209,10 +241,11 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let last = m.saturating_sub((strips - 1) * plan.rows).next_multiple_of(4);
     let rows = f((strips - 1) * plan.rows + last);
     // Bytes of B as it is read, and multiply-adds of a row of A.
+    let far = is_far(right_bytes(shape), machine);
     let right = f(n.next_multiple_of(PANEL)) * f(k) * f(sum);
     let arithmetic = rows * right / FMA;
     // Each strip reads all of B.
-    let reads = f(strips) * right / AFAR * UNCOVERED;
+    let reads = f(strips) * right * if far { 1.0 / FAR } else { UNCOVERED / AFAR };
     let copies = f(across) * rows * f(k) * f(sum) / COPY;
     let passes = f(k.div_ceil(tile.depth));
     let sums = (passes - 1.0) * 2.0 * f(m) * f(n) * f(sum) / AFAR;
@@ -236,7 +269,8 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let lacking = f(own.saturating_sub(machine.l2_per_core() / 2)) / f(own);
     let spilled = lacking * arithmetic;
     let cycles = f(batch) * (arithmetic + reads + copies + sums + layout + spilled);
-    let usual_tile = tile.rows == USUAL_ROWS && usual_depths(sum, machine).contains(&tile.depth);
+    let usual_tile = usual_depths(sum, machine).contains(&tile.depth)
+        && tile.rows == usual_rows(shape, tile.depth, machine);
     let unusual = if usual_tile && config.blocks == usual_blocks(threads) { 0.0 } else { MARGIN };
     divided(cycles, across * strips * batch, threads) * (1.0 + unusual)
 }

@@ -34,20 +34,22 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 
 #[test]
 fn the_default_is_what_was_measured_to_be_best() {
-    for (size, layout, depth, grid) in [
-        (64, Layout::Rows, 128, (1, 1)),
-        (128, Layout::Rows, 128, (2, 2)),
-        (256, Layout::Rows, 512, (2, 4)),
-        (512, Layout::Rows, 512, (1, 8)),
-        (1024, Layout::Panels, 512, (1, 16)),
-        (4096, Layout::Panels, 512, (1, 64)),
+    for (size, layout, tile, rows, grid) in [
+        (64, Layout::Rows, (64, 128), 64, (1, 1)),
+        (128, Layout::Rows, (64, 128), 64, (2, 2)),
+        (256, Layout::Rows, (64, 512), 64, (2, 4)),
+        (512, Layout::Rows, (64, 512), 64, (1, 8)),
+        (1024, Layout::Panels, (64, 512), 64, (1, 16)),
+        // From here on B comes from memory.
+        (2048, Layout::Panels, (192, 512), 172, (1, 12)),
+        (4096, Layout::Panels, (192, 512), 188, (1, 22)),
     ] {
         let shape = shape(size, size, size, 4, Right::Rows);
         let config = default(&shape, &measured(), 2);
-        let tile = TileSize { rows: 64, depth };
+        let tile = TileSize { rows: tile.0, depth: tile.1 };
         assert_eq!(config, CpuConfig { layout, tile, blocks: 4 }, "{size}");
         let plan = Plan::new(&config, &shape, 2);
-        assert_eq!((plan.rows, plan.grid), (64, grid), "{size}");
+        assert_eq!((plan.rows, plan.grid), (rows, grid), "{size}");
     }
     // Few rows: B is read as it is, in one strip. f64: as many bytes.
     for (m, rows) in [(1, 64), (8, 64), (32, 64), (64, 64), (128, 128)] {
@@ -58,7 +60,7 @@ fn the_default_is_what_was_measured_to_be_best() {
             "{m} rows"
         );
     }
-    let config = default(&shape(1000, 1000, 1000, 8, Right::Rows), &measured(), 2);
+    let config = default(&shape(700, 700, 700, 8, Right::Rows), &measured(), 2);
     assert_eq!((config.layout, config.tile), (Layout::Panels, TileSize { rows: 64, depth: 256 }));
 }
 
