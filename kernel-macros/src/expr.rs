@@ -91,7 +91,7 @@ const LIBRARY_METHODS: &[&str] = &[
 ];
 
 /// Functions of the language that take run-time and host values alike, or host values only.
-const LIBRARY_FUNCTIONS: [&str; 22] = [
+const LIBRARY_FUNCTIONS: [&str; 24] = [
     "unroll",
     "range",
     "array",
@@ -114,6 +114,8 @@ const LIBRARY_FUNCTIONS: [&str; 22] = [
     "cp_async_unchecked",
     "tiles",
     "wgmma",
+    "tensor_mma",
+    "tensor_mma_scaled",
 ];
 
 /// Whether a method is the language's own, by name.

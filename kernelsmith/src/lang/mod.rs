@@ -41,6 +41,7 @@ pub mod staged;
 pub mod subject;
 pub mod swizzled;
 pub mod tensor_map;
+pub mod tensor_memory;
 pub mod thread;
 pub mod val;
 pub mod wgmma;

@@ -14,9 +14,14 @@ pub(crate) fn marked(source: &str, marker: &str) -> Option<u32> {
 
 /// Everything that a launch finds.
 pub(crate) fn findings(launch: Launch<'_>) -> Vec<Finding> {
+    findings_on(&Device::interpreter(), launch)
+}
+
+/// As [`findings`], of a launch for an interpreter's target.
+pub(crate) fn findings_on(device: &Device, launch: Launch<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     // A stream of its own: tests run side by side.
-    let stream = Device::interpreter().create_stream().unwrap();
+    let stream = device.create_stream().unwrap();
     launch.launch_on(&stream).unwrap_or_else(|error| panic!("{error}"));
     while let Err(error) = stream.synchronize() {
         let error = Error::from(error);

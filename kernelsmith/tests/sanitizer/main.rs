@@ -10,4 +10,5 @@ mod environment;
 mod harness;
 mod hopper;
 mod races;
+mod tensor_memory;
 mod unwritten;
