@@ -7,7 +7,7 @@ use kernelsmith::launch::SliceArg;
 use kernelsmith::prelude::*;
 
 use super::element::{Factor, Output};
-use super::epilogue::Pointwise;
+use super::epilogue::{Pointwise, function};
 use super::operand::{Matrix, MatrixMut, Right};
 use super::packed::is_cpu;
 use super::problem::{Problem, Terms};
@@ -201,7 +201,7 @@ impl<'a, T: Factor<U>, U: Num, O: Output<T::Sum>, F: Map<T::Sum>> Matmul<'a, T, 
         problem.terms.beta = beta;
         problem.terms.steps.beta = beta != T::Sum::ZERO;
         problem.terms.steps.map = F::SOME;
-        let map = move |x: Val<T::Sum>| map.apply(x);
+        let map = function(map);
         let (m, n, k) = problem.extents();
         if problem.c.shape()[0] * m * n == 0 {
             return Ok(());
@@ -276,7 +276,7 @@ where
     let to = View::of_mut(&mut sums, shape);
     product::<T, U, _, _>(
         &mut Problem { a, b, c: to, terms: Terms::default(), tuned, tf32 },
-        |x| x,
+        function(Identity),
     )?;
     finish::finish(terms, map, Some(View::of(&sums, shape)), c)
 }

@@ -2,12 +2,20 @@
 
 use kernelsmith::prelude::*;
 
+use super::builder::Map;
 use super::products::Summed;
 
 /// A function of single elements: what a kernel takes as an epilogue.
 pub trait Pointwise<S: Num>: Fn(Val<S>) -> Val<S> + Copy + 'static {}
 
 impl<S: Num, F: Fn(Val<S>) -> Val<S> + Copy + 'static> Pointwise<S> for F {}
+
+/// A function as kernels take it. Its type depends on nothing but the function and what it is of, whoever asks:
+/// a closure written where it is needed would be another one for each element type of the product it is for, and
+/// every kernel would be compiled once more for it.
+pub(super) fn function<S: Num, F: Map<S>>(map: F) -> impl Pointwise<S> {
+    move |x: Val<S>| map.apply(x)
+}
 
 /// What of an epilogue is known when a kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]

@@ -3,8 +3,9 @@
 use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
+use super::builder::Identity;
 use super::element::Factor;
-use super::epilogue::{Epilogue, Pointwise, Steps};
+use super::epilogue::{Epilogue, Pointwise, Steps, function};
 use super::problem::Terms;
 use super::products::Summed;
 use crate::error::Error;
@@ -153,5 +154,5 @@ pub(super) fn copy<T: Factor>(
     from: ViewArg<'_, T, 3>,
     to: ViewMutArg<'_, T, 3>,
 ) -> Result<(), Error> {
-    finish(Terms::<T::Sum, T>::default(), |x| x, Some(from), to)
+    finish(Terms::<T::Sum, T>::default(), function(Identity), Some(from), to)
 }

@@ -34,7 +34,8 @@ where
             >(problem, map)
         };
     }
-    if size_of::<T::Sum>() == 8 { launch!(config::GPU_F64) } else { launch!(config::GPU) }
+    // The one that is not taken is not compiled.
+    if const { size_of::<T::Sum>() == 8 } { launch!(config::GPU_F64) } else { launch!(config::GPU) }
 }
 
 fn launch<

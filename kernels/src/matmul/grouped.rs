@@ -6,6 +6,7 @@ use kernelsmith::prelude::*;
 
 use super::builder::{Identity, Map, Matmul};
 use super::element::{Factor, Output};
+use super::epilogue::function;
 use super::operand::{Matrix, MatrixMut, normal};
 use crate::error::{Error, check_len};
 
@@ -122,13 +123,12 @@ impl<'a, T: Factor, F: Map<T::Sum>> GroupedMatmul<'a, T, F> {
         }
         let (view, b, masked) = (normal(a.view), normal(b), a.batched);
         let mut grouped = Grouped { a: view, b, ends, masked, map: F::SOME, c };
-        let apply = move |x: Val<T::Sum>| map.apply(x);
         if k > 0
-            && let Some(launched) = T::grouped_by_matrix_units(&mut grouped, apply)
+            && let Some(launched) = T::grouped_by_matrix_units(&mut grouped, function(map))
         {
             return launched;
         }
-        one_by_one(grouped, apply)
+        one_by_one(grouped, map)
     }
 }
 

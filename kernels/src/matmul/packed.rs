@@ -89,7 +89,11 @@ fn pack<T: Factor>(b: ViewArg<'_, T, 3>) -> Result<Buffer<T>, Error> {
 }
 
 fn words<T: Num, D: Products>(b: ViewArg<'_, T, 3>) -> Result<Buffer<T>, Error> {
-    if D::Right::LEN == 1 { panels::<T, T, Single<T>>(b) } else { panels::<T, T, D::Right>(b) }
+    if const { D::Right::LEN == 1 } {
+        panels::<T, T, Single<T>>(b)
+    } else {
+        panels::<T, T, D::Right>(b)
+    }
 }
 
 /// `batch x panels x (words * 32)` of a matrix that is not empty, in a buffer of `P`, of which words are

@@ -149,16 +149,17 @@ fn word_of_rows<B: Num, D: Products>(
 }
 
 /// Rows of a tile of A, from the first of `rows` up to the other, times one panel of B, given word by word.
-#[device]
-fn strips<D: Products, O: Num, F: Fn(D::Sum) -> D::Sum + Copy>(
+/// Only what sums of this size take is compiled.
+#[track_caller]
+fn strips<D: Products, O: Num, F: Fn(Val<D::Sum>) -> Val<D::Sum> + Copy>(
     tile: Tile<D>,
-    rows: (usize, usize),
-    depth: usize,
-    column: usize,
-    b: impl Fn(usize) -> D::Factor + Copy,
+    rows: (Val<usize>, Val<usize>),
+    depth: Val<usize>,
+    column: Val<usize>,
+    b: impl Fn(Val<usize>) -> Val<D::Factor> + Copy,
     out: Out<D::Sum, O, F>,
 ) {
-    if size_of::<D::Sum>() == 8 {
+    if const { size_of::<D::Sum>() == 8 } {
         strips_of::<D, O, F, 6, 4, 2>(tile, rows, depth, column, b, out);
     } else {
         strips_of::<D, O, F, 12, 8, 4>(tile, rows, depth, column, b, out);
@@ -196,16 +197,16 @@ fn strips_of<
 
 /// As many rows of a tile of A as are summed at once, from its first one on, times one panel of B, each
 /// word of which is asked for once; and the row behind them.
-#[device]
-fn first_strip<D: Products, O: Num, F: Fn(D::Sum) -> D::Sum + Copy>(
+#[track_caller]
+fn first_strip<D: Products, O: Num, F: Fn(Val<D::Sum>) -> Val<D::Sum> + Copy>(
     tile: Tile<D>,
-    rows: usize,
-    depth: usize,
-    column: usize,
-    b: impl Fn(usize) -> D::Factor + Copy,
+    rows: Val<usize>,
+    depth: Val<usize>,
+    column: Val<usize>,
+    b: impl Fn(Val<usize>) -> Val<D::Factor> + Copy,
     out: Out<D::Sum, O, F>,
-) -> usize {
-    if size_of::<D::Sum>() == 8 {
+) -> Val<usize> {
+    if const { size_of::<D::Sum>() == 8 } {
         first_of::<D, O, F, 6, 4, 2>(tile, rows, depth, column, b, out)
     } else {
         first_of::<D, O, F, 12, 8, 4>(tile, rows, depth, column, b, out)

@@ -12,7 +12,7 @@ pub use factor::ScaledFactor;
 
 use super::builder::{Identity, Map};
 use super::element::Output;
-use super::epilogue::Steps;
+use super::epilogue::{Steps, function};
 use super::hopper;
 use super::problem::Terms;
 use crate::error::{Error, check_len};
@@ -211,13 +211,12 @@ impl<'a, T: ScaledFactor, F: Map<f32>> ScaledMatmul<'a, T, F> {
             fast,
             c: single_mut(c),
         };
-        let apply = move |x: Val<f32>| map.apply(x);
         if k > 0
-            && let Some(launched) = T::by_matrix_units(&mut scaled, apply)
+            && let Some(launched) = T::by_matrix_units(&mut scaled, function(map))
         {
             return launched;
         }
-        T::elsewhere(scaled, apply)
+        T::elsewhere(scaled, map)
     }
 }
 

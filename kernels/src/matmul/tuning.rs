@@ -6,9 +6,11 @@ use std::any::TypeId;
 use kernelsmith::prelude::*;
 use kernelsmith::tune::{Tuned, Tuner, version_of};
 
+use super::builder::Identity;
 use super::cpu;
 use super::cpu_config::{self, CpuConfig, Right, Shape};
 use super::element::{Factor, Output};
+use super::epilogue::function;
 use super::operand::{self, Matrix, MatrixMut, is_unit};
 use super::packed::is_cpu;
 use super::problem::{Problem, Terms};
@@ -109,7 +111,7 @@ fn search<T: Factor<U>, U: Num, O: Num>(
     prepared(problem, tuner).run(|&config| {
         let (a, b, c) = (problem.a, problem.b, View::of_mut(&mut c, shape));
         let mut once = Problem { a, b, c, terms: Terms::default(), tuned: false, tf32: false };
-        cpu::product_by(config, &mut once, |x| x)
+        cpu::product_by(config, &mut once, function(Identity))
     })
 }
 

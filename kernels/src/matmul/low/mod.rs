@@ -88,7 +88,7 @@ where
 {
     if is_unit(&b, 2) {
         by_rows::<T, U, D, O, F>(problem, b, map)
-    } else if D::Right::LEN == 1 {
+    } else if const { D::Right::LEN == 1 } {
         by_dots::<T, U, U, D, O, F>(problem, b.transposed(), map)
     } else {
         // Words as they lie in memory.
@@ -157,12 +157,17 @@ where
         };
     }
     // 24 vectors of sums, of which a warp has 2 for a number, or 4 of f64.
-    match (m, size_of::<T::Sum>()) {
-        (1, 8) => by!(1, 6),
-        (_, 8) => by!(2, 3),
-        (1, _) => by!(1, 8),
-        (2, _) => by!(2, 6),
-        _ => by!(4, 3),
+    if const { size_of::<T::Sum>() == 8 } {
+        match m {
+            1 => by!(1, 6),
+            _ => by!(2, 3),
+        }
+    } else {
+        match m {
+            1 => by!(1, 8),
+            2 => by!(2, 6),
+            _ => by!(4, 3),
+        }
     }?;
     Ok(())
 }

@@ -5,13 +5,13 @@ use kernelsmith::prelude::*;
 
 use super::{BLOCK, Scaled};
 use crate::error::Error;
-use crate::matmul::builder::Matmul;
+use crate::matmul::builder::{Map, Matmul};
 use crate::matmul::element::Output;
-use crate::matmul::epilogue::Pointwise;
+use crate::matmul::epilogue::function;
 use crate::matmul::finish;
 
 /// The product of the factors as f32, each times its scales.
-pub(super) fn by_f32<T: Stored, O: Output<f32>, F: Pointwise<f32>>(
+pub(super) fn by_f32<T: Stored, O: Output<f32>, F: Map<f32>>(
     scaled: Scaled<'_, T, O>,
     map: F,
 ) -> Result<(), Error> {
@@ -28,7 +28,7 @@ pub(super) fn by_f32<T: Stored, O: Output<f32>, F: Pointwise<f32>>(
 }
 
 /// The product summed in i32, and its scales after that.
-pub(super) fn by_i32<O: Output<f32>, F: Pointwise<f32>>(
+pub(super) fn by_i32<O: Output<f32>, F: Map<f32>>(
     scaled: Scaled<'_, i8, O>,
     map: F,
 ) -> Result<(), Error> {
@@ -38,7 +38,7 @@ pub(super) fn by_i32<O: Output<f32>, F: Pointwise<f32>>(
     // SAFETY: the product writes every element.
     let mut sums = unsafe { Buffer::<i32>::uninit(c.device(), m * n) }?;
     Matmul::<i8, i32>::new(a, b).run(View::of_mut(&mut sums, shape))?;
-    finish::finish(terms, map, Some(View::of(&sums, shape)), c)
+    finish::finish(terms, function(map), Some(View::of(&sums, shape)), c)
 }
 
 fn unscaled<T: Stored>(

@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 use super::Scaled;
 use super::elsewhere::{by_f32, by_i32};
 use crate::error::Error;
+use crate::matmul::builder::Map;
 use crate::matmul::element::Output;
 use crate::matmul::epilogue::Pointwise;
 use crate::matmul::hopper;
@@ -21,7 +22,7 @@ pub trait ScaledFactor: Stored {
 
     /// Computes it anywhere.
     #[doc(hidden)]
-    fn elsewhere<O: Output<f32>, F: Pointwise<f32>>(
+    fn elsewhere<O: Output<f32>, F: Map<f32>>(
         problem: Scaled<'_, Self, O>,
         map: F,
     ) -> Result<(), Error> {
@@ -59,7 +60,7 @@ impl ScaledFactor for i8 {
         hopper::row_scaled_product::<i8, _, _, _>(problem, map)
     }
 
-    fn elsewhere<O: Output<f32>, F: Pointwise<f32>>(
+    fn elsewhere<O: Output<f32>, F: Map<f32>>(
         problem: Scaled<'_, Self, O>,
         map: F,
     ) -> Result<(), Error> {

@@ -27,7 +27,7 @@ fn every_tile_gives_the_same_product() {
         let (a, b) = (View::of(&a, [m, k]).into(), operand::Right::from(View::of(&b, [k, n])));
         let mut problem = Problem::<f32, f32, f32>::new(a, b, None, None, to).unwrap();
         let Some(config) = config else { return (cpu::shape(&problem), Vec::new()) };
-        cpu::product_by(config, &mut problem, |x| x).unwrap();
+        cpu::product_by(config, &mut problem, function(Identity)).unwrap();
         (cpu::shape(&problem), c.to_vec().unwrap())
     };
     let (shape, _) = run(None);
