@@ -27,6 +27,17 @@ where
     S: Num + Summed,
     O: Num,
 {
+    streamed::<W, T, S, O>(form, false)
+}
+
+/// With the steps of some tiles shared out, if so.
+fn streamed<W, T, S, O>(form: Form, streamed: bool) -> Result<Kernel, StagingError>
+where
+    W: WgmmaAtom<Input = T, Sum = S>,
+    T: Stored,
+    S: Num + Summed,
+    O: Num,
+{
     let steps = Steps::default();
     matmul_cooperative_ir::<W, T, S, S, O, 4, _>(
         &hopper(),
@@ -37,6 +48,8 @@ where
         false,
         false,
         false,
+        streamed,
+        streamed,
     )
 }
 
@@ -77,11 +90,16 @@ fn matmuls_are_what_was_planned() {
         false,
         true,
         true,
+        false,
+        false,
     );
-    for (name, kernel, [products, boxes, panels]) in plans
-        .into_iter()
-        .chain([("bf16 128 x 2 in turns", turns, [8, 2, 4]), ("w8a8 256 x 2", w8a8, [4, 2, 4])])
-    {
+    let streamed = streamed::<Wgmma<bf16, 256>, bf16, f32, bf16>(clusters, true);
+    let others = [
+        ("bf16 128 x 2 in turns", turns, [8, 2, 4]),
+        ("w8a8 256 x 2", w8a8, [4, 2, 4]),
+        ("bf16 256 x 2 streamed", streamed, [4, 2, 4]),
+    ];
+    for (name, kernel, [products, boxes, panels]) in plans.into_iter().chain(others) {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
         // Nothing that the assembler says costs speed: products that wait for one another, shares of

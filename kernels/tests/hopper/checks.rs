@@ -90,13 +90,23 @@ pub(super) struct How {
     pub(super) exchanged: bool,
     pub(super) parts: usize,
     pub(super) pingpong: bool,
+    /// Whether the steps of the last wave and one more are shared out.
+    pub(super) streamed: bool,
     pub(super) blocks: usize,
 }
 
 impl How {
     /// By `blocks` blocks, each by itself.
     pub(super) fn plain(orders: [Order; 2], blocks: usize) -> How {
-        How { orders, cluster: 1, exchanged: false, parts: 1, pingpong: false, blocks }
+        How {
+            orders,
+            cluster: 1,
+            exchanged: false,
+            parts: 1,
+            pingpong: false,
+            streamed: false,
+            blocks,
+        }
     }
 
     fn form(self) -> Form {
@@ -147,6 +157,11 @@ where
     let (a, b) = (View::of(&a, a_shape), View::of(&b, b_shape));
     let (one, steps, to) =
         (S::ONE, Steps::default(), View::of_mut(&mut c, [how.parts, rows, columns]));
+    // SAFETY: nothing reads it before a block has written it, which the interpreter checks.
+    let mut sums = unsafe { Buffer::<S>::uninit(device, how.blocks * 128 * W::N) }?;
+    let mut flags = Buffer::<u32>::zeros(device, how.blocks)?;
+    let sums = how.streamed.then(|| View::of_mut(&mut sums, [how.blocks, 128 * W::N]));
+    let flags = how.streamed.then_some(&mut flags);
     let launch = match how.pingpong {
         false => matmul_cooperative::<W, T, S, S, O, STAGES, _>(
             one,
@@ -162,9 +177,12 @@ where
             None,
             None,
             None,
+            sums,
+            flags,
             to,
         ),
-        true => matmul_pingpong::<W, T, S, S, O, STAGES, _>(
+        // Of other widths there is no such kernel to compile.
+        true if const { W::N == 128 } => matmul_pingpong::<W, T, S, S, O, STAGES, _>(
             one,
             2,
             how.form(),
@@ -178,6 +196,7 @@ where
             None,
             to,
         ),
+        true => panic!("warpgroups take turns at 128 columns, not at {}", W::N),
     };
     launch.grid(how.blocks).launch(device)?;
     let exact = O::TYPE != bf16::TYPE && O::TYPE != f16::TYPE;

@@ -93,6 +93,21 @@ fn matmul_in_parts() {
     matmul::<Wgmma<bf16, 16>, bf16, f32, f32>([136, 16, 200], few);
 }
 
+/// Steps of tiles shared out: a wave and a part of one, in pairs too; less than a wave, so that a tile is put
+/// together of three parts; more blocks than steps; a whole wave behind; whole waves only.
+#[test]
+fn matmul_streamed() {
+    let streamed = |blocks| How { streamed: true, ..How::plain([AlongK, AlongK], blocks) };
+    of_bf16([136, 136, 328], streamed(3));
+    of_bf16([72, 72, 520], streamed(3));
+    of_bf16([72, 72, 72], streamed(6));
+    of_bf16([136, 584, 136], streamed(4));
+    of_bf16([136, 136, 72], streamed(2));
+    of_bf16([264, 264, 200], How { cluster: 2, ..streamed(8) });
+    let few = How { exchanged: true, ..streamed(5) };
+    matmul::<Wgmma<bf16, 16>, bf16, f32, bf16>([136, 8, 328], few);
+}
+
 #[test]
 fn matmul_of_other_types() {
     let plain = How::plain([AlongK, AlongK], 1);

@@ -167,6 +167,10 @@ fn products(cases: &mut Vec<Case>) {
             of::<Wgmma<bf16, 128>, bf16, f32, bf16, 6>(cases, name, shape, clusters);
             of::<Wgmma<bf16, 256>, bf16, f32, f32, 4>(cases, name, shape, clusters);
             of::<Wgmma<bf16, 192>, bf16, f32, bf16, 5>(cases, name, shape, plain);
+            for how in [plain, clusters] {
+                let streamed = How { streamed: true, ..how };
+                of::<Wgmma<bf16, 256>, bf16, f32, bf16, 4>(cases, name, shape, streamed);
+            }
             of::<Wgmma<f16, 64>, f16, f32, f32, 8>(cases, name, shape, parts);
             for how in [plain, clusters] {
                 let turns = How { pingpong: true, ..how };
@@ -211,6 +215,7 @@ fn of<W, T, S, O, const STAGES: usize>(
         (how.parts > 1, " parts"),
         (how.exchanged, " exchanged"),
         (how.pingpong, " in turns"),
+        (how.streamed, " streamed"),
     ] {
         if set {
             text.push_str(what);

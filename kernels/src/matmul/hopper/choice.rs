@@ -30,8 +30,16 @@ pub fn choose(product: &Product, multiprocessors: usize) -> Option<Config> {
     ranked(product, multiprocessors).into_iter().next()
 }
 
+/// Steps that a block's share of a tile's depth has at least.
+const SHORTEST_SHARE: usize = 4;
+
 /// Whether it divides the depth only where multiprocessors are idle: more parts than that only cost.
 fn is_useful(config: &Config, product: &Product, multiprocessors: usize) -> bool {
+    if config.streamed {
+        let blocks = (multiprocessors / config.cluster).max(1);
+        let tiles = config.streamed_tiles(product, multiprocessors);
+        return tiles * product.depth.div_ceil(128) >= SHORTEST_SHARE * blocks;
+    }
     let whole = Config { parts: 1, ..*config };
     config.parts == 1 || whole.tiles(product) * config.parts <= 2 * multiprocessors
 }
@@ -48,18 +56,27 @@ fn every() -> impl Iterator<Item = Config> {
     let widths = WIDTHS.into_iter().rev().map(|(width, _)| plain(width));
     let clusters = widths.flat_map(|c| [2, 1].map(|cluster| Config { cluster, ..c }));
     let parts = clusters.flat_map(|c| PARTS.map(|parts| Config { parts, ..c }));
-    parts.flat_map(|c| {
+    let ways = parts.flat_map(|c| {
         [(false, false), (false, true), (true, false)].map(|(exchanged, pingpong)| Config {
             exchanged,
             pingpong,
             ..c
         })
-    })
+    });
+    ways.flat_map(|c| [false, true].map(|streamed| Config { streamed, ..c }))
 }
 
 /// A tile of `width` columns and no more.
 const fn plain(width: usize) -> Config {
-    Config { width, cluster: 1, parts: 1, exchanged: false, pingpong: false, group: GROUP }
+    Config {
+        width,
+        cluster: 1,
+        parts: 1,
+        streamed: false,
+        exchanged: false,
+        pingpong: false,
+        group: GROUP,
+    }
 }
 
 /// The width of tiles for groups of rows, of which `product` is a batch of average ones.
@@ -78,7 +95,7 @@ pub fn gated_cluster(product: &Product, multiprocessors: usize) -> usize {
 /// The way of 8-bit floats with scales whose sums are promoted: tiles of 128 x 128, in which a thread has room
 /// for sums and totals, or narrow ones of the transposes.
 pub fn scaled(product: &Product, multiprocessors: usize) -> Option<Config> {
-    let is_one = |c: &Config| !c.pingpong && (c.exchanged || c.width == 128);
+    let is_one = |c: &Config| !c.pingpong && !c.streamed && (c.exchanged || c.width == 128);
     ranked(product, multiprocessors).into_iter().find(is_one)
 }
 

@@ -2,6 +2,7 @@
 //! what `docs/notes/matmul-hopper.md` derives.
 
 use super::cooperative::BM;
+use super::stream::shared_tiles;
 
 /// Widths of a tile of sums that there are kernels for, each with the stages that shared memory holds
 /// beside what C leaves through. Fewer are never better: a block has its multiprocessor to itself.
@@ -23,6 +24,9 @@ const LAUNCH_CLOCKS: f64 = 4000.0;
 
 /// Steps of 128 bytes that a part of the depth has at least, so that its stages fill.
 const SHORTEST_PART: usize = 4;
+
+/// More blocks than run at a time on any GPU with these kernels.
+const MOST_BLOCKS: usize = 1024;
 
 /// What is multiplied: `batch` products of `m x k` by `k x n`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -52,6 +56,9 @@ pub struct Config {
     pub cluster: usize,
     /// Parts of the depth that are summed by themselves.
     pub parts: usize,
+    /// Whether the steps of the tiles that would be the last wave, and of one wave before, are shared out evenly
+    /// (stream-K).
+    pub streamed: bool,
     /// Whether the product of the transposes is taken.
     pub exchanged: bool,
     /// Whether warpgroups take whole tiles in turns, and one stores while the other multiplies.
@@ -91,7 +98,18 @@ impl Config {
         let (rows, columns) = if self.exchanged { (n, m) } else { (m, n) };
         let down = rows.div_ceil(BM * self.cluster) * self.cluster;
         let tiles = matrices * down * columns.div_ceil(self.width);
-        tiles.min(multiprocessors / self.cluster * self.cluster).max(self.cluster)
+        let most = (multiprocessors / self.cluster * self.cluster).max(self.cluster);
+        if self.streamed { most } else { tiles.min(most) }
+    }
+
+    /// Tiles whose steps are shared out among the blocks on so many multiprocessors, both counted in clusters.
+    pub(super) fn streamed_tiles(&self, product: &Product, multiprocessors: usize) -> usize {
+        let blocks = (multiprocessors / self.cluster).max(1);
+        if self.streamed {
+            shared_tiles::host(self.tiles(product) / self.cluster, blocks)
+        } else {
+            0
+        }
     }
 
     /// Rows of tiles of one matrix.
@@ -111,7 +129,7 @@ impl Config {
     /// # Errors
     /// The rule it breaks.
     pub fn check(&self, product: &Product) -> Result<(), String> {
-        let Config { width, cluster, parts, exchanged, pingpong, group } = *self;
+        let Config { width, cluster, parts, streamed, exchanged, pingpong, group } = *self;
         let &Product { along, size, element, depth, .. } = product;
         let Some((_, stages)) = WIDTHS.into_iter().find(|w| w.0 == width) else {
             return Err(format!("no tile is {width} wide"));
@@ -157,6 +175,14 @@ impl Config {
         if cluster > 1 && exchanged {
             return Err("a cluster shares few columns of few rows".to_owned());
         }
+        if streamed && (parts > 1 || pingpong) {
+            return Err("steps are shared out of whole tiles of both warpgroups".to_owned());
+        }
+        // What a block is at is counted in 32 bits, a wave beyond the last tile too.
+        let steps = (self.tiles(product) + MOST_BLOCKS) as u64 * depth.div_ceil(128) as u64;
+        if streamed && u32::try_from(steps).is_err() {
+            return Err(format!("{steps} steps to share out"));
+        }
         if parts > 1 && depth.div_ceil(128) < parts * SHORTEST_PART {
             return Err(format!("{parts} parts of {depth} bytes"));
         }
@@ -174,6 +200,21 @@ impl Config {
         (4.0 * width * shared).max(loaded / rate)
     }
 
+    /// Clocks where the steps of some tiles are shared out: a block hands in its sums of one tile at most, and
+    /// takes those of all others that have a part of its own.
+    fn streamed_clocks(&self, product: &Product, blocks: usize) -> f64 {
+        let (tiles, clusters) = (self.tiles(product) / self.cluster, blocks / self.cluster);
+        let steps = product.depth.div_ceil(128);
+        let streamed = self.streamed_tiles(product, blocks);
+        let share = (streamed * steps).div_ceil(clusters).max(1);
+        let whole = (tiles - streamed) / clusters;
+        let sums = (4 * BM * self.width) as f64 / (L2_BYTES / blocks as f64).min(OWN_L2_BYTES);
+        let moved = (1 + steps.div_ceil(share)) as f64 * sums;
+        // Two tiles of which the block has a part, and zeros for the flags.
+        let tile_clocks = (whole + 2) as f64 * TILE_CLOCKS + LAUNCH_CLOCKS;
+        (whole * steps + share) as f64 * self.step(blocks) + tile_clocks + moved
+    }
+
     /// Clocks of the whole product on so many multiprocessors.
     pub fn clocks(&self, product: &Product, multiprocessors: usize) -> f64 {
         let &Product { batch, m, n, depth, size, .. } = product;
@@ -183,6 +224,7 @@ impl Config {
         let steps = depth.div_ceil(128).div_ceil(self.parts) as f64;
         let step = steps * self.step(tiles.min(blocks));
         let busy = match self.pingpong {
+            _ if self.streamed => self.streamed_clocks(product, blocks),
             false => waves * (step + TILE_CLOCKS),
             // A tile is stored while the next is multiplied, and the last one by itself.
             true => waves * step.max(TILE_CLOCKS) + TILE_CLOCKS,

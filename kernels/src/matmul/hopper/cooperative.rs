@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 use super::leave::leave;
 use super::operand::{Operand, Order, fill, of_cluster, step};
 use super::schedule::{Walk, part_of};
+use super::stream::{Stream, each_tile, give, registers, steps_of, take};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::{Steps, Summed};
 
@@ -51,6 +52,11 @@ impl Form {
 ///
 /// C may have `parts` matrices for each of A, one behind the other: each is the sum over one part of the
 /// depth. Then there is no bias and no residual.
+///
+/// With `partials` and `flags` the steps of the tiles that would be the last wave, and of one wave besides, are
+/// shared out evenly among the blocks (stream-K): `partials` has a row of `128 * N` for each block, `flags` a zero.
+/// Blocks wait for those before them in the grid: all must be there at once or begin in order, so there are no
+/// more than the device has multiprocessors. Then there are no parts.
 #[kernel(block = 384, cluster = form.cluster)]
 pub fn matmul_cooperative<
     W: WgmmaAtom<Input = T, Sum = S>,
@@ -72,6 +78,8 @@ pub fn matmul_cooperative<
     residual: Option<&View<O, 3>>,
     row_scales: Option<&View<E, 3>>,
     column_scales: Option<&View<E, 3>>,
+    partials: Option<&mut View<S, 2>>,
+    flags: Option<&mut [u32]>,
     c: &mut TensorMap<O, 3>,
 ) {
     let Form { a: a_order, b: b_order, cluster, exchanged } = form;
@@ -89,32 +97,34 @@ pub fn matmul_cooperative<
     let (m, n) = if exchanged { (columns, rows) } else { (rows, columns) };
     let walk = Walk::new(c.shape(0), [m, n], W::N, cluster).by(group);
     let depth = a.depth().div_ceil(step::<T>());
+    let stream = Stream::new(partials, flags, walk, depth);
+    let [copying, computing] = registers(&stream);
     if warpgroup_id() == 0 {
-        lower_registers(40);
+        lower_registers(copying);
         if warp_id() == 0 {
             if elect() {
-                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                each_tile(walk, stream, |tile, span| {
                     let (matrix, row, column) = walk.tile(tile);
                     let batch = matrix / parts;
-                    let (begin, end) = part_of(depth, matrix % parts, parts);
+                    let (begin, end) = steps_of(span, || part_of(depth, matrix % parts, parts));
                     for k in begin..end {
                         let factors = [(a, [batch, row]), (b, [batch, column])];
                         fill(&producer, &factors, k, walk.rank);
                     }
-                }
+                });
             }
         }
     } else {
-        raise_registers(232);
+        raise_registers(computing);
         let half = warpgroup_id() - 1;
         let thread = thread_idx_x() % 128;
         let leads = thread == 0;
         let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (walk.first..walk.all).step_by(walk.apart) {
+        each_tile(walk, stream, |tile, span| {
             let (matrix, row, column) = walk.tile(tile);
             let row = row + half * 64;
-            let (begin, end) = part_of(depth, matrix % parts, parts);
+            let (begin, end) = steps_of(span, || part_of(depth, matrix % parts, parts));
             let mut sums = InFlight::<W>::zero();
             let before = consumer.hold();
             for _ in begin..end {
@@ -132,27 +142,41 @@ pub fn matmul_cooperative<
             }
             let sums = sums.wait();
             before.release();
-            let beta = Val::<E>::zero();
-            let epilogue = Epilogue::of_batch(matrix, steps, (alpha, beta), bias, residual, map)
-                .scaled_by(matrix, [row_scales, column_scales]);
-            let meet = || barrier_sync(1, 256);
-            if exchanged {
-                let write = |_| {
-                    out.store_sums_transposed(sums, |i, j, sum| {
-                        finished(epilogue, sum.cast::<E>(), column + j, row + i, rows, columns)
-                    })
-                };
-                leave(out, c_box, (1, panel), leads, meet, write, |_| [matrix, column, row]);
+            let finish = |sums: Fragment<W, Accumulator>| {
+                let beta = Val::<E>::zero();
+                let epilogue =
+                    Epilogue::of_batch(matrix, steps, (alpha, beta), bias, residual, map)
+                        .scaled_by(matrix, [row_scales, column_scales]);
+                let meet = || barrier_sync(1, 256);
+                if exchanged {
+                    let write = |_| {
+                        out.store_sums_transposed(sums, |i, j, sum| {
+                            let sum = sum.cast::<E>();
+                            finished(epilogue, sum, column + j, row + i, rows, columns)
+                        })
+                    };
+                    leave(out, c_box, (1, panel), leads, meet, write, |_| [matrix, column, row]);
+                } else {
+                    let write = |first| {
+                        out.store_sums(sums, 0, first, |i, j, sum| {
+                            let sum = sum.cast::<E>();
+                            finished(epilogue, sum, row + i, column + j, rows, columns)
+                        })
+                    };
+                    let at = |first| [matrix, row, column + first];
+                    leave(out, c_box, (W::N / panel, panel), leads, meet, write, at);
+                }
+            };
+            if let Some(stream) = stream {
+                if begin > 0 {
+                    give(sums, stream);
+                } else {
+                    finish(take(sums, stream, cluster, end));
+                }
             } else {
-                let write = |first| {
-                    out.store_sums(sums, 0, first, |i, j, sum| {
-                        finished(epilogue, sum.cast::<E>(), row + i, column + j, rows, columns)
-                    })
-                };
-                let at = |first| [matrix, row, column + first];
-                leave(out, c_box, (W::N / panel, panel), leads, meet, write, at);
+                finish(sums);
             }
-        }
+        });
         if leads {
             bulk_wait(0);
         }

@@ -3,15 +3,15 @@
 use kernelsmith::prelude::*;
 
 use super::config::Config;
-use super::cooperative::{Form, matmul_cooperative};
+use super::cooperative::{BM, Form, matmul_cooperative};
 use super::family::Family;
 use super::pingpong::matmul_pingpong;
 use super::tuning;
 use super::work::{Work, order};
 use crate::error::Error;
-use crate::matmul::epilogue::Pointwise;
+use crate::matmul::epilogue::{Pointwise, function};
 use crate::matmul::problem::{B, Problem, Terms};
-use crate::matmul::{Factor, Summed, finish};
+use crate::matmul::{Factor, Identity, Summed, finish};
 
 /// Launches the product, of which nothing is empty and the rows of C are contiguous, if the device
 /// is a Hopper GPU and its copy engine can walk all that there is.
@@ -68,11 +68,6 @@ where
     }
 }
 
-/// What sums are, before anything is done to them.
-pub(super) fn same<S: Num>(x: Val<S>) -> Val<S> {
-    x
-}
-
 /// Sums over parts of the depth first, then those of each element in their order, and the epilogue: C has
 /// the same bits each time.
 fn in_parts<W, T, E, O, F>(
@@ -90,7 +85,7 @@ where
     let Work { a, b, terms, c, .. } = work;
     finish::in_parts(config.parts, *terms, map, c.reborrow(), |c| {
         let mut all = Work { a: *a, b: *b, terms: Terms::default(), c, tuned: false };
-        by_width::<W, T, W::Sum, W::Sum, _>(config, &mut all, same::<W::Sum>)
+        by_width::<W, T, W::Sum, W::Sum, _>(config, &mut all, function(Identity))
     })
 }
 
@@ -139,6 +134,15 @@ where
     let Terms { alpha, steps, bias, residual, scales: [rows, columns], .. } = *terms;
     let ((a_order, a), (b_order, b)) = if exchanged { (*b, *a) } else { (*a, *b) };
     let form = Form { a: a_order, b: b_order, cluster, exchanged };
+    let (mut sums, mut flags) = match config.streamed {
+        // SAFETY: every element that is read is written before.
+        true => unsafe {
+            let sums = Buffer::<W::Sum>::uninit(&device, grid * BM * W::N)?;
+            (Some(sums), Some(Buffer::<u32>::zeros(&device, grid)?))
+        },
+        false => (None, None),
+    };
+    let sums = sums.as_mut().map(|sums| View::of_mut(sums, [grid, BM * W::N]));
     matmul_cooperative::<W, T, W::Sum, E, O, STAGES, F>(
         alpha,
         parts,
@@ -152,6 +156,8 @@ where
         residual,
         rows,
         columns,
+        sums,
+        flags.as_mut(),
         c.reborrow(),
     )
     .grid(grid)

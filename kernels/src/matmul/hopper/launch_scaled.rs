@@ -6,15 +6,15 @@ use kernelsmith::prelude::*;
 use super::choice;
 use super::config::Config;
 use super::family::Family;
-use super::launch::{launch, same};
+use super::launch::launch;
 use super::operand::Order;
 use super::scaled::{ScaledForm, matmul_scaled};
 use super::work::{Work, walks};
 use crate::error::Error;
-use crate::matmul::epilogue::Pointwise;
-use crate::matmul::finish;
+use crate::matmul::epilogue::{Pointwise, function};
 use crate::matmul::problem::Terms;
 use crate::matmul::scaled::Scaled;
+use crate::matmul::{Identity, finish};
 
 /// Launches a product whose scales are of rows and columns, of which nothing is empty, with sums as the
 /// tensor cores add them up, if the device is a Hopper GPU and its copy engine can walk both factors along k,
@@ -81,7 +81,7 @@ where
     let Work { a, b, terms, c, .. } = work;
     finish::in_parts(config.parts, *terms, map, c.reborrow(), |c| {
         let mut all = Work { a: *a, b: *b, terms: Terms::default(), c, tuned: false };
-        by_width::<W, T, f32, _>(config, blocks, &mut all, same::<f32>)
+        by_width::<W, T, f32, _>(config, blocks, &mut all, function(Identity))
     })
 }
 

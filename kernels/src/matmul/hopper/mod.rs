@@ -15,6 +15,7 @@ mod operand;
 mod pingpong;
 mod scaled;
 mod schedule;
+mod stream;
 mod tuning;
 mod work;
 

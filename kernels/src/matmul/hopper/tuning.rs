@@ -9,12 +9,13 @@ use kernelsmith::tune::{Tuned, Tuner, version_of};
 use super::choice;
 use super::config::{Config, Product};
 use super::family::Family;
-use super::launch::{by_config, same};
+use super::launch::by_config;
 use super::work::Work;
 use crate::error::Error;
-use crate::matmul::Summed;
+use crate::matmul::epilogue::function;
 use crate::matmul::problem::Terms;
 use crate::matmul::tuning::is_small;
+use crate::matmul::{Identity, Summed};
 use crate::tuning::{Choices, Wanted, rounded};
 
 /// What the kernels' speed depends on: records of other sources are refused.
@@ -26,6 +27,7 @@ const VERSION: u64 = version_of(&[
     include_bytes!("operand.rs"),
     include_bytes!("pingpong.rs"),
     include_bytes!("schedule.rs"),
+    include_bytes!("stream.rs"),
     include_bytes!("work.rs"),
     include_bytes!("../epilogue.rs"),
     include_bytes!("../finish.rs"),
@@ -108,7 +110,7 @@ where
         let c = View::of_mut(&mut c, [batch, m, n]).strides([matrix, row, 1]);
         let terms = Terms::default();
         let mut once = Work { a: work.a, b: work.b, terms, c, tuned: false };
-        by_config::<W, T, E, O, _>(config, &mut once, same::<E>)
+        by_config::<W, T, E, O, _>(config, &mut once, function(Identity))
     })
 }
 

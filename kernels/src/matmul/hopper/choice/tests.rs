@@ -18,6 +18,21 @@ fn large_products_take_wide_tiles_in_clusters() {
 }
 
 #[test]
+fn the_last_wave_is_shared_out_where_that_is_worth_it() {
+    // 1024 pairs of tiles in 15.5 waves of 66: half a wave is 66 thousand clocks, the sums that blocks hand
+    // each other 6.
+    let config = chosen(bf16(8192, 8192, 8192));
+    assert!(config.streamed && config.width == 256 && config.cluster == 2, "{config:?}");
+    // 3.9 waves, and a single one that is full.
+    assert!(!chosen(bf16(4096, 4096, 4096)).streamed);
+    assert!(!chosen(bf16(2048, 2048, 2048)).streamed);
+    // 32 tiles for 132 multiprocessors, few columns wide: no second kernel that adds up parts. Wide ones are
+    // more to hand on than to write as parts.
+    assert!(chosen(bf16(16, 4096, 4096)).streamed);
+    assert!(chosen(bf16(128, 4096, 4096)).parts > 1);
+}
+
+#[test]
 fn tiles_that_run_at_once_are_about_square() {
     // 16 rows of 128 by 9 columns of 256; of 4096 x 128, one column of 32 rows takes any order.
     let wide = Config { width: 256, cluster: 2, ..PLAIN };
@@ -66,7 +81,7 @@ fn few_rows_are_columns_of_the_tiles() {
         let config = chosen(bf16(m, 4096, 4096));
         assert!(config.exchanged && config.width == width, "{m}: {config:?}");
         // 32 tiles would leave three quarters of the device idle.
-        assert!(config.parts > 1, "{config:?}");
+        assert!(config.parts > 1 || config.streamed, "{config:?}");
     }
     // Few columns are those of the tiles as they are.
     let config = chosen(bf16(4096, 64, 4096));
@@ -112,6 +127,8 @@ proptest::proptest! {
         let product = Product { batch, along, ..bf16(m, n, k) };
         let config = choose(&product, 132).unwrap();
         assert_eq!(config.check(&product), Ok(()));
+        // Blocks that wait for each other are there at once.
+        assert!(config.grid([batch * config.parts, m, n], 132) <= 132);
         let (rows, columns) = config.sums(&product);
         let tiles = config.tiles(&product) / config.parts / batch;
         assert!(tiles * BM * config.width >= rows * columns);

@@ -8,8 +8,15 @@ pub(in super::super) fn bf16(m: usize, n: usize, k: usize) -> Product {
     Product { batch: 1, m, n, depth: 2 * k, size: 2, along: [true, true], element: 2 }
 }
 
-pub(in super::super) const PLAIN: Config =
-    Config { width: 128, cluster: 1, parts: 1, exchanged: false, pingpong: false, group: GROUP };
+pub(in super::super) const PLAIN: Config = Config {
+    width: 128,
+    cluster: 1,
+    parts: 1,
+    streamed: false,
+    exchanged: false,
+    pingpong: false,
+    group: GROUP,
+};
 
 #[test]
 fn every_width_fits_hopper() {
@@ -33,6 +40,8 @@ fn what_is_no_kernel_is_told() {
         (Config { parts: 2, ..good }, product, "parts"),
         (Config { pingpong: true, width: 256, ..good }, product, "sums a thread"),
         (Config { pingpong: true, parts: 2, ..good }, product, "turns"),
+        (Config { pingpong: true, streamed: true, ..good }, product, "shared out"),
+        (Config { streamed: true, ..good }, bf16(1 << 20, 1 << 20, 1 << 20), "to share out"),
         (Config { width: 16, ..good }, product, "shared memory"),
         (Config { width: 32, ..good }, product, "panels"),
         (Config { cluster: 2, group: 3, ..good }, product, "clusters of 2"),
@@ -46,4 +55,17 @@ fn what_is_no_kernel_is_told() {
         let error = config.check(&product).unwrap_err();
         assert!(error.contains(rule), "{error}");
     }
+}
+
+#[test]
+fn what_whole_waves_leave_is_shared_out() {
+    for (tiles, blocks, shared) in [(264, 132, 0), (265, 132, 133), (131, 132, 131), (1, 132, 1)] {
+        assert_eq!(shared_tiles::host(tiles, blocks), shared);
+        assert_eq!((tiles - shared) % blocks, 0, "whole waves are left");
+    }
+    // 64 x 64 tiles, in pairs 2048, of which 66 clusters take 31 waves.
+    let product = bf16(8192, 8192, 8192);
+    let pairs = Config { cluster: 2, streamed: true, ..PLAIN };
+    assert_eq!(pairs.streamed_tiles(&product, 132), 2048 - 30 * 66);
+    assert_eq!(PLAIN.streamed_tiles(&product, 132), 0);
 }

@@ -33,7 +33,7 @@ fn a_search_is_kept_for_products_of_the_size() {
         let tuner = tuner.limit(Duration::from_millis(1));
         let tuned = search::<bf16, bf16, f32, f32>(&work, tuner).unwrap();
         // What was found is a product.
-        by_config::<bf16, _, _, _, _>(tuned.config, &mut work, same::<f32>).unwrap();
+        by_config::<bf16, _, _, _, _>(tuned.config, &mut work, function(Identity)).unwrap();
         (product, tuned)
     };
     let (product, found) = of_rows(17, Mode::Search);
