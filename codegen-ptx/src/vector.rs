@@ -16,7 +16,8 @@ impl<'k> Emitter<'k> {
     pub(crate) fn vector(&mut self, inst: &Inst) {
         match (inst.op, &inst.attr) {
             (Opcode::VecMake, _) => {
-                if let Some(regs) = self.slice(inst).or_else(|| self.whole_words(inst)) {
+                let words = self.slice(inst).or_else(|| self.whole_words(inst));
+                if let Some(regs) = words.or_else(|| self.permuted(inst)) {
                     return self.bind_regs(inst.result(), regs);
                 }
                 let lanes = inst.operands.iter().map(|&o| self.reg(o)).collect();
@@ -83,6 +84,38 @@ impl<'k> Emitter<'k> {
             .into_iter()
             .map(|(from, first)| self.regs(from).get(first / per_word).copied())
             .collect()
+    }
+
+    /// The registers of bytes that are taken from vectors, those of each word from two of their registers at
+    /// most: one permutation for each word.
+    fn permuted(&mut self, inst: &Inst) -> Option<Vec<Reg>> {
+        let elem = self.ty(inst.result()).elem();
+        if elem.size() != 1 || !is_packed(elem) || !inst.operands.len().is_multiple_of(4) {
+            return None;
+        }
+        let mut words = Vec::new();
+        for word in inst.operands.chunks(4) {
+            let (mut from, mut bytes) = (Vec::new(), [0; 4]);
+            for (byte, &operand) in bytes.iter_mut().zip(word) {
+                let part = self.definition(operand).filter(|d| d.op == Opcode::VecExtract)?;
+                let Attr::Lane(lane) = part.attr else { return None };
+                let reg = *self.regs(part.operands[0]).get(usize::from(lane / 4))?;
+                let at = from.iter().position(|&other| other == reg).unwrap_or(from.len());
+                if at == from.len() {
+                    from.push(reg);
+                }
+                *byte = 4 * at as u32 + u32::from(lane % 4);
+            }
+            let &[a, .., b] = &from[..] else {
+                words.push((from[0], from[0], bytes));
+                continue;
+            };
+            if from.len() > 2 {
+                return None;
+            }
+            words.push((a, b, bytes));
+        }
+        Some(words.into_iter().map(|(a, b, bytes)| self.pair(a, b, bytes)).collect())
     }
 
     fn insert(&mut self, inst: &Inst, lane: usize) {

@@ -3,10 +3,13 @@
 use kernelsmith::launch::{ViewArg, ViewMutArg};
 use kernelsmith::prelude::*;
 
+use super::eighths::Descales;
+use super::element::AttentionElement;
 use super::form::{Form, ScoreMap, Unchanged};
 use super::launch::Problem;
 use super::operand::{Expected, Heads, HeadsMut};
 use super::shape::Attention;
+use super::workspace::AttentionWorkspace;
 use crate::error::{Error, check_len};
 use crate::matmul::Output;
 
@@ -38,6 +41,10 @@ use crate::matmul::Output;
 ///
 /// Elements are f32, f16 or bf16, outputs of the same type or f32; sums are f32.
 ///
+/// They are `e4m3` too, with factors ([`q_descale`](Self::q_descale), [`k_descale`](Self::k_descale),
+/// [`v_descale`](Self::v_descale)), as by FlashAttention-3: on Hopper both products are of 8-bit floats, so that
+/// weights are rounded to 4 bits, relative to 2^8 times the greatest; elsewhere tensors are converted to f32.
+///
 /// CPUs with AVX512-BF16 take products of bf16 by [`dot2`](kernelsmith::prelude::dot2()), two at a time:
 /// denormals then are zeros, and weights are rounded to bf16 for their product with values, so that an
 /// output is off by 1/256 of the greatest value at most.
@@ -46,10 +53,12 @@ pub struct FlashAttention<'a, S = Unchanged> {
     attention: Attention,
     score: S,
     sinks: Option<&'a Buffer<f32>>,
+    descales: Descales<'a>,
     lse: Option<&'a mut Buffer<f32>>,
     query_ends: Option<&'a Buffer<u32>>,
     keys: Keys<'a>,
     tuned: bool,
+    workspace: Option<&'a mut AttentionWorkspace>,
 }
 
 /// Where the keys and values of a sequence are.
@@ -72,10 +81,12 @@ impl FlashAttention<'_> {
             attention,
             score: Unchanged,
             sinks: None,
+            descales: Descales::default(),
             lse: None,
             query_ends: None,
             keys: Keys::Batch,
             tuned: false,
+            workspace: None,
         }
     }
 }
@@ -87,8 +98,19 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     ///
     /// The closure becomes a part of the kernel, so it captures nothing: one that does is an error.
     pub fn score<F: ScoreMap>(self, score: F) -> FlashAttention<'a, F> {
-        let FlashAttention { attention, sinks, lse, query_ends, keys, tuned, .. } = self;
-        FlashAttention { attention, score, sinks, lse, query_ends, keys, tuned }
+        let FlashAttention { attention, sinks, descales, lse, query_ends, keys, .. } = self;
+        let (tuned, workspace) = (self.tuned, self.workspace);
+        FlashAttention {
+            attention,
+            score,
+            sinks,
+            descales,
+            lse,
+            query_ends,
+            keys,
+            tuned,
+            workspace,
+        }
     }
 
     /// A score for each head, of a key that every query sees and that has no value: its weight only joins
@@ -141,12 +163,37 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
         FlashAttention { tuned: true, ..self }
     }
 
+    /// What queries of 8-bit floats are multiplied by: one positive number, or `batch x kv_heads` of them, each
+    /// for the heads of queries that share a head of keys. Without, 1.
+    pub fn q_descale(mut self, factors: &'a Buffer<f32>) -> Self {
+        self.descales.q = Some(factors);
+        self
+    }
+
+    /// What keys of 8-bit floats are multiplied by, as [`q_descale`](Self::q_descale).
+    pub fn k_descale(mut self, factors: &'a Buffer<f32>) -> Self {
+        self.descales.k = Some(factors);
+        self
+    }
+
+    /// What values of 8-bit floats are multiplied by, as [`q_descale`](Self::q_descale).
+    pub fn v_descale(mut self, factors: &'a Buffer<f32>) -> Self {
+        self.descales.v = Some(factors);
+        self
+    }
+
+    /// Memory that is kept from one attention to the next, for outputs of parts of the keys: where there are few
+    /// queries, several blocks share the keys of each. Without, it is allocated each time.
+    pub fn workspace(self, workspace: &'a mut AttentionWorkspace) -> Self {
+        FlashAttention { workspace: Some(workspace), ..self }
+    }
+
     /// Launches the attention on the device of `out`.
     ///
     /// # Errors
     /// If the numbers of the [`Attention`] do not go together, a tensor has another shape than they say, the
     /// function of scores captures values, or arguments are on different devices.
-    pub fn run<'r, T: Float, O: Output<f32>>(
+    pub fn run<'r, T: AttentionElement, O: Output<f32>>(
         self,
         q: impl Into<Heads<'r, T>>,
         k: impl Into<Heads<'r, T>>,
@@ -187,7 +234,7 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     ///
     /// # Errors
     /// As [`run`](Self::run), and if values have more columns than keys.
-    pub fn run_latent<'r, T: Float, O: Output<f32>>(
+    pub fn run_latent<'r, T: AttentionElement, O: Output<f32>>(
         self,
         q: impl Into<Heads<'r, T>>,
         k: impl Into<Heads<'r, T>>,
@@ -200,7 +247,7 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
     }
 
     /// Without values they are the first columns of the keys.
-    fn attend<'r, T: Float, O: Output<f32>>(
+    fn attend<'r, T: AttentionElement, O: Output<f32>>(
         self,
         q: Heads<'r, T>,
         k: Heads<'r, T>,
@@ -213,14 +260,14 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
         let (map, tuned) = (self.score, self.tuned);
         let score = move |s, head, query, key| map.apply(s, head, query, key);
         match self.problem(q, k, v, out)? {
-            Some(problem) => problem.run(score, tuned),
+            Some(problem) => T::attend(problem, score, tuned),
             None => Ok(()),
         }
     }
 
     /// The attention of these tensors; none if nothing comes out. Without values they are the first columns of
     /// the keys.
-    pub(super) fn problem<'r, T: Float, O: Output<f32>>(
+    pub(super) fn problem<'r, T: Stored, O: Output<f32>>(
         self,
         q: Heads<'r, T>,
         k: Heads<'r, T>,
@@ -231,7 +278,9 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
         'a: 'r,
     {
         let FlashAttention { attention: a, sinks, lse, query_ends, keys, .. } = self;
+        let (workspace, descales) = (self.workspace, self.descales);
         a.check()?;
+        descales.check(&a)?;
         let q = q.place("q", query_shape(&a, query_ends, Columns::of_keys(&a))?)?;
         let out = out.place("out", query_shape(&a, query_ends, Columns::of_values(&a))?)?;
         if q.shape()[..3] != out.shape()[..3] {
@@ -253,6 +302,9 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
             check_len("sinks", sinks.len(), "heads", Some(a.heads))?;
         }
         let lse = lse.map(|lse| lse_view(lse, q.shape(), query_ends.is_some())).transpose()?;
+        if let Some(workspace) = &workspace {
+            workspace.check(out.device())?;
+        }
         if out.shape().contains(&0) {
             return Ok(None);
         }
@@ -283,7 +335,9 @@ impl<'a, S: ScoreMap> FlashAttention<'a, S> {
             lengths,
             table,
             sinks,
+            descales,
             lse,
+            workspace,
             out,
         }))
     }
@@ -371,7 +425,7 @@ fn key_shape(
 }
 
 /// The values that are the first columns of the keys.
-fn first_columns<T: Float>(
+fn first_columns<T: Stored>(
     k: ViewArg<'_, T, 4>,
     values: usize,
 ) -> Result<ViewArg<'_, T, 4>, Error> {

@@ -3,6 +3,7 @@
 use kernelsmith::prelude::*;
 
 use super::builder::FlashAttention;
+use super::element::AttentionElement;
 use super::form::ScoreMap;
 use super::shape::Attention;
 use crate::error::Error;
@@ -15,7 +16,7 @@ use crate::matmul::Output;
 /// # Errors
 /// If the numbers of `attention` do not go together, a buffer has another length than they say, or the
 /// buffers live on different devices.
-pub fn flash_attention<T: Float, O: Output<f32>>(
+pub fn flash_attention<T: AttentionElement, O: Output<f32>>(
     attention: Attention,
     q: &Buffer<T>,
     k: &Buffer<T>,
@@ -30,7 +31,7 @@ pub fn flash_attention<T: Float, O: Output<f32>>(
 ///
 /// # Errors
 /// As [`flash_attention`].
-pub fn flash_attention_scored<T: Float, O: Output<f32>, S: ScoreMap>(
+pub fn flash_attention_scored<T: AttentionElement, O: Output<f32>, S: ScoreMap>(
     attention: Attention,
     score: S,
     q: &Buffer<T>,

@@ -10,6 +10,7 @@ use super::combine::combine_parts;
 use super::config::Tile;
 use super::cpu_config::{CpuConfig, Parts, RowsTile, Shape, USUAL_BLOCKS};
 use super::decode::{attention_parts, part_len};
+use super::eighths::Descales;
 use super::form::{Form, ScoreFunction};
 use super::gather::{Sequences, gather};
 use super::hopper;
@@ -20,11 +21,12 @@ use super::shape::Attention;
 use super::tiled::attention_tiled;
 use super::tuning;
 use super::words::Words;
+use super::workspace::AttentionWorkspace;
 use crate::error::Error;
 use crate::matmul::is_cpu;
 
 /// An attention whose tensors are `outer x heads x rows x columns`, see [`attention_rows`].
-pub(super) struct Problem<'a, T: Float, O: Num> {
+pub(super) struct Problem<'a, T: Stored, O: Num> {
     pub(super) a: Attention,
     pub(super) form: Form,
     pub(super) q: ViewArg<'a, T, 4>,
@@ -36,7 +38,9 @@ pub(super) struct Problem<'a, T: Float, O: Num> {
     /// With it, keys and values are in pages.
     pub(super) table: Option<ViewArg<'a, u32, 2>>,
     pub(super) sinks: Option<&'a Buffer<f32>>,
+    pub(super) descales: Descales<'a>,
     pub(super) lse: Option<ViewMutArg<'a, f32, 3>>,
+    pub(super) workspace: Option<&'a mut AttentionWorkspace>,
     pub(super) out: ViewMutArg<'a, O, 4>,
 }
 
@@ -45,6 +49,15 @@ type Converted = ([Buffer<f32>; 2], [[usize; 4]; 2]);
 
 /// Queries of a sequence up to which a GPU takes each as a piece of work of its own.
 const FEW: usize = 4;
+
+impl<T: Stored, O: Num> Problem<'_, T, O> {
+    /// Heads of queries to one of keys, the window, and the cap: what kernels take where there is none
+    /// does not matter.
+    pub(super) fn numbers(&self) -> (usize, usize, f32) {
+        let Attention { heads, kv_heads, keys, window, soft_cap, .. } = self.a;
+        (heads / kv_heads, window.unwrap_or(keys), soft_cap.unwrap_or(0.0))
+    }
+}
 
 impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     /// Nothing is empty but, perhaps, the keys. On the CPU the best configuration is searched for if `tuned`.
@@ -165,8 +178,23 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         'a: 'b,
     {
         let Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, .. } = *self;
-        let lse = None;
-        Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, lse, out }
+        let (descales, lse, workspace) = (self.descales, None, None);
+        Problem {
+            a,
+            form,
+            q,
+            k,
+            v,
+            query_ends,
+            key_ends,
+            lengths,
+            table,
+            sinks,
+            descales,
+            lse,
+            workspace,
+            out,
+        }
     }
 
     /// bf16 by the CPU's kernel, where the CPU multiplies pairs of such: keys are read in place if they are
@@ -217,17 +245,20 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let Parts { pieces, rows, splits, chunk } = parts;
         let len = rows * part_len(dv);
         let blocks = pairs * splits * pieces;
-        // SAFETY: each part is written before it is read, unless a block fails: then what outputs are made of
-        // does not matter, since the failure is what the device tells.
-        let mut parts = unsafe { Buffer::<f32>::uninit(&device, blocks * len) }?;
-        let to = View::of_mut(&mut parts, [blocks, len]).partition([1, len]);
+        let mut own = None;
+        let workspace = match self.workspace {
+            Some(workspace) => workspace,
+            None => own.insert(AttentionWorkspace::new(&device)?),
+        };
+        let mut parts = workspace.parts(blocks * len)?.slice_mut(..blocks * len)?;
+        let to = View::of_mut(parts.reborrow(), [blocks, len]).partition([1, len]);
         attention_parts::<T, K, W, S>(
             batch, kv_heads, m, n, group, window, scale, cap, d, dv, rows, apart, form, score,
             splits, chunk, q, k, v, query_ends, key_ends, lengths, table, to,
         )
         .launch(&device)?;
         let Problem { sinks, lse, out, .. } = self;
-        let parts = View::of(&parts, [pairs, splits, pieces * rows, part_len(dv)]);
+        let parts = View::of(parts.view(), [pairs, splits, pieces * rows, part_len(dv)]);
         combine_parts::<O>(batch, group, m, dv, apart.queries, parts, query_ends, sinks, lse, out)
             .grid((pairs, group * m))
             .launch(&device)?;
@@ -288,13 +319,6 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
     fn apart(&self) -> Apart {
         let keys = self.key_ends.is_none() && self.table.is_none();
         Apart { queries: self.query_ends.is_none(), keys }
-    }
-
-    /// Heads of queries to one of keys, the window, and the cap: what kernels take where there is none
-    /// does not matter.
-    pub(super) fn numbers(&self) -> (usize, usize, f32) {
-        let Attention { heads, kv_heads, keys, window, soft_cap, .. } = self.a;
-        (heads / kv_heads, window.unwrap_or(keys), soft_cap.unwrap_or(0.0))
     }
 }
 

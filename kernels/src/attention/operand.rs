@@ -22,7 +22,7 @@ enum Given {
 
 /// Queries, keys or values: made of a `&Buffer` or a [`View`], whose strides may be any.
 #[derive(Clone, Copy)]
-pub struct Heads<'a, T: Float> {
+pub struct Heads<'a, T: Stored> {
     data: BufferView<'a, T>,
     given: Given,
 }
@@ -33,20 +33,20 @@ pub struct HeadsMut<'a, T: Num> {
     given: Given,
 }
 
-impl<'a, T: Float> From<&'a Buffer<T>> for Heads<'a, T> {
+impl<'a, T: Stored> From<&'a Buffer<T>> for Heads<'a, T> {
     fn from(buffer: &'a Buffer<T>) -> Self {
         Heads { data: buffer.view(), given: Given::Buffer }
     }
 }
 
-impl<'a, T: Float> From<ViewArg<'a, T, 3>> for Heads<'a, T> {
+impl<'a, T: Stored> From<ViewArg<'a, T, 3>> for Heads<'a, T> {
     fn from(view: ViewArg<'a, T, 3>) -> Self {
         let (shape, strides) = view.layout();
         Heads { data: view.data(), given: Given::Three(shape, strides) }
     }
 }
 
-impl<'a, T: Float> From<ViewArg<'a, T, 4>> for Heads<'a, T> {
+impl<'a, T: Stored> From<ViewArg<'a, T, 4>> for Heads<'a, T> {
     fn from(view: ViewArg<'a, T, 4>) -> Self {
         let (shape, strides) = view.layout();
         Heads { data: view.data(), given: Given::Four(shape, strides) }
@@ -84,7 +84,7 @@ pub(super) enum Expected {
     Pages([usize; 2], &'static str),
 }
 
-impl<'a, T: Float> Heads<'a, T> {
+impl<'a, T: Stored> Heads<'a, T> {
     /// As `outer x heads x rows x d`: batches as they are, tokens as one sequence, pages for sequences.
     pub(super) fn place(
         self,

@@ -1,7 +1,9 @@
 //! Layouts, element types, dimensions and sinks.
 
 use kernelsmith::prelude::*;
-use kernelsmith_kernels::attention::{Attention, FlashAttention, HEAD_DIMENSIONS};
+use kernelsmith_kernels::attention::{
+    Attention, AttentionElement, FlashAttention, HEAD_DIMENSIONS,
+};
 use kernelsmith_kernels::matmul::Output;
 use kernelsmith_kernels::reference;
 use proptest::prelude::*;
@@ -250,7 +252,7 @@ fn nan_of_bf16_reaches_the_rows_that_see_it() {
 }
 
 /// Of a type, with outputs of another; `eps` is half a unit of the output's last place.
-fn of_types<T: Float, O: Output<f32>>(
+fn of_types<T: AttentionElement, O: Output<f32>>(
     from: fn(f32) -> T,
     exact: fn(T) -> f64,
     wide_of: fn(O) -> f64,

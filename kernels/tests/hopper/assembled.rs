@@ -5,16 +5,19 @@ use kernelsmith::ir::Kernel;
 use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
-use kernelsmith_kernels::attention::Form as AttentionForm;
 use kernelsmith_kernels::attention::hopper::{
     Plan, ScoreFn, attention_forward_ir, attention_latent_ir,
 };
+use kernelsmith_kernels::attention::{AttentionElement, Form as AttentionForm};
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{
     Form, GroupedForm, ScaledForm, matmul_cooperative_ir, matmul_gated_ir, matmul_grouped_ir,
     matmul_pingpong_ir, matmul_scaled_ir,
 };
 use kernelsmith_kernels::matmul::{Steps, Summed};
+
+use crate::in_flight::in_flight;
+use crate::loops::innermost;
 
 fn hopper() -> Target {
     "sm_90a".parse().unwrap()
@@ -114,6 +117,15 @@ fn matmuls_are_what_was_planned() {
         assert_eq!(count("UTMALDG."), boxes, "{name}: {code}");
         assert_eq!(count("UTMASTG."), panels, "{name}: {code}");
         assert_eq!(count("USETMAXREG"), 2, "{name}: {code}");
+        // A step's products in the loops over k, and what is copied for one; panels of C are stored behind.
+        let kind = ["HGMMA.", "QGMMA.", "IGMMA."].into_iter().find(|kind| code.contains(kind));
+        let loops = innermost(&code, kind.unwrap());
+        let counts: Vec<_> =
+            loops.iter().map(|l| (l.count(kind.unwrap()), l.count("STSM"))).collect();
+        assert_eq!(counts, [(products, 0)], "{name}: {code}");
+        let copies = innermost(&code, "UTMALDG.");
+        let counts: Vec<_> = copies.iter().map(|l| l.count("UTMALDG.")).collect();
+        assert_eq!(counts, [boxes], "{name}: {code}");
     }
 }
 
@@ -191,7 +203,7 @@ fn scaled_matmuls_are_what_was_planned() {
 }
 
 /// A kernel of attention as the library would choose it.
-fn attention<T: Float, const D: usize, const DV: usize, const BN: usize>(
+fn attention<T: Stored + AttentionElement, const D: usize, const DV: usize, const BN: usize>(
     form: AttentionForm,
     plan: Plan,
 ) -> Result<Kernel, StagingError>
@@ -199,8 +211,8 @@ where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
-    let ragged = plan.ragged;
-    attention_forward_ir::<T, T, D, DV, BN>(
+    let (ragged, parts, bytes) = (plan.ragged, plan.pack > 1, size_of::<T>() == 1);
+    attention_forward_ir::<T, bf16, D, DV, BN>(
         &hopper(),
         form,
         plan,
@@ -210,7 +222,11 @@ where
         ragged,
         false,
         false,
-        false,
+        bytes,
+        bytes,
+        bytes,
+        parts,
+        parts,
         true,
     )
 }
@@ -239,7 +255,7 @@ fn attention_is_what_was_planned() {
         ("96", attention::<bf16, 96, 96, 128>(plain, plan(96)), [96, 128, 1, 2], 168),
         ("128", attention::<bf16, 128, 128, 176>(plain, plan(128)), [128, 176, 1, 2], 168),
         ("128 window", attention::<f16, 128, 128, 128>(windowed, plan(128)), [128, 128, 3, 2], 168),
-        ("128 decode", attention::<bf16, 128, 128, 128>(causal, decode), [128, 128, 2, 1], 254),
+        ("128 decode", attention::<bf16, 128, 128, 128>(causal, decode), [128, 128, 2, 1], 255),
         ("192/128", attention::<bf16, 192, 128, 128>(causal, values), [192, 128, 2, 2], 168),
         ("192", attention::<bf16, 192, 192, 96>(causal, plan(192)), [192, 96, 2, 2], 168),
         ("256", attention::<bf16, 256, 256, 80>(plain, plan(256)), [256, 80, 1, 2], 168),
@@ -253,10 +269,24 @@ fn attention_is_what_was_planned() {
         let tiles = loops + 1;
         assert_eq!(count("HGMMA."), tiles * (d / 16 + keys / 16), "{name}");
         let exponentials = if d == 64 { keys / 2 / 8 * 6 } else { keys / 2 };
-        assert_eq!(count("MUFU.EX2"), tiles * (exponentials + 2), "{name}");
+        // Where parts are put together there are more, in loops that may be unrolled.
+        if warpgroups == 2 {
+            assert_eq!(count("MUFU.EX2"), tiles * (exponentials + 2), "{name}");
+        }
         let panels = if d == 96 { 3 } else { d / 64 };
         let of_values = if name == "192/128" { 2 } else { panels };
         assert_eq!(count("UTMALDG."), (warpgroups + 1) * panels + of_values, "{name}");
+        // Each loop over tiles has one's products and exponentials, and that of the copies keys and values.
+        let bodies = innermost(&code, "HGMMA.");
+        let counts = bodies.iter().map(|l| (l.count("HGMMA."), l.count("MUFU.EX2")));
+        let planned = vec![(d / 16 + keys / 16, exponentials + 2); loops];
+        assert_eq!(counts.collect::<Vec<_>>(), planned, "{name}");
+        let copies = innermost(&code, "UTMALDG.");
+        let counts = copies.iter().map(|l| l.count("UTMALDG."));
+        assert_eq!(counts.collect::<Vec<_>>(), [panels + of_values], "{name}");
+        let in_flight = in_flight(&code);
+        assert_eq!(in_flight.left_factors, tiles * keys / 16, "{name}");
+        assert_eq!(in_flight.overwritten, Vec::<[usize; 2]>::new(), "{name}: {code}");
     }
 }
 
@@ -275,8 +305,10 @@ fn attention_to_latents_is_what_was_planned() {
         lazy: true,
         polynomials: 0,
     };
-    for (name, kernel) in [("bf16", latent::<bf16>(form, plan)), ("f16", latent::<f16>(form, plan))]
-    {
+    for (name, kernel, parts) in [
+        ("bf16", latent::<bf16>(form, plan, true), true),
+        ("f16", latent::<f16>(form, plan, false), false),
+    ] {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
         assert_eq!(found.note, None, "{name}");
@@ -285,13 +317,20 @@ fn attention_to_latents_is_what_was_planned() {
         let count = |name: &str| code.matches(name).count();
         let loops = 2;
         assert_eq!(count("HGMMA."), loops * (576 / 16 + 64 / 16), "{name}");
-        assert_eq!(count("MUFU.EX2"), loops * (64 * 64 / 128 + 2 + 2), "{name}");
+        // Where parts are put together there are more, in loops that may be unrolled.
+        if !parts {
+            assert_eq!(count("MUFU.EX2"), loops * (64 * 64 / 128 + 2 + 2), "{name}");
+        }
         assert_eq!(count("UTMALDG."), 2 * 576 / 64, "{name}");
         assert_eq!(count("STSM."), loops * 64 / 16, "{name}");
     }
 }
 
-fn latent<T: Float>(form: AttentionForm, plan: Plan) -> Result<Kernel, StagingError>
+fn latent<T: Float + AttentionElement>(
+    form: AttentionForm,
+    plan: Plan,
+    parts: bool,
+) -> Result<Kernel, StagingError>
 where
     Wgmma<T, 64>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, 256>: WgmmaAtom<Input = T, Sum = f32>,
@@ -307,7 +346,54 @@ where
         true,
         true,
         none,
+        parts,
+        parts,
         true,
-        none,
     )
+}
+
+/// A turn of the transposes takes 16 keys, all columns, of which an instruction has 32; each word is permuted
+/// once.
+#[test]
+fn attention_of_8_bit_floats_is_what_was_planned() {
+    let plain = AttentionForm { causal: false, windowed: false, capped: false, scored: false };
+    let causal = AttentionForm { causal: true, ..plain };
+    let plan = |columns| Plan {
+        warpgroups: 2,
+        pack: 1,
+        columns,
+        ragged: false,
+        turns: columns <= 128,
+        lazy: true,
+        polynomials: if columns <= 128 { 2 } else { 0 },
+    };
+    let mut spills = Vec::new();
+    for (name, kernel, [d, keys, loops]) in [
+        ("64", attention::<e4m3, 64, 64, 128>(causal, plan(64)), [64, 128, 2]),
+        ("128", attention::<e4m3, 128, 128, 128>(plain, plan(128)), [128, 128, 1]),
+        ("256", attention::<e4m3, 256, 256, 64>(causal, plan(256)), [256, 64, 2]),
+    ] {
+        let kernel = kernel.unwrap();
+        let found = resources(&kernel, None, &hopper()).unwrap();
+        assert_eq!(found.note, None, "{name}");
+        spills.push((found.registers, found.spills));
+        let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        let count = |name: &str| code.matches(name).count();
+        assert_eq!(count("QGMMA."), (loops + 1) * (d / 32 + keys / 32), "{name}");
+        let (loads, stores) = (count("LDSM."), count("STSM."));
+        assert_eq!((loads, stores), (d / 32, d / 32), "{name}: {code}");
+        let exponentials = if d <= 128 { keys / 2 / 8 * 6 } else { keys / 2 };
+        let bodies = innermost(&code, "QGMMA.");
+        let counts = bodies.iter().map(|l| (l.count("QGMMA."), l.count("MUFU.EX2")));
+        let planned = vec![((d + keys) / 32, exponentials + 2); loops];
+        assert_eq!(counts.collect::<Vec<_>>(), planned, "{name}");
+        let in_flight = in_flight(&code);
+        assert_eq!(in_flight.left_factors, (loops + 1) * keys / 32, "{name}");
+        assert_eq!(in_flight.overwritten, Vec::<[usize; 2]>::new(), "{name}: {code}");
+        let transposes = innermost(&code, "STSM.");
+        let counts =
+            transposes.iter().map(|l| (l.count("LDSM."), l.count("STSM."), l.count("PRMT")));
+        assert_eq!(counts.collect::<Vec<_>>(), [(d / 32, d / 32, d / 32 * 4)], "{name}: {code}");
+    }
+    assert_eq!(spills, [(Some(168), Some(0)); 3]);
 }

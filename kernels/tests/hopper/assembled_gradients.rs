@@ -7,7 +7,8 @@ use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::Form;
 use kernelsmith_kernels::attention::hopper::backward::attention_gradients_ir;
 
-use crate::in_flight::{overwritten_factors, product_loops};
+use crate::in_flight::in_flight;
+use crate::loops::{Loop, innermost};
 
 fn gradients<T: Float, const D: usize, const M: usize, const DQ: usize>(
     form: Form,
@@ -54,11 +55,10 @@ fn gradients_are_what_was_planned() {
         assert_eq!(count("UTMASTG."), panels + own_panels, "{name}");
         assert_eq!(count("UTMAREDG."), 2, "{name}");
         assert_eq!(code.contains("ATOM"), turns, "{name}");
-        assert_eq!(overwritten_factors(&code), [""; 0], "{name}");
-        let bodies = product_loops(&code);
+        assert_eq!(in_flight(&code).overwritten, Vec::<[usize; 2]>::new(), "{name}");
+        let bodies = innermost(&code, "HGMMA.");
         assert_eq!(bodies.len(), loops, "{name}");
-        let spilled =
-            |body: &Vec<&str>| body.iter().any(|line| line.contains("LDL") || line.contains("STL"));
+        let spilled = |body: &Loop<'_>| body.count("LDL") + body.count("STL") > 0;
         assert!(!bodies.iter().any(spilled), "{name}");
     }
 }

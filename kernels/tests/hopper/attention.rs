@@ -1,9 +1,14 @@
 //! Attention as users call it, against f64. The hardware tests run these too.
 
-use kernelsmith::prelude::*;
-use kernelsmith_kernels::attention::{Attention, FlashAttention};
+use std::f64::consts::LN_2;
 
-use super::checks::{Checked, buffer, numbers, worst};
+use kernelsmith::prelude::*;
+use kernelsmith_kernels::attention::{
+    Attention, AttentionElement, AttentionWorkspace, FlashAttention,
+};
+use kernelsmith_kernels::matmul::Output;
+
+use super::checks::{Checked, Exact, buffer, numbers, worst};
 
 /// How sequences lie in memory.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -36,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) cap: Option<f32>,
     pub(crate) scored: bool,
     pub(crate) sinks: bool,
+    /// Factors of 8-bit floats for each sequence and head.
+    pub(crate) factors: bool,
     pub(crate) sequences: Sequences,
 }
 
@@ -56,6 +63,7 @@ impl Case {
             cap: None,
             scored: false,
             sinks: false,
+            factors: false,
             sequences: Sequences::Alike,
         }
     }
@@ -157,34 +165,79 @@ impl Places {
     }
 }
 
-/// Computes a case and gives the largest errors of outputs and of logarithms of sums, the latter scaled to
-/// the bound of the former. Weights and outputs are rounded to bf16, of whose unit in the last place 2^-8
-/// values between -1 and 1 are within one.
+/// Of bf16.
 pub(crate) fn check(device: &Device, case: Case) -> Checked {
+    check_of::<bf16, bf16>(device, case)
+}
+
+/// A few numbers of a matrix, of which the sums of products are small integers.
+fn sparse(x: &[f64], least: f64) -> Vec<f64> {
+    let one = |x: f64| if x.abs() > least { x.signum() } else { x * 0.0 };
+    x.iter().map(|&x| one(x)).collect()
+}
+
+/// Factors of queries, keys and values, of each sequence and head of keys: powers of two.
+fn factors(case: &Case, pair: usize) -> [f64; 3] {
+    match case.factors {
+        true => [[0.5, 1.0, 2.0][pair % 3], 2.0, [0.5, 2.0][pair % 2]],
+        false => [1.0; 3],
+    }
+}
+
+/// Computes a case and gives the largest errors of outputs and of logarithms of sums, the latter scaled to
+/// the bound of the former. Weights and outputs are rounded to elements, of bf16 with a unit in the last place of
+/// 2^-8 between 0.5 and 1.
+///
+/// 8-bit floats have queries and keys of which scores are integers, and a scale that makes powers of 2 of their
+/// exponentials: weights are not rounded, unless they are too small to matter.
+pub(crate) fn check_of<T, O>(device: &Device, case: Case) -> Checked
+where
+    T: Exact + AttentionElement,
+    O: Exact + Output<f32>,
+{
     let Case { heads, group, d, dv, .. } = case;
+    let powers = size_of::<T>() == 1;
     let kv_heads = heads / group;
     let (queries, query_ends, _) = places(&case, false);
     let (keys, key_lengths, table) = places(&case, true);
     let q = queries.filled(heads, d, 3, 0.0);
     let k = keys.filled(kv_heads, d, 4, f64::NAN);
-    let v = match case.latent {
+    let (q, k) = if powers { (sparse(&q, 0.9), sparse(&k, 0.3)) } else { (q, k) };
+    let v: Vec<f64> = match case.latent {
         true => k.chunks(d).flat_map(|key| key[..dv].to_vec()).collect(),
         false => keys.filled(kv_heads, dv, 5, f64::NAN),
     };
+    let v: Vec<f64> = v.into_iter().map(|x| T::near(x).value()).collect();
     let sinks: Vec<f64> = (0..heads).map(|h| h as f64 / 4.0 - 0.5).collect();
-    let (expected, expected_lse) = expected(&case, [&queries, &keys], [&q, &k, &v], &sinks);
+    let (expected, expected_lse) = expected(&case, powers, [&queries, &keys], [&q, &k, &v], &sinks);
 
-    let (q, k, v) = (buffer::<bf16>(device, &q)?, buffer(device, &k)?, buffer(device, &v)?);
-    let (k, v): (Buffer<bf16>, Buffer<bf16>) = (k, v);
+    let elements = |x: &[f64]| -> Result<Buffer<T>, Box<dyn std::error::Error>> {
+        let x: Vec<T> = x.iter().map(|&x| T::near(x)).collect();
+        Ok(Buffer::from_slice(device, &x)?)
+    };
+    let (q, k, v) = (elements(&q)?, elements(&k)?, elements(&v)?);
+    let pairs = case.batch * kv_heads;
+    let factors_of = |which: usize| -> Vec<f64> {
+        (0..if which == 1 { 1 } else { pairs }).map(|pair| factors(&case, pair)[which]).collect()
+    };
+    let [q_factors, k_factors, v_factors] =
+        [0, 1, 2].map(|i| buffer::<f32>(device, &factors_of(i)));
+    let (q_factors, k_factors, v_factors) = (q_factors?, k_factors?, v_factors?);
     let sinks = buffer::<f32>(device, &sinks)?;
     let mut lse = buffer::<f32>(device, &vec![f64::NAN; queries.outer * heads * queries.rows])?;
     let rows = queries.outer * heads * queries.rows;
-    let mut out = buffer::<bf16>(device, &vec![f64::NAN; rows * dv])?;
+    let mut out = Buffer::from_slice(device, &vec![O::near(f64::NAN); rows * dv])?;
     let (query_ends, key_lengths) =
         (Buffer::from_slice(device, &query_ends)?, Buffer::from_slice(device, &key_lengths)?);
     let table = Buffer::from_slice(device, if table.is_empty() { &[0] } else { &table[..] })?;
 
-    let flash = FlashAttention::new(case.attention()).lse(&mut lse);
+    let attention = case.attention();
+    let attention = if powers { attention.scale(LN_2 as f32) } else { attention };
+    let flash = FlashAttention::new(attention).lse(&mut lse);
+    let flash = match case.factors {
+        true => flash.q_descale(&q_factors).k_descale(&k_factors).v_descale(&v_factors),
+        false => flash,
+    };
     let flash = if case.sinks { flash.sinks(&sinks) } else { flash };
     let flash = match case.sequences {
         Sequences::Alike => flash,
@@ -229,8 +282,10 @@ pub(crate) fn check(device: &Device, case: Case) -> Checked {
     }
     if case.scored { run!(flash.score(by_distance)) } else { run!(flash) }?;
 
-    let allowed = 2.0 * 2f64.powi(-8);
-    let error = worst(out.to_vec()?.into_iter().map(f64::from), expected);
+    // Polynomials have relative errors of 1.1e-4.
+    let halves = T::TYPE == f16::TYPE && O::TYPE != bf16::TYPE;
+    let allowed = if halves { 5.0 * 2f64.powi(-11) } else { 2.0 * 2f64.powi(-8) };
+    let error = worst(out.to_vec()?.into_iter().map(O::value), expected);
     let lse = lse.to_vec()?.into_iter().zip(expected_lse);
     // Where both are -inf there is no difference.
     let lse = lse.filter(|&(found, expected)| f64::from(found) != expected);
@@ -241,15 +296,41 @@ pub(crate) fn check(device: &Device, case: Case) -> Checked {
     Ok((error.max(error_lse), allowed))
 }
 
+/// Attentions of few queries that keep their workspace, which begins with dirt of other shapes: the same bits
+/// as with memory of its own each time. The error is the number of those that differ.
+pub(crate) fn kept_workspace(device: &Device) -> Checked {
+    let mut workspace = AttentionWorkspace::new(device)?;
+    let mut differ = 0;
+    for keys in [300, 900, 900, 400] {
+        let a = Attention::new(1, keys, 64).batch(2).heads(4).kv_heads(2);
+        let elements = 2 * 2 * keys * 64;
+        let q = buffer::<bf16>(device, &numbers(6, 2 * 4 * 64))?;
+        let k = buffer::<bf16>(device, &numbers(7, elements))?;
+        let v = buffer::<bf16>(device, &numbers(8, elements))?;
+        let mut outs = [Vec::new(), Vec::new()];
+        for (kept, to) in outs.iter_mut().enumerate() {
+            let mut out = buffer::<f32>(device, &vec![f64::NAN; q.len()])?;
+            let flash = FlashAttention::new(a);
+            let flash = if kept == 1 { flash.workspace(&mut workspace) } else { flash };
+            flash.run(&q, &k, &v, &mut out)?;
+            *to = out.to_vec()?;
+        }
+        let [own, kept] = outs;
+        differ += own.iter().zip(&kept).filter(|(x, y)| x.to_bits() != y.to_bits()).count();
+    }
+    Ok((differ as f64, 0.0))
+}
+
 /// Outputs as the tensor lies, and logarithms of sums `outer x heads x rows`.
 fn expected(
     case: &Case,
+    powers: bool,
     [queries, keys]: [&Places; 2],
     [q, k, v]: [&[f64]; 3],
     sinks: &[f64],
 ) -> (Vec<f64>, Vec<f64>) {
     let &Case { heads, group, d, dv, .. } = case;
-    let scale = 1.0 / (d as f64).sqrt();
+    let scale = if powers { LN_2 } else { 1.0 / (d as f64).sqrt() };
     let mut out = vec![f64::NAN; queries.outer * heads * queries.rows * dv];
     let mut lse = vec![f64::NAN; queries.outer * heads * queries.rows];
     for sequence in 0..case.batch {
@@ -257,6 +338,7 @@ fn expected(
         for (head, query) in (0..heads).flat_map(|h| (0..m).map(move |i| (h, i))) {
             let at = queries.at[sequence][query];
             let from = queries.offset(heads, d, at, head);
+            let [of_q, of_k, of_v] = factors(case, sequence * (heads / group) + head / group);
             let end = if case.causal { (query + n + 1).saturating_sub(m).min(n) } else { n };
             let begin = end.saturating_sub(case.window.unwrap_or(end));
             let to = queries.offset(heads, dv, at, head);
@@ -267,7 +349,7 @@ fn expected(
             let score = |key: usize| {
                 let dot: f64 =
                     q[from..from + d].iter().zip(&k[row(key, d)]).map(|(a, b)| a * b).sum();
-                let s = dot * scale;
+                let s = dot * scale * of_q * of_k;
                 let s = case.cap.map_or(s, |cap| f64::from(cap) * (s / f64::from(cap)).tanh());
                 let distance = query as f64 - key as f64;
                 let head = (sequence * heads + head + 1) as f64;
@@ -281,7 +363,7 @@ fn expected(
             for e in 0..dv {
                 let value = |key| v[row(key, dv).start + e];
                 let total: f64 = weights.iter().zip(begin..).map(|(w, key)| w * value(key)).sum();
-                out[to + e] = if sum > 0.0 { total / sum } else { 0.0 };
+                out[to + e] = if sum > 0.0 { total / sum * of_v } else { 0.0 };
             }
             let logarithm = if sum > 0.0 { most + sum.ln() } else { f64::NEG_INFINITY };
             lse[(at.0 * heads + head) * queries.rows + at.1] = logarithm;

@@ -13,10 +13,10 @@ use kernelsmith_kernels::quant::{
 use kernelsmith_kernels::reference;
 
 /// The largest error, and the largest allowed.
-pub(super) type Checked = Result<(f64, f64), Box<dyn std::error::Error>>;
+pub(crate) type Checked = Result<(f64, f64), Box<dyn std::error::Error>>;
 
 /// Numbers from -1 to 1 that bf16 and f16 hold exactly.
-pub(super) fn numbers(seed: u64, len: usize) -> Vec<f64> {
+pub(crate) fn numbers(seed: u64, len: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -27,7 +27,7 @@ pub(super) fn numbers(seed: u64, len: usize) -> Vec<f64> {
     (0..len).map(|_| next()).collect()
 }
 
-pub(super) fn buffer<T: Float>(
+pub(crate) fn buffer<T: Float>(
     device: &Device,
     numbers: &[f64],
 ) -> Result<Buffer<T>, kernelsmith::Error> {
@@ -36,7 +36,7 @@ pub(super) fn buffer<T: Float>(
 }
 
 /// An element of a product, and numbers of it of which products and sums are exact.
-pub(super) trait Exact: Stored {
+pub(crate) trait Exact: Stored {
     /// The element near a number from -1 to 1, a multiple of 1/64.
     fn near(x: f64) -> Self;
     fn value(self) -> f64;
@@ -70,7 +70,7 @@ exact! {
 }
 
 /// The largest difference; infinite where a number is NaN.
-pub(super) fn worst(
+pub(crate) fn worst(
     found: impl IntoIterator<Item = f64>,
     expected: impl IntoIterator<Item = f64>,
 ) -> f64 {
@@ -117,7 +117,7 @@ impl How {
 
 /// One product of elements `T` by the instruction `W`, stored as `O`. Products and sums of these numbers
 /// are exact in f32 for depths up to 4096, so that one rounding is left, and the error is 0.
-pub(super) fn matmul<W, T, S, O, const STAGES: usize>(
+pub(crate) fn matmul<W, T, S, O, const STAGES: usize>(
     device: &Device,
     [m, n, k]: [usize; 3],
     how: How,
@@ -210,7 +210,7 @@ where
 }
 
 /// What users call takes Hopper's kernel by itself, with its epilogue, its batches, its f32 outputs.
-pub(super) fn library(device: &Device, [batch, m, n, k]: [usize; 4]) -> Checked {
+pub(crate) fn library(device: &Device, [batch, m, n, k]: [usize; 4]) -> Checked {
     let (a, b) = (numbers(6, batch * m * k), numbers(7, batch * k * n));
     let (bias, residual) = (numbers(8, n), numbers(9, batch * m * n));
     let (a_buffer, b_buffer) = (buffer::<bf16>(device, &a)?, buffer::<bf16>(device, &b)?);
@@ -235,7 +235,7 @@ pub(super) fn library(device: &Device, [batch, m, n, k]: [usize; 4]) -> Checked 
 
 /// f32 by tf32, which these numbers are, and bytes: what users call takes Hopper's kernel for them, and has
 /// the same bits each time.
-pub(super) fn types(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
+pub(crate) fn types(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
     let (a, b) = (numbers(10, m * k), numbers(11, k * n));
     let expected = reference::matmul(m, n, k, &a, &b);
     let (a_f32, b_f32) = (buffer::<f32>(device, &a)?, buffer(device, &transposed(&b, k, n))?);
@@ -272,7 +272,7 @@ pub(super) enum Shared {
 }
 
 /// Products of 8-bit elements with scales, on any device; `fast` asks for the tensor cores' sums.
-pub(super) fn scaled<T: Exact + ScaledFactor>(
+pub(crate) fn scaled<T: Exact + ScaledFactor>(
     device: &Device,
     [m, n, k]: [usize; 3],
     shared: Shared,
@@ -365,7 +365,7 @@ pub(super) fn row_scales(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
 
 /// Groups of rows with their own right factors, on any device: rows of each group, of `most` if they are
 /// matrices of their own, else one behind the other with a few rows of none at the end. Rows of no group stay.
-pub(super) fn grouped(
+pub(crate) fn grouped(
     device: &Device,
     sizes: &[usize],
     [n, k]: [usize; 2],
@@ -407,7 +407,7 @@ pub(super) fn grouped(
 }
 
 /// Two products of which one gates the other, on any device.
-pub(super) fn gated(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
+pub(crate) fn gated(device: &Device, [m, n, k]: [usize; 3]) -> Checked {
     let (a, gate, up) = (numbers(19, m * k), numbers(20, k * n), numbers(21, k * n));
     let product = |b: &[f64]| reference::matmul(m, n, k, &a, b);
     let expected: Vec<f64> =

@@ -3,9 +3,9 @@
 
 use kernelsmith::lang::wgmma::Tf32;
 use kernelsmith::prelude::*;
-use kernelsmith_kernels::attention::Attention;
-use kernelsmith_kernels::matmul::Summed;
+use kernelsmith_kernels::attention::{Attention, AttentionElement};
 use kernelsmith_kernels::matmul::hopper::Order::{AcrossK, AlongK};
+use kernelsmith_kernels::matmul::{Output, Summed};
 use kernelsmith_kernels::quant::{Format, QuantizedMatrix};
 
 use crate::attention::{self, Case, Sequences};
@@ -176,6 +176,49 @@ fn products_of_the_library_take_it() {
 }
 
 #[track_caller]
+fn attention_of<T, O>(case: Case)
+where
+    T: checks::Exact + AttentionElement,
+    O: checks::Exact + Output<f32>,
+{
+    holds(attention::check_of::<T, O>(&Device::interpreter(), case));
+}
+
+#[test]
+fn attention_of_f16_and_to_f32() {
+    attention_of::<f16, f16>(Case::new(72, 136, 64).causal());
+    attention_of::<f16, f32>(Case::new(40, 200, 128));
+    attention_of::<bf16, f32>(Case { heads: 2, group: 2, ..Case::new(40, 136, 96).causal() });
+    attention_of::<f16, f16>(Case { batch: 2, heads: 4, group: 4, ..Case::new(1, 700, 64) });
+}
+
+#[test]
+fn attention_of_8_bit_floats() {
+    attention_of::<e4m3, f32>(Case::new(128, 128, 64));
+    attention_of::<e4m3, bf16>(Case::new(72, 200, 128).causal());
+    attention_of::<e4m3, f16>(Case { sinks: true, ..Case::new(40, 300, 256).causal() });
+    attention_of::<e4m3, f32>(Case {
+        factors: true,
+        batch: 2,
+        heads: 4,
+        group: 2,
+        ..Case::new(40, 136, 96)
+    });
+}
+
+#[test]
+fn attention_of_8_bit_floats_in_sequences() {
+    let case = Case { batch: 3, heads: 2, factors: true, ..Case::new(70, 200, 64).causal() };
+    for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(128)] {
+        attention_of::<e4m3, f32>(Case { sequences, ..case });
+        holds(attention::check_of::<e4m3, f32>(&Device::cpu(), Case { sequences, ..case }));
+    }
+    let few = Case { batch: 2, heads: 4, group: 4, factors: true, ..Case::new(1, 700, 64) };
+    attention_of::<e4m3, f32>(few);
+    holds(attention::check_of::<e4m3, f32>(&Device::cpu(), few));
+}
+
+#[track_caller]
 fn attention(case: Case) {
     holds(attention::check(&Device::interpreter(), case));
 }
@@ -252,6 +295,8 @@ fn attention_of_few_queries() {
     attention(Case { sinks: true, ..case });
     attention(Case { heads: 6, group: 3, m: 3, ..case.causal() });
     attention(Case { sequences: Sequences::Paged(256), ..case });
+    holds(attention::kept_workspace(&Device::interpreter()));
+    holds(attention::kept_workspace(&Device::cpu()));
 }
 
 /// Rows and columns beyond the last, depths that are no whole pieces, every width of a tile and number of

@@ -7,4 +7,5 @@ mod checks;
 mod gradients;
 mod in_flight;
 mod interpreted;
+mod loops;
 mod quantised;

@@ -5,6 +5,8 @@ use kernelsmith::codegen::{Stage, emit, resources};
 use kernelsmith::prelude::*;
 use kernelsmith_kernels::quant::hopper::{Form, quantized_wgmma_ir};
 
+use crate::in_flight::in_flight;
+
 /// A piece is 8 products with left factors from registers: of 4 bits, a sum and a product of halves for each of
 /// 32 pairs; of 8 bits, a conversion for each; and a few of each for scales. X comes in two boxes, W in one
 /// copy.
@@ -30,6 +32,8 @@ fn quantised_products_are_what_was_planned() {
         let count = |opcode: &str| code.matches(opcode).count();
         let copies = [count("UTMALDG."), count("UBLKCP")];
         assert_eq!((count("HGMMA."), copies), (8, [2, 1]), "{name}: {code}");
+        let in_flight = in_flight(&code);
+        assert_eq!((in_flight.left_factors, in_flight.overwritten), (8, vec![]), "{name}: {code}");
         let decoded: usize = opcodes.iter().map(|opcode| count(opcode)).sum();
         assert!((least..least + 40).contains(&decoded), "{name}: {decoded} {code}");
     }

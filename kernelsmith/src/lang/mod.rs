@@ -43,6 +43,7 @@ pub mod swizzled;
 pub mod tensor_map;
 pub mod tensor_memory;
 pub mod thread;
+mod transposed;
 pub mod val;
 pub mod wgmma;
 pub mod window;

@@ -208,6 +208,12 @@ pub fn wgmma_wait(pending: u32) {
 /// Sums of a product `U`, converted to the left factors of products `S`: threads hold them as they
 /// hold those of a factor (PTX ISA, "Register Fragments": the layouts of A and D), so that they go
 /// from one product to the next without leaving their registers.
+///
+/// Of 16-bit elements a thread has the same columns in both. Of 8-bit ones it has four neighbours of a
+/// factor's columns, but of sums two, and two that are 8 further on. So the factor has its columns in
+/// another order within each 16: column `4 q + 2 p + e` is column `8 p + 2 q + e` of the sums. A product adds up
+/// over them in any order, if the right factor has its rows in the same, as
+/// [`Tile::transpose_bytes`] leaves them.
 pub struct SumsAsFactor<S: WgmmaAtom, U: WgmmaAtom> {
     id: Value,
     kind: PhantomData<(S, U)>,
@@ -218,26 +224,27 @@ one_leaf!([S: WgmmaAtom, U: WgmmaAtom] SumsAsFactor<S, U>: Self::TYPE);
 impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
     const TYPE: Type = U::SHAPE.fragment_type(Operand::C).with_elem(S::SHAPE.ab);
 
-    /// The sums, each converted.
+    /// The sums, each converted as by `as`, to the nearest.
     #[track_caller]
-    pub fn new(
-        sums: Fragment<U, Accumulator>,
-        mut convert: impl FnMut(Val<U::Sum>) -> Val<S::Input>,
-    ) -> Self {
+    pub fn new(sums: Fragment<U, Accumulator>) -> Self {
         // No closure, so that operations stand at the caller's line.
         let mut elements = Vec::new();
         for i in 0..sums.len() {
-            elements.push(convert(sums.element(i)).id);
+            elements.push(sums.element(source(S::K, i)).id);
         }
-        let id = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, Self::TYPE));
+        let wide = U::SHAPE.fragment_type(Operand::C);
+        let id = build(|b| {
+            let wide = b.emit1(Opcode::VecMake, Attr::None, &elements, wide);
+            b.emit1(Opcode::Cast, Attr::None, &[wide], Self::TYPE)
+        });
         SumsAsFactor { id, kind: PhantomData }
     }
 
-    /// The factor that columns `first` on of the sums are, 16 of them.
+    /// The factor that columns `first` on of the sums are, as many as a factor has.
     #[track_caller]
     pub fn columns(&self, first: usize) -> Fragment<S, MatrixA> {
         let end = first + S::K;
-        if S::K != 16 || !first.is_multiple_of(16) || end > U::N {
+        if ![16, 32].contains(&S::K) || !first.is_multiple_of(S::K) || end > U::N {
             fail(format!("columns {first} to {end} of {} as a factor of {}", U::N, S::K));
         }
         let elem = Type::Scalar(S::SHAPE.ab);
@@ -245,6 +252,15 @@ impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
             let lane = Attr::Lane((first / 2 + i) as u8);
             Val::from_id(build(|b| b.emit1(Opcode::VecExtract, lane, &[self.id], elem)))
         })
+    }
+}
+
+/// Which of a thread's sums its element `i` of left factors of `k` columns is, side by side.
+fn source(k: usize, i: usize) -> usize {
+    match k {
+        // Words are two of a row; the other row's follow.
+        32 => i / 8 * 8 + i % 4 / 2 * 4 + i % 8 / 4 * 2 + i % 2,
+        _ => i,
     }
 }
 
@@ -365,5 +381,30 @@ impl<T: super::element::Stored + Num> Tile<T> {
         let address = self.address(own_row, own_column + column);
         let attr = Attr::Ldmatrix { count: 4, trans };
         build(|b| b.emit(Opcode::Stmatrix, attr, &[address, matrices], &[]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where sums go is where the factor has them, in the order within 16 columns that is announced.
+    #[test]
+    fn sums_are_factors_where_they_are() {
+        for (ab, k) in [(Scalar::F16, 16), (Scalar::E4M3, 32)] {
+            let (sums, factor) = (ir::shape(64, ab, Scalar::F32), ir::shape(8, ab, Scalar::F32));
+            let each = factor.fragment_len(Operand::A);
+            for (thread, i) in (0..ir::THREADS).flat_map(|t| (0..32).map(move |i| (t, i))) {
+                let from = source(k, i as usize) as u32;
+                let (row, column) = sums.element(Operand::C, thread, from);
+                let (to_row, to) = factor.element(Operand::A, thread, i % each);
+                let to = to + i / each * k as u32;
+                let meant = match k {
+                    32 => to / 16 * 16 + to % 4 / 2 * 8 + to % 16 / 4 * 2 + to % 2,
+                    _ => to,
+                };
+                assert_eq!((row, column), (to_row, meant), "{ab} {thread} {i}");
+            }
+        }
     }
 }

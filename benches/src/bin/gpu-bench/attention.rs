@@ -4,7 +4,9 @@
 use half::bf16;
 use kernelsmith::prelude::*;
 use kernelsmith_benches::gpu::normal;
-use kernelsmith_kernels::attention::{Attention, FlashAttention};
+use kernelsmith_kernels::attention::{
+    Attention, AttentionElement, AttentionWorkspace, FlashAttention,
+};
 
 use super::Outcome;
 use super::bench::{Bench, Case, Peer, case};
@@ -21,14 +23,18 @@ pub(super) fn all() -> Vec<Case> {
             for causal in [false, true] {
                 let name =
                     format!("attention d{d}{} {tokens}", if causal { " causal" } else { "" });
-                cases.push(case(name, move |bench| one(bench, (d, d), tokens, batch, causal)));
+                let shape = ((d, d), tokens, batch, causal);
+                cases.push(case(name.clone(), move |bench| one::<bf16>(bench, "", shape)));
+                let name = name.replace("attention", "attention fp8");
+                cases.push(case(name, move |bench| one::<e4m3>(bench, " fp8", shape)));
             }
         }
         // As DeepSeek-V3's prefill.
         for causal in [false, true] {
             let name =
                 format!("attention d192/128{} {tokens}", if causal { " causal" } else { "" });
-            cases.push(case(name, move |bench| one(bench, (192, 128), tokens, batch, causal)));
+            let shape = ((192, 128), tokens, batch, causal);
+            cases.push(case(name, move |bench| one::<bf16>(bench, "", shape)));
         }
     }
     for (batch, keys) in [(1, 65536), (16, 8192), (128, 2048)] {
@@ -48,20 +54,35 @@ pub(super) fn is_hopper(bench: &Bench) -> bool {
     *bench.device.target() == kernelsmith::Target::sm(90, true)
 }
 
-fn one(
+/// An element that is timed.
+trait Timed: AttentionElement {
+    fn near(x: f32) -> Self;
+}
+
+impl Timed for bf16 {
+    fn near(x: f32) -> bf16 {
+        bf16::from_f32(x)
+    }
+}
+
+impl Timed for e4m3 {
+    fn near(x: f32) -> e4m3 {
+        e4m3::from_f32(x)
+    }
+}
+
+fn one<T: Timed>(
     bench: &mut Bench,
-    (d, dv): (usize, usize),
-    tokens: usize,
-    batch: usize,
-    causal: bool,
+    of: &str,
+    ((d, dv), tokens, batch, causal): ((usize, usize), usize, usize, bool),
 ) -> Outcome<()> {
     if !is_hopper(bench) {
         return Ok(());
     }
     let (heads, device) = (2048 / dv, &bench.device);
-    let numbers = |seed, d| -> Outcome<Buffer<bf16>> {
-        let numbers: Vec<bf16> =
-            normal(batch * tokens * heads * d, seed).into_iter().map(bf16::from_f32).collect();
+    let numbers = |seed, d| -> Outcome<Buffer<T>> {
+        let numbers: Vec<T> =
+            normal(batch * tokens * heads * d, seed).into_iter().map(T::near).collect();
         Ok(Buffer::from_slice(device, &numbers)?)
     };
     let (q, k, v) = (numbers(1, d)?, numbers(2, d)?, numbers(3, dv)?);
@@ -79,8 +100,8 @@ fn one(
     let rate = work / times[0].as_secs_f64() / 1e12;
     let (case, shape) = (
         match d == dv {
-            true => format!("attention d{d}{}", if causal { " causal" } else { "" }),
-            false => format!("attention d{d}/{dv}{}", if causal { " causal" } else { "" }),
+            true => format!("attention{of} d{d}{}", if causal { " causal" } else { "" }),
+            false => format!("attention{of} d{d}/{dv}{}", if causal { " causal" } else { "" }),
         },
         format!("{batch}x{heads}x{tokens}"),
     );
@@ -100,8 +121,9 @@ fn decode(bench: &mut Bench, batch: usize, keys: usize) -> Outcome<()> {
     let (k, v) = (zeros(batch * kv_heads * keys * d)?, zeros(batch * kv_heads * keys * d)?);
     let mut o = zeros(q.len())?;
     let shape = Attention::new(1, keys, d).batch(batch).heads(heads).kv_heads(kv_heads);
+    let mut workspace = AttentionWorkspace::new(device)?;
     let mut run = |_: usize| -> Outcome<()> {
-        FlashAttention::new(shape).run(&q, &k, &v, &mut o)?;
+        FlashAttention::new(shape).workspace(&mut workspace).run(&q, &k, &v, &mut o)?;
         Ok(())
     };
     let times = medians(device, &mut [&mut run])?;

@@ -282,6 +282,42 @@ fn attentions(cases: &mut Vec<Case>) {
             add("latents", attention::Case { sequences, ..of.causal() });
         }
     }
+    cases.push(case("attention", "kept workspace", attention::kept_workspace));
+    other_attentions(cases);
+}
+
+/// Attention of other elements than bf16, and to f32.
+fn other_attentions(cases: &mut Vec<Case>) {
+    type Check = fn(&Device, attention::Case) -> checks::Checked;
+    let all: [(&str, Check, bool); 6] = [
+        ("f16", attention::check_of::<f16, f16>, false),
+        ("f16 to f32", attention::check_of::<f16, f32>, false),
+        ("bf16 to f32", attention::check_of::<bf16, f32>, false),
+        ("e4m3 to bf16", attention::check_of::<e4m3, bf16>, true),
+        ("e4m3 to f16", attention::check_of::<e4m3, f16>, true),
+        ("e4m3 to f32", attention::check_of::<e4m3, f32>, true),
+    ];
+    for (name, check, bytes) in all {
+        let mut add = |what: &str, of: attention::Case| {
+            let text = format!("{name} {what} {}x{}x{}", of.m, of.n, of.d);
+            cases.push(case("attention", &text, move |device| check(device, of)));
+        };
+        for d in [64, 96, 128, 192, 256] {
+            let plain = attention::Case::new(300, 700, d);
+            let many = attention::Case { batch: 3, heads: 4, group: 2, factors: bytes, ..plain };
+            add("plain", plain);
+            add("causal", attention::Case { factors: false, ..many.causal() });
+            let window = attention::Case { factors: false, window: Some(150), ..many };
+            add("window", window.causal());
+            for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(768)] {
+                // Outputs of 16 bits times factors would have other bounds.
+                let factors = bytes && name.ends_with("f32");
+                add("sequences", attention::Case { sequences, factors, ..many.causal() });
+            }
+            let few = attention::Case { heads: 16, group: 8, ..attention::Case::new(1, 5000, d) };
+            add("decode", few);
+        }
+    }
 }
 
 /// Gradients of attention of every dimension, with each option, in a fixed order (three times, as long ones have

@@ -32,6 +32,13 @@ pub const TILES: [Tile; 7] = [
     Tile { columns: 256, values: 256, keys: 80 },
 ];
 
+/// Those of 8-bit floats.
+pub const TILES_OF_BYTES: [Tile; 3] = [
+    Tile { columns: 64, values: 64, keys: 128 },
+    Tile { columns: 128, values: 128, keys: 128 },
+    Tile { columns: 256, values: 256, keys: 64 },
+];
+
 /// What of a kernel is fixed besides its types and its form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Plan {
@@ -79,53 +86,63 @@ impl Plan {
         self.warpgroups as u32
     }
 
-    /// Registers of a thread that copies and of one that multiplies, if they change hands: together no
-    /// more than 65536. A block of two warpgroups in all has as many as a thread can have from the start.
-    pub const fn shares(self) -> Option<(usize, usize)> {
-        match self.warpgroups {
-            2 => Some((24, 240)),
+    /// Registers of a thread that copies, or transposes bytes, and of one that multiplies, if they change
+    /// hands: together no more than 65536. A block of two warpgroups in all has as many as a thread can have
+    /// from the start.
+    pub const fn shares(self, element: usize) -> Option<(usize, usize)> {
+        match (self.warpgroups, element) {
+            (2, 1) => Some((56, 224)),
+            (2, _) => Some((24, 240)),
             _ => None,
         }
     }
 }
 
 impl Tile {
-    /// Bytes of shared memory of a block: queries, two stages of keys and of values, and the barriers.
+    /// Bytes of shared memory of a block: queries, two stages of keys and of values, and the barriers; bytes of
+    /// values are there twice, as they come and transposed.
     pub const fn shared_bytes(self, warpgroups: usize, element: usize) -> usize {
         let Tile { columns, values, keys } = self;
-        let numbers = 64 * warpgroups * columns + STAGES * keys * (columns + values);
-        numbers * element + 16 * (1 + 2 * STAGES)
+        let rings = if element == 1 { 2 } else { 1 };
+        let numbers = 64 * warpgroups * columns + STAGES * keys * (columns + rings * values);
+        numbers * element + 16 * (1 + (1 + rings) * STAGES) + 16
     }
 
     /// Registers of a thread that hold sums, scores and weights.
-    pub const fn registers(self) -> usize {
-        self.values / 2 + self.keys / 2 + self.keys / 4
+    pub const fn registers(self, element: usize) -> usize {
+        self.values / 2 + self.keys / 2 + self.keys * element / 8
     }
 
     /// Whether a block of so many warpgroups has the shared memory and the registers; 24 are for all
     /// else.
-    pub const fn fits(self, warpgroups: usize) -> bool {
-        self.shared_bytes(warpgroups, 2) <= SHARED && self.registers() + 24 <= 240
+    pub const fn fits(self, warpgroups: usize, element: usize) -> bool {
+        let most = if element == 1 { 224 } else { 240 };
+        self.shared_bytes(warpgroups, element) <= SHARED && self.registers(element) + 24 <= most
     }
 }
 
-/// The swizzle of rows of so many columns of 2 bytes: the widest whose panels they consist of.
-pub fn swizzle(columns: usize) -> Swizzle {
-    match columns {
-        n if n.is_multiple_of(64) => Swizzle::B128,
-        n if n.is_multiple_of(32) => Swizzle::B64,
+/// The swizzle of rows of so many columns of 1 or 2 bytes: the widest whose panels they consist of.
+pub fn swizzle(columns: usize, element: usize) -> Swizzle {
+    match columns * element {
+        n if n.is_multiple_of(128) => Swizzle::B128,
+        n if n.is_multiple_of(64) => Swizzle::B64,
         _ => Swizzle::B32,
     }
 }
 
 /// Columns of a box of a tensor: a panel's.
-pub fn panel(columns: usize) -> usize {
-    swizzle(columns).width() as usize / 2
+pub fn panel(columns: usize, element: usize) -> usize {
+    swizzle(columns, element).width() as usize / element
 }
 
 /// The tile for heads of so many columns of keys and of values, 256 at most. Where tiles are masked, wide ones
-/// waste more than they save.
-pub fn tile(dimension: usize, values: usize, masked: bool) -> Option<Tile> {
+/// waste more than they save. Of 8-bit floats keys and values have as many columns, a multiple of the 16 that
+/// outputs are stored in.
+pub fn tile(dimension: usize, values: usize, masked: bool, element: usize) -> Option<Tile> {
+    if element == 1 {
+        let taken = dimension == values && dimension.is_multiple_of(16);
+        return TILES_OF_BYTES.into_iter().find(|tile| taken && tile.columns >= dimension);
+    }
     let wide = |tile: &&Tile| tile.columns == 128 && tile.keys == 176;
     let fitting = TILES.iter().filter(|tile| tile.columns >= dimension && tile.values >= values);
     let least = fitting.clone().map(|tile| (tile.columns, tile.values)).min()?;
@@ -206,16 +223,17 @@ mod tests {
     #[test]
     fn every_tile_fits_hopper() {
         assert_eq!(SHARED, Target::sm(90, true).max_shared_bytes() as usize);
-        for tile in TILES {
+        let (halves, bytes) = (TILES.map(|tile| (tile, 2)), TILES_OF_BYTES.map(|tile| (tile, 1)));
+        for (tile, element) in halves.into_iter().chain(bytes) {
             for warpgroups in 1..=warpgroups(usize::MAX) {
-                assert!(tile.fits(warpgroups), "{tile:?} of {warpgroups}");
+                assert!(tile.fits(warpgroups, element), "{tile:?} of {warpgroups}");
             }
         }
     }
 
     #[test]
     fn shares_of_registers_are_no_more_than_there_are() {
-        for warpgroups in 1..=2 {
+        for (warpgroups, element) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
             let plan = Plan {
                 warpgroups,
                 pack: 1,
@@ -225,7 +243,7 @@ mod tests {
                 lazy: false,
                 polynomials: 0,
             };
-            if let Some((copies, multiplies)) = plan.shares() {
+            if let Some((copies, multiplies)) = plan.shares(element) {
                 assert!(128 * (copies + warpgroups * multiplies) <= 65536);
             }
         }
@@ -233,7 +251,7 @@ mod tests {
 
     #[test]
     fn each_dimension_has_the_next_tile() {
-        let keys = |d, masked| tile(d, d, masked).map(|tile| (tile.columns, tile.keys));
+        let keys = |d, masked| tile(d, d, masked, 2).map(|tile| (tile.columns, tile.keys));
         assert_eq!(keys(64, true), Some((64, 128)));
         assert_eq!(keys(40, false), Some((64, 128)));
         assert_eq!(keys(72, true), Some((96, 128)));
@@ -243,12 +261,16 @@ mod tests {
         assert_eq!(keys(256, false), Some((256, 80)));
         assert_eq!(keys(264, false), None);
         let of =
-            |d, values| tile(d, values, true).map(|tile| [tile.columns, tile.values, tile.keys]);
+            |d, values| tile(d, values, true, 2).map(|tile| [tile.columns, tile.values, tile.keys]);
         assert_eq!(of(192, 128), Some([192, 128, 128]));
         assert_eq!(of(136, 64), Some([192, 128, 128]));
         assert_eq!(of(64, 72), Some([96, 96, 128]));
         assert_eq!(of(192, 136), Some([192, 192, 96]));
         assert_eq!(of(64, 512), None);
+        assert_eq!(tile(80, 80, true, 1), Some(TILES_OF_BYTES[1]));
+        assert_eq!(tile(264, 264, true, 1), None);
+        assert_eq!(tile(72, 72, true, 1), None);
+        assert_eq!(tile(192, 128, true, 1), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::work::{Lengths, Shape, Who};
 use crate::attention::form::Form;
 
 /// Tensors, and the stages that they are copied to.
-pub(super) struct Copies<T: Float> {
+pub(super) struct Copies<T: Stored> {
     pub(super) q_box: TensorTile<T, 5>,
     pub(super) k_box: TensorTile<T, 4>,
     pub(super) q_tiles: Tiles<T>,
@@ -19,7 +19,7 @@ pub(super) struct Copies<T: Float> {
 }
 
 /// Values, and the stages that they are copied to.
-pub(super) struct Values<T: Float> {
+pub(super) struct Values<T: Stored> {
     pub(super) v_box: TensorTile<T, 4>,
     pub(super) v_tiles: Tiles<T>,
     pub(super) fill: Producer<STAGES>,
@@ -28,7 +28,7 @@ pub(super) struct Values<T: Float> {
 /// Copies the queries of each of the block's pieces of work, and its keys and values, tiles of `tile` keys, the
 /// last ones first. With a `table`, keys are in `pages`.
 #[device]
-pub(super) fn copy<T: Float>(
+pub(super) fn copy<T: Stored>(
     #[comptime] plan: Plan,
     #[comptime] form: Form,
     #[comptime] tile: usize,

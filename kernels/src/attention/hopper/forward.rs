@@ -3,13 +3,17 @@
 
 use kernelsmith::prelude::*;
 
+use super::combine::{combine, is_last};
 use super::config::{Plan, STAGES, panel, swizzle};
 use super::copies::{Copies, Values, copy};
 use super::output::{Row, store};
 use super::rows::{TwoRows, scaled};
 use super::scores::{Crossed, Queries, ScoreFn, pass_of, passes, score_scale};
+use super::transpose::{multiplied, releases, transpose};
 use super::turns::{first_turn, last_turn, pass_turn, take_turn};
 use super::work::{Lengths, Shape, Who};
+use crate::attention::eighths::factor;
+use crate::attention::element::AttentionElement;
 use crate::attention::form::{Form, end_seen, first_seen};
 
 /// Attention of each head, see [`attention_rows`](crate::attention::attention_rows) for tensors,
@@ -24,8 +28,13 @@ use crate::attention::form::{Form, end_seen, first_seen};
 /// (section 3.1). Only tiles that the diagonal, the window or the end of the keys crosses are masked, in
 /// loops of their own.
 ///
-/// With `splits`, a piece's keys are divided among as many blocks, and `parts[row, split]` are what
-/// [`combine_parts`](crate::attention::combine_parts) takes.
+/// Elements of 8 bits are multiplied as such, scores and outputs by factors of their sequence and head of
+/// keys, `batch x kv_heads`. Values are transposed on the way ([`Tile::transpose_bytes`]).
+///
+/// With `splits`, a piece's keys are divided among as many blocks. Each stores its sums in `parts`, a row of
+/// `batch x heads x m` after another, of which each has `splits` parts of `d + 2` numbers; the last one to come
+/// to the counter `arrivals[row]` of the tile's first row puts them together. Counters are 0 before the first
+/// launch, and each has a greater `launch` than those before.
 #[kernel(
     block = 128 + 128 * plan.warpgroups,
     requires = (
@@ -33,7 +42,13 @@ use crate::attention::form::{Form, end_seen, first_seen};
         out.stride(3) == 1, out.shape(3) == plan.columns,
     ),
 )]
-pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, const BN: usize>(
+pub fn attention_forward<
+    T: Stored + AttentionElement,
+    O: Num,
+    const D: usize,
+    const DV: usize,
+    const BN: usize,
+>(
     m: usize,
     n: usize,
     batch: usize,
@@ -55,28 +70,36 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
     lengths: Option<&[u32]>,
     table: Option<&View<u32, 2>>,
     sinks: Option<&[f32]>,
-    parts: Option<&mut View<f32, 3>>,
+    q_factors: Option<&View<f32, 2>>,
+    k_factors: Option<&View<f32, 2>>,
+    v_factors: Option<&View<f32, 2>>,
+    launch: u64,
+    parts: Option<&mut [f32]>,
+    arrivals: Option<&mut [u64]>,
     lse: Option<&mut View<f32, 3>>,
     out: &mut View<O, 4>,
 ) where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
-    let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(D)], swizzle(D));
-    let k_box = k.tile([1, 1, BN, panel(D)], swizzle(D));
-    let v_box = v.tile([1, 1, BN, panel(DV)], swizzle(DV));
-    let q_tiles = tiles::<T>(plan.warpgroups, [64, D], swizzle(D));
-    let k_tiles = tiles::<T>(STAGES, [BN, D], swizzle(D));
-    let v_tiles = tiles::<T>(STAGES, [BN, DV], swizzle(DV));
+    let bytes = size_of::<T>();
+    let (along, along_values) = (swizzle(D, bytes), swizzle(DV, bytes));
+    let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(D, bytes)], along);
+    let k_box = k.tile([1, 1, BN, panel(D, bytes)], along);
+    let v_box = v.tile([1, 1, BN, panel(DV, bytes)], along_values);
+    let q_tiles = tiles::<T>(plan.warpgroups, [64, D], along);
+    let k_tiles = tiles::<T>(STAGES, [BN, D], along);
+    let v_tiles = tiles::<T>(STAGES, [BN, DV], along_values);
     let (q_fill, q_use) = pipeline::<1>(plan.releases()).split();
     let (k_fill, k_use) = pipeline::<STAGES>(plan.releases()).split();
-    let (v_fill, v_use) = pipeline::<STAGES>(plan.releases()).split();
+    let (v_fill, v_loaded) = pipeline::<STAGES>(releases::<T>(plan)).split();
+    let (transposes, values, v_use) = multiplied::<T>(plan, [BN, DV], v_tiles, v_loaded);
 
     let shape = Shape { m, n, batch, heads, group, window, splits, section };
     let of = Lengths { q_ends, k_ends, lengths, q_rows: q.shape(2), k_rows: k.shape(2) };
     let pieces = shape.pieces(plan);
     if warpgroup_id() == 0 {
-        if let Some((few, _)) = plan.shares() {
+        if let Some((few, _)) = plan.shares(bytes) {
             lower_registers(few);
         }
         if warp_id() == 0 {
@@ -92,15 +115,18 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                 };
                 copy(plan, form, BN, shape, of, table, k.shape(0), copies);
             }
+        } else {
+            if let Some(transposes) = transposes {
+                transpose(plan, form, BN, shape, of, transposes);
+            }
         }
     } else {
-        if let Some((_, many)) = plan.shares() {
+        if let Some((_, many)) = plan.shares(bytes) {
             raise_registers(many);
         }
         let own = own_warpgroup(plan);
         let leads = thread_idx_x() % 128 == 0;
         let (q_use, k_use, v_use) = (q_use.led_by(leads), k_use.led_by(leads), v_use.led_by(leads));
-        let to_exponents = score_scale(form, scale);
         first_turn(plan, own);
         let mut index = block_idx_x();
         while index < pieces {
@@ -111,14 +137,19 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                 let last = first + (plan.own_queries() - 1);
                 let (lo, hi, n) = (work.lo, work.hi, work.keys.len);
                 let asked = Queries::of::<T, BN>(plan, form, shape, work, first);
+                let (sequence, kv_head) = (work.sequence as usize, work.kv_head);
+                let scale = scale
+                    * factor(q_factors, sequence, kv_head)
+                    * factor(k_factors, sequence, kv_head);
+                let to_exponents = score_scale(form, scale);
                 let mut rows = TwoRows::new();
                 let mut sums = Fragment::<Wgmma<T, DV>, Accumulator>::zero();
                 let q_stage = q_use.wait();
                 if lo < hi {
                     let queries = q_tiles.stage(own);
-                    if plan.ragged {
+                    if plan.ragged && bytes > 1 {
                         if hi * BN > n {
-                            let values = v_tiles.stage(v_use.peek());
+                            let values = values.stage(v_use.peek());
                             clear(values, n - (hi - 1) * BN, plan.threads());
                         }
                     }
@@ -137,8 +168,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                         (hi - 1) * BN,
                     );
                     let (weighed, _, _) = rows.weigh(plan, scores, to_exponents);
-                    let mut weights =
-                        SumsAsFactor::<Wgmma<T, DV>, Wgmma<T, BN>>::new(weighed, narrow);
+                    let mut weights = SumsAsFactor::<Wgmma<T, DV>, Wgmma<T, BN>>::new(weighed);
 
                     // Tiles that all of these queries see, `low` to `high`.
                     let m = work.own.len;
@@ -153,7 +183,7 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                             wgmma_fence();
                             let scores = begin_scores::<T, D, BN>(queries, keys);
                             let v_stage = v_use.wait();
-                            let values = v_tiles.stage(v_stage.index());
+                            let values = values.stage(v_stage.index());
                             // What the other products began with is in registers of their own, but
                             // the assembler would order these itself, and note it.
                             wgmma_fence();
@@ -171,23 +201,30 @@ pub fn attention_forward<T: Float, O: Num, const D: usize, const DV: usize, cons
                             } else {
                                 scaled(so_far, factors).into()
                             };
-                            weights = SumsAsFactor::new(next, narrow);
+                            weights = SumsAsFactor::new(next);
                         }
                     }
                     let stage = v_use.wait();
-                    let values = v_tiles.stage(stage.index());
+                    let values = values.stage(stage.index());
                     wgmma_fence();
                     sums = begin_outputs::<T, DV, BN>(weights, values, out).wait();
                     stage.release();
                 }
                 q_stage.release();
                 let (base, sum) = rows.whole();
+                let v_factor = factor(v_factors, sequence, kv_head);
                 for half in unroll(0..2usize) {
                     let (query, head) = asked.row(half);
                     if (query as usize) < work.own.len && head < work.head + shape.together(plan) {
-                        let row = Row { head, query, column: 0, m, heads };
-                        let state = (base[half], sum[half]);
-                        store(plan, work, row, half, state, sums, sinks, parts, lse, out);
+                        let row = Row { head, query, column: 0 };
+                        let state = (base[half], sum[half], v_factor);
+                        store(plan, shape, work, row, half, state, sums, sinks, parts, lse, out);
+                    }
+                }
+                if let (Some(parts), Some(arrivals)) = (parts, arrivals) {
+                    let tile = work.row_of(shape, work.head as usize, work.first);
+                    if is_last(plan.threads(), arrivals, tile, launch, splits) {
+                        combine(plan, plan.threads(), shape, work, sinks, parts, lse, out);
                     }
                 }
             }
@@ -207,7 +244,7 @@ fn own_warpgroup(#[comptime] plan: Plan) -> usize {
 
 /// Begins `queries * keys'`, after a fence.
 #[device]
-pub(super) fn begin_scores<T: Float, const D: usize, const BN: usize>(
+pub(super) fn begin_scores<T: Stored, const D: usize, const BN: usize>(
     queries: Tile<T>,
     keys: Tile<T>,
 ) -> InFlight<Wgmma<T, BN>>
@@ -215,16 +252,18 @@ where
     Wgmma<T, BN>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let mut scores = InFlight::<Wgmma<T, BN>>::zero();
-    for e in unroll(0..D / 16) {
-        scores = wgmma(queries.k_major(0, 16 * e), keys.k_major(0, 16 * e), scores, e > 0);
+    let depth = depth::<T>();
+    for e in unroll(0..D / depth) {
+        let (left, right) = (queries.k_major(0, depth * e), keys.k_major(0, depth * e));
+        scores = wgmma(left, right, scores, e > 0);
     }
     wgmma_commit();
     scores
 }
 
-/// Begins `out + weights * values`, after a fence.
+/// Begins `out + weights * values`, after a fence; values of bytes are there as columns.
 #[device]
-pub(super) fn begin_outputs<T: Float, const DV: usize, const BN: usize>(
+pub(super) fn begin_outputs<T: Stored, const DV: usize, const BN: usize>(
     weights: SumsAsFactor<Wgmma<T, DV>, Wgmma<T, BN>>,
     values: Tile<T>,
     out: InFlight<Wgmma<T, DV>>,
@@ -234,8 +273,13 @@ where
     Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let mut out = out;
-    for key in unroll(0..BN / 16) {
-        out = wgmma(weights.columns(16 * key), values.mn_major(0, 16 * key), out, true);
+    for part in unroll(0..BN / depth::<T>()) {
+        let key = part * depth::<T>();
+        let right = match T::TYPE.size() {
+            1 => values.k_major(0, key),
+            _ => values.mn_major(0, key),
+        };
+        out = wgmma(weights.columns(key), right, out, true);
     }
     wgmma_commit();
     out
@@ -255,20 +299,23 @@ pub(super) fn rescaled<S: WgmmaAtom<Sum = f32>>(
     sums
 }
 
-/// The type that factors have.
-#[device]
-pub(super) fn narrow<T: Float>(x: f32) -> T {
-    x.cast::<T>()
+/// How far a product reaches along what is added up.
+fn depth<T: Stored>() -> usize {
+    32 / T::TYPE.size() as usize
 }
 
 /// Makes rows from `first` on zeros: they are none of the sequence's, and their weights of 0 would not make
 /// zeros of infinities. All `threads` of the warpgroups that multiply do this together.
 #[device]
-pub(super) fn clear<T: Float>(values: Tile<T>, first: usize, #[comptime] threads: u32) {
-    let thread = thread_idx_x() - 128;
+pub(super) fn clear<T: Stored + AttentionElement>(
+    values: Tile<T>,
+    first: usize,
+    #[comptime] threads: u32,
+) {
+    let (thread, zero) = (thread_idx_x() - 128, T::narrow(0.0));
     for row in first..values.rows() {
         for column in (thread..values.columns()).step_by(threads as usize) {
-            values.at(row, column).set(Val::<T>::zero());
+            values.at(row, column).set(zero);
         }
     }
     async_fence();

@@ -1,18 +1,19 @@
 //! Attention that Hopper's own kernel takes.
 
-use std::any::TypeId;
-
-use kernelsmith::launch::ViewArg;
+use kernelsmith::ir::Scalar;
+use kernelsmith::launch::{Launch, ViewArg};
 use kernelsmith::prelude::*;
 
 use super::config::{self, Plan, Tile};
 use super::forward::attention_forward;
 use super::latent;
 use super::scores::ScoreFn;
-use crate::attention::combine::combine_parts;
+use crate::attention::Attention;
 use crate::attention::decode::part_len;
+use crate::attention::element::AttentionElement;
 use crate::attention::form::ScoreFunction;
 use crate::attention::launch::Problem;
+use crate::attention::workspace::{Arrivals, AttentionWorkspace};
 use crate::error::Error;
 
 /// How an attention is to be computed.
@@ -27,18 +28,20 @@ pub(in crate::attention) struct Choice {
 }
 
 /// Launches an attention that is computed so; nothing is empty.
-pub(in crate::attention) fn attend<T: Float, O: Num, S: ScoreFunction>(
+pub(in crate::attention) fn attend<T: Stored, O: Num, S: ScoreFunction>(
     problem: Problem<'_, T, O>,
     choice: Choice,
     score: S,
 ) -> Result<(), Error> {
     let score = if problem.form.scored { erased(score) } else { ScoreFn::unchanged() };
-    let to_f32 = TypeId::of::<O>() == TypeId::of::<f32>();
-    match (TypeId::of::<T>() == TypeId::of::<bf16>(), to_f32) {
-        (true, false) => bf16s(of_types(problem)?, choice, score),
-        (true, true) => bf16s_to_f32(of_types(problem)?, choice, score),
-        (false, false) => f16s(of_types(problem)?, choice, score),
-        (false, true) => f16s_to_f32(of_types(problem)?, choice, score),
+    match (T::TYPE, O::TYPE) {
+        (Scalar::E4M3, Scalar::F32) => bytes_to_f32(of_types(problem)?, choice, score),
+        (Scalar::E4M3, Scalar::F16) => bytes_to_f16(of_types(problem)?, choice, score),
+        (Scalar::E4M3, _) => bytes_to_bf16(of_types(problem)?, choice, score),
+        (Scalar::BF16, Scalar::F32) => bf16s_to_f32(of_types(problem)?, choice, score),
+        (Scalar::BF16, _) => bf16s(of_types(problem)?, choice, score),
+        (_, Scalar::F32) => f16s_to_f32(of_types(problem)?, choice, score),
+        _ => f16s(of_types(problem)?, choice, score),
     }
 }
 
@@ -61,22 +64,26 @@ fn erased<S: ScoreFunction>(_: S) -> ScoreFn {
 
 /// How Hopper's kernel computes an attention, if the device is a Hopper GPU, there is a kernel for it, and the
 /// copy engine can walk its tensors.
-pub(in crate::attention) fn choose<T: Float, O: Num>(
+pub(in crate::attention) fn choose<T: Stored, O: Num>(
     problem: &Problem<'_, T, O>,
 ) -> Option<Choice> {
-    let device = problem.out.device();
+    let (device, element) = (problem.out.device(), size_of::<T>());
     let walks = |view: &ViewArg<'_, T, 4>| {
         let (shape, strides) = view.layout();
-        config::walks(shape, strides, view.address(), 2)
+        config::walks(shape, strides, view.address(), element)
     };
-    let [from, to] = [TypeId::of::<T>(), TypeId::of::<O>()];
-    let types = [TypeId::of::<f16>(), TypeId::of::<bf16>()].contains(&from)
-        && [from, TypeId::of::<f32>()].contains(&to);
+    let types = match (T::TYPE, O::TYPE) {
+        (Scalar::E4M3 | Scalar::F16 | Scalar::BF16, Scalar::F32) => true,
+        (Scalar::E4M3, to) => [Scalar::F16, Scalar::BF16].contains(&to),
+        (from @ (Scalar::F16 | Scalar::BF16), to) => from == to,
+        _ => false,
+    };
     let (shape, strides) = problem.out.layout();
-    // Pairs of outputs are stored together.
+    // Pairs of outputs are stored together, or four.
+    let together = if element == 1 { 4 } else { 2 };
     let pairs = strides[3] == 1
-        && (0..3).all(|axis| shape[axis] == 1 || strides[axis].is_multiple_of(2))
-        && problem.out.address().is_multiple_of(8);
+        && (0..3).all(|axis| shape[axis] == 1 || strides[axis].is_multiple_of(together))
+        && problem.out.address().is_multiple_of(4 * together as u64);
     let walked = [&problem.q, &problem.k, &problem.v].into_iter().all(walks);
     let a = &problem.a;
     if !config::is_hopper(device.target()) || !types || !walked || !pairs || a.scale <= 0.0 {
@@ -85,7 +92,7 @@ pub(in crate::attention) fn choose<T: Float, O: Num>(
     if let Some(choice) = latent::choose(problem) {
         return Some(choice);
     }
-    let tile = config::tile(a.dimension, a.value_dimension, a.causal)?;
+    let tile = config::tile(a.dimension, a.value_dimension, a.causal, element)?;
     let paged = problem.table.is_some();
     if paged && !problem.k.shape()[2].is_multiple_of(tile.keys) {
         return None;
@@ -100,24 +107,26 @@ pub(in crate::attention) fn choose<T: Float, O: Num>(
         ragged: paged || problem.key_ends.is_some() || problem.lengths.is_some(),
         turns: warpgroups > 1 && tile.values <= 128,
         lazy: true,
-        polynomials: if tile.values <= 64 { 2 } else { 0 },
+        // Where exponentials take as long as products.
+        polynomials: if tile.values * element <= 128 { 2 } else { 0 },
     };
     let (heads, each) = if pack > 1 { (a.kv_heads, 1) } else { (a.heads, group) };
     let pieces = (heads * a.batch).checked_mul(a.queries.div_ceil(plan.queries()))?;
     let units = device.limits().compute_units as usize;
     let splits = config::splits(pieces, a.keys.div_ceil(tile.keys), units);
-    let section =
-        config::section(a.keys.saturating_mul(2 * (a.dimension + a.value_dimension)), each);
+    let columns = a.dimension + a.value_dimension;
+    let section = config::section(a.keys.saturating_mul(element * columns), each);
     let pieces = pieces.checked_mul(splits).filter(|&pieces| pieces < 1 << 31)?;
     Some(Choice { tile, plan, splits, section, pieces })
 }
 
 /// The same problem, of types that its own are.
-fn of_types<'a, T: Float, O: Num, U: Float, P: Num>(
+fn of_types<'a, T: Stored, O: Num, U: Stored, P: Num>(
     problem: Problem<'a, T, O>,
 ) -> Result<Problem<'a, U, P>, Error> {
-    let Problem { a, form, query_ends, key_ends, lengths, table, sinks, lse, out, .. } = problem;
     let [q, k, v] = [problem.q, problem.k, problem.v].map(view_of);
+    let Problem { a, form, query_ends, key_ends, lengths, table, sinks, .. } = problem;
+    let Problem { descales, lse, workspace, out, .. } = problem;
     let (shape, strides) = out.layout();
     let out = View::of_mut(out.into_data().cast()?, shape).strides(strides);
     Ok(Problem {
@@ -131,12 +140,14 @@ fn of_types<'a, T: Float, O: Num, U: Float, P: Num>(
         lengths,
         table,
         sinks,
+        descales,
         lse,
+        workspace,
         out,
     })
 }
 
-fn view_of<'a, T: Float, U: Float>(view: ViewArg<'a, T, 4>) -> Result<ViewArg<'a, U, 4>, Error> {
+fn view_of<'a, T: Stored, U: Stored>(view: ViewArg<'a, T, 4>) -> Result<ViewArg<'a, U, 4>, Error> {
     let (shape, strides) = view.layout();
     Ok(View::of(view.data().cast()?, shape).strides(strides))
 }
@@ -160,6 +171,29 @@ macro_rules! of {
     )*};
 }
 
+/// The same of bytes, of which there are fewer tiles.
+macro_rules! of_bytes {
+    ($($name:ident: $o:ty;)*) => {$(
+        fn $name(
+            problem: Problem<'_, e4m3, $o>,
+            choice: Choice,
+            score: ScoreFn,
+        ) -> Result<(), Error> {
+            match choice.tile.columns {
+                64 => launch::<e4m3, $o, 64, 64, 128>(problem, choice, score),
+                128 => launch::<e4m3, $o, 128, 128, 128>(problem, choice, score),
+                _ => launch::<e4m3, $o, 256, 256, 64>(problem, choice, score),
+            }
+        }
+    )*};
+}
+
+of_bytes! {
+    bytes_to_bf16: bf16;
+    bytes_to_f16: f16;
+    bytes_to_f32: f32;
+}
+
 of! {
     bf16s: bf16, bf16;
     bf16s_to_f32: bf16, f32;
@@ -167,7 +201,7 @@ of! {
     f16s_to_f32: f16, f32;
 }
 
-fn launch<T: Float, O: Num, const D: usize, const DV: usize, const BN: usize>(
+fn launch<T: Stored + AttentionElement, O: Num, const D: usize, const DV: usize, const BN: usize>(
     problem: Problem<'_, T, O>,
     choice: Choice,
     score: ScoreFn,
@@ -177,66 +211,75 @@ where
     Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let (group, window, cap) = problem.numbers();
-    let Problem { a, form, q, k, v, query_ends, key_ends, lengths, table, sinks, lse, mut out } =
-        problem;
-    let Choice { plan, splits, section, pieces, .. } = choice;
-    let alike = !form.causal && !plan.ragged && query_ends.is_none();
-    let device = out.device().clone();
-    let ([outer, _, rows, d], [apart, across, down, _]) = q.layout();
-    let q = View::of(q.data(), [outer, a.kv_heads, rows, group, d]).strides([
-        apart,
-        across * group,
-        down,
-        across,
-        1,
-    ]);
-    let rows = a.batch * a.heads * a.queries;
-    let (dv, len) = (a.value_dimension, part_len(a.value_dimension));
-    // SAFETY: each part is written before it is read.
-    let mut parts = unsafe {
-        Buffer::<f32>::uninit(&device, if splits > 1 { rows * splits * len } else { 0 })
-    }?;
-    let to = (splits > 1).then(|| View::of_mut(&mut parts, [rows, splits, len]));
-    let (own_lse, lse) = if splits > 1 { (None, lse) } else { (lse, None) };
-    attention_forward::<T, O, D, DV, BN>(
-        a.queries,
-        a.keys,
-        a.batch,
-        a.heads,
-        group,
-        window,
-        splits,
-        section,
-        a.scale,
-        cap,
-        form,
-        plan,
-        score,
-        q,
-        k,
-        v,
-        query_ends,
-        key_ends,
-        lengths,
-        table,
-        sinks,
-        to,
-        own_lse,
-        out.reborrow(),
-    )
-    .grid(config::blocks(pieces, device.limits().compute_units as usize, alike))
-    .launch(&device)?;
-    if splits > 1 {
-        // Row by row here: the splits of a row are next to each other.
-        let (pairs, own, apart) = (a.batch * a.kv_heads, group * a.queries, query_ends.is_none());
-        let strides = [own * splits * len, len, splits * len, 1];
-        let parts = View::of(&parts, [pairs, splits, own, len]).strides(strides);
-        combine_parts::<O>(
-            a.batch, group, a.queries, dv, apart, parts, query_ends, sinks, lse, out,
+    let Choice { plan, splits, section, .. } = choice;
+    launched(problem, choice, group, |problem, q, Arrivals { parts, arrivals, launch }| {
+        let Problem { a, form, k, v, query_ends, key_ends, lengths, table, sinks, .. } = problem;
+        let [q_factors, k_factors, v_factors] = problem.descales.views(&a);
+        attention_forward::<T, O, D, DV, BN>(
+            a.queries,
+            a.keys,
+            a.batch,
+            a.heads,
+            group,
+            window,
+            splits,
+            section,
+            a.scale,
+            cap,
+            form,
+            plan,
+            score,
+            q,
+            k,
+            v,
+            query_ends,
+            key_ends,
+            lengths,
+            table,
+            sinks,
+            q_factors,
+            k_factors,
+            v_factors,
+            launch,
+            parts,
+            arrivals,
+            problem.lse,
+            problem.out,
         )
-        .grid((pairs, own))
+    })
+}
+
+/// Launches a kernel that takes queries as `outer x heads / group x rows x group x d`, and memory for parts of the
+/// keys, if they are divided.
+pub(super) fn launched<'a, T: Stored, O: Num>(
+    mut problem: Problem<'a, T, O>,
+    choice: Choice,
+    group: usize,
+    kernel: impl for<'s> FnOnce(Problem<'s, T, O>, ViewArg<'s, T, 5>, Arrivals<'s>) -> Launch<'s>,
+) -> Result<(), Error> {
+    let Choice { plan, splits, pieces, .. } = choice;
+    let Attention { batch, heads, queries, value_dimension, .. } = problem.a;
+    let ragged = plan.ragged || problem.query_ends.is_some();
+    let alike = !problem.form.causal && !ragged && splits == 1;
+    let device = problem.out.device().clone();
+    let ([outer, _, rows, d], [apart, across, down, _]) = problem.q.layout();
+    let q = View::of(problem.q.data(), [outer, heads / group, rows, group, d]);
+    let q = q.strides([apart, across * group, down, across, 1]);
+    let mut own = None;
+    let kept = problem.workspace.take();
+    let parts = if splits > 1 {
+        let workspace = match kept {
+            Some(workspace) => workspace,
+            None => own.insert(AttentionWorkspace::new(&device)?),
+        };
+        let rows = batch * heads * queries;
+        workspace.arrivals(rows * splits * part_len(value_dimension), rows)?
+    } else {
+        Arrivals::default()
+    };
+    kernel(problem, q, parts)
+        .grid(config::blocks(pieces, device.limits().compute_units as usize, alike))
         .launch(&device)?;
-    }
     Ok(())
 }
 
@@ -245,7 +288,7 @@ mod tests {
     use kernelsmith::Target;
 
     use super::*;
-    use crate::attention::Attention;
+    use crate::attention::eighths::Descales;
     use crate::attention::form::Form;
 
     /// How an attention of bf16 is computed whose queries, keys and values have rows so far apart.
@@ -266,7 +309,9 @@ mod tests {
             lengths: None,
             table: None,
             sinks: None,
+            descales: Descales::default(),
             lse: None,
+            workspace: None,
             out: View::of_mut(&mut out, [batch, heads, queries, d]),
         };
         choose(&problem)

@@ -1,6 +1,7 @@
 //! The attention of Hopper: TMA copies, `wgmma`, and warpgroups with roles.
 
 pub mod backward;
+mod combine;
 pub mod config;
 mod copies;
 mod forward;
@@ -9,6 +10,7 @@ mod launch;
 mod output;
 mod rows;
 mod scores;
+mod transpose;
 mod turns;
 mod work;
 

@@ -4,7 +4,8 @@ use kernelsmith::prelude::*;
 
 use super::config::Plan;
 use super::rows::finished;
-use super::work::Work;
+use super::work::{Shape, Work};
+use crate::attention::decode::part_len;
 
 /// Whose a row of outputs is.
 #[derive(KernelValue, Clone, Copy)]
@@ -13,35 +14,32 @@ pub(super) struct Row {
     pub(super) query: Val<u32>,
     /// Which column of outputs the first one of the sums is.
     pub(super) column: Val<usize>,
-    /// Queries of a sequence at most, and heads: how rows of parts are counted.
-    pub(super) m: Val<usize>,
-    pub(super) heads: Val<usize>,
 }
 
 /// Stores the row `half` of the thread's sums: finished, or as a part of what
-/// [`combine_parts`](crate::attention::combine_parts) puts together. Four lanes share a row; each has
-/// pairs of columns.
+/// [`combine`](super::combine::combine) puts together, times a factor. Four lanes share a row.
 #[device]
 pub(super) fn store<O: Num, S: WgmmaAtom<Sum = f32>>(
     #[comptime] plan: Plan,
+    shape: Shape,
     work: Work,
     row: Row,
     #[comptime] half: usize,
-    (base, sum): (f32, f32),
+    (base, sum, factor): (f32, f32, f32),
     sums: Fragment<S, Accumulator>,
     #[comptime] sinks: Option<Slice<f32>>,
-    #[comptime] parts: Option<ViewMut<f32, 3>>,
+    #[comptime] parts: Option<SliceMut<f32>>,
     #[comptime] lse: Option<ViewMut<f32, 3>>,
     #[comptime] out: ViewMut<O, 4>,
 ) {
     let first = (lane_id() % 4 == 0) & (row.column == 0);
     let (head, query) = (row.head as usize, row.query as usize);
     if let Some(parts) = parts {
-        let at = (work.sequence as usize * row.heads + head) * row.m + query;
-        let part = parts.outer(at).outer(work.split as usize).contiguous();
-        // As many as there are, so that the columns need no checks of their own.
-        let part = &mut part[0..plan.columns + 2];
-        store_row(plan, half, sums, 1.0, row.column, part);
+        let at = work.row_of(shape, head, query);
+        let len = part_len(plan.columns);
+        let from = (at * shape.splits + work.split as usize) * len;
+        let part = &mut parts[from..from + len];
+        store_row(plan, half, false, sums, factor, row.column, part);
         if first {
             part[plan.columns] = base;
             part[plan.columns + 1] = sum;
@@ -50,7 +48,7 @@ pub(super) fn store<O: Num, S: WgmmaAtom<Sum = f32>>(
         let sink = sinks.map(|sinks| sinks[head]);
         let (scale, log_sum) = finished(base, sum, sink);
         let to = out.outer(work.own.outer).outer(head).outer(work.own.first + query);
-        store_row(plan, half, sums, scale, row.column, to.contiguous());
+        store_row(plan, half, true, sums, scale * factor, row.column, to.contiguous());
         if let Some(lse) = lse {
             if first {
                 let lse = lse.outer(work.own.outer).outer(head);
@@ -60,20 +58,40 @@ pub(super) fn store<O: Num, S: WgmmaAtom<Sum = f32>>(
     }
 }
 
-/// Stores the columns of one of the thread's rows.
+/// Stores the columns of one of the thread's rows: pairs of neighbours, or, of products with transposed bytes,
+/// four ([`Tile::transpose_bytes`]), at once if rows are `aligned` for that.
 #[device]
 fn store_row<O: Num, S: WgmmaAtom<Sum = f32>>(
     #[comptime] plan: Plan,
     #[comptime] half: usize,
+    #[comptime] aligned: bool,
     sums: Fragment<S, Accumulator>,
     scale: f32,
     first: usize,
     #[comptime] to: SliceMut<O>,
 ) {
-    let column = first + Fragment::<S, Accumulator>::column(0);
-    for block in unroll(0..plan.columns.min(S::N) / 8) {
-        let pair = 4 * block + 2 * half;
-        let values: [O; 2] = array(|i| (sums.element(pair + i) * scale).cast::<O>());
-        to.store_vector(column + 8 * block, values);
+    let pair = Fragment::<S, Accumulator>::column(0);
+    let columns = plan.columns.min(S::N);
+    if S::SHAPE.ab.size() == 1 {
+        for block in unroll(0..columns / 16) {
+            let at = 8 * block + 2 * half;
+            // Neighbours alternate between two blocks of 8 columns of sums.
+            let left: [O; 2] = array(|i| (sums.element(at + 4 * i) * scale).cast::<O>());
+            let right: [O; 2] = array(|i| (sums.element(at + 4 * i + 1) * scale).cast::<O>());
+            let column = first + pair * 2 + 16 * block;
+            if aligned {
+                to.store_vector(column, [left[0], left[1], right[0], right[1]]);
+            } else {
+                to.store_vector(column, left);
+                to.store_vector(column + 2, right);
+            }
+        }
+    } else {
+        let pair = first + pair;
+        for block in unroll(0..columns / 8) {
+            let at = 4 * block + 2 * half;
+            let values: [O; 2] = array(|i| (sums.element(at + i) * scale).cast::<O>());
+            to.store_vector(pair + 8 * block, values);
+        }
     }
 }

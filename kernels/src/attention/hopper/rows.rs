@@ -14,6 +14,13 @@ pub(super) type Scores<T, const N: usize> = Fragment<Wgmma<T, N>, Accumulator>;
 /// multiplied. Weights up to 2^8 lose nothing in bf16 and f16.
 const SLACK: f32 = 8.0;
 
+/// The exponent of 2 of the greatest weight of a row whose outputs were just multiplied. 8-bit floats reach
+/// from 2^-9 to 448, so that weights lose less of what is far below the greatest (FlashAttention, hopper/softmax.h,
+/// has the same).
+pub(super) fn lift<T: Stored>() -> f32 {
+    if T::TYPE.size() == 1 { SLACK } else { 0.0 }
+}
+
 /// Which of a thread's two rows an element of its sums is of (PTX ISA, "Register Fragments": row
 /// `lane / 4`, and 8 below).
 pub(super) fn row_of(element: usize) -> usize {
@@ -47,7 +54,7 @@ impl TwoRows {
 impl TwoRows {
     /// Takes scores in: their weights, what earlier outputs must be multiplied by, and whether that is
     /// anything but 1.
-    pub(super) fn weigh<T: Float, const N: usize>(
+    pub(super) fn weigh<T: Stored, const N: usize>(
         &mut self,
         plan: Plan,
         scores: Scores<T, N>,
@@ -62,7 +69,7 @@ impl TwoRows {
             let own = (0..scores.len()).filter(|&i| row_of(i) == row).map(|i| scores.element(i));
             let own = own.reduce(|a, b| a.max(b)).expect("a thread has elements of each row");
             let greatest = across(own, |a, b| a.max(b)) * scale;
-            let base = next_base(plan.lazy, self.base[row], greatest);
+            let base = next_base(plan.lazy, lift::<T>(), self.base[row], greatest);
             // Where no key was seen all scores are -inf, whose differences are NaN.
             against[row] = base.max(Val::from(f32::MIN));
             factors[row] = (self.base[row] - against[row]).exp2_fast();
@@ -107,12 +114,9 @@ impl TwoRows {
 }
 
 #[device]
-fn next_base(#[comptime] lazy: bool, base: f32, greatest: f32) -> f32 {
-    if lazy {
-        if greatest - base <= SLACK { base } else { greatest.max(base) }
-    } else {
-        greatest.max(base)
-    }
+fn next_base(#[comptime] lazy: bool, #[comptime] lift: f32, base: f32, greatest: f32) -> f32 {
+    let next = if lift > 0.0 { greatest - lift } else { greatest };
+    if lazy { if greatest - base <= SLACK { base } else { next.max(base) } } else { next.max(base) }
 }
 
 /// Whether outputs change by their factors.

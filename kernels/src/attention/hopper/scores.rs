@@ -72,7 +72,7 @@ pub(super) struct Queries {
 #[device]
 impl Queries {
     /// Of a warpgroup whose first query is `first`.
-    pub(super) fn of<T: Float, const N: usize>(
+    pub(super) fn of<T: Stored, const N: usize>(
         #[comptime] plan: Plan,
         #[comptime] form: Form,
         shape: Shape,
@@ -103,7 +103,7 @@ impl Queries {
 impl Queries {
     /// The scores of the tile from `key` on as exponents of 2 when multiplied by what
     /// [`score_scale`] gives, `-inf` where the key is not seen.
-    pub(super) fn finish<T: Float, const N: usize>(
+    pub(super) fn finish<T: Stored, const N: usize>(
         &self,
         form: Form,
         score: ScoreFn,

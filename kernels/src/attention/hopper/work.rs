@@ -157,6 +157,11 @@ impl Work {
         self.first < self.own.len
     }
 
+    /// Which row of all heads of all sequences that of a query is.
+    pub(super) fn row_of(self, shape: Shape, head: usize, query: usize) -> usize {
+        (self.sequence as usize * shape.heads + head) * shape.m + query
+    }
+
     /// The row of the first query, in its tensor.
     pub(super) fn row(self) -> usize {
         self.own.first + self.first

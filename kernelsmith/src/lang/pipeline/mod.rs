@@ -155,18 +155,29 @@ impl<const N: usize> Pipeline<N> {
         let Pipeline { full, empty } = self;
         let at = |name: &str| Place::new(name, Cursor::start());
         let release = Release { empty, leads: None, rank: None };
-        (Producer { full, empty, at: at("filling") }, Consumer { full, at: at("using"), release })
+        let filling = Producer { full, empty, at: at("filling"), leads: None };
+        (filling, Consumer { full, at: at("using"), release })
     }
 }
 
-/// The end of a pipeline that fills stages. One thread has it.
+/// The end of a pipeline that fills stages. One thread has it, or several [that one leads](Producer::led_by).
 pub struct Producer<const N: usize> {
     full: Mbarriers,
     empty: Mbarriers,
     at: Place<Cursor<N>>,
+    leads: Option<Val<bool>>,
 }
 
 impl<const N: usize> Producer<N> {
+    /// Several threads fill stages themselves, and commits count where this is true: on one of them, behind
+    /// a barrier of all. Each has made what it wrote visible by
+    /// [`async_fence`](super::swizzled::async_fence) before that, if products or copies read it.
+    #[track_caller]
+    pub fn led_by(mut self, leads: impl IntoVal<bool>) -> Self {
+        self.leads = Some(leads.into_val());
+        self
+    }
+
     /// Waits until the next stage is empty.
     #[track_caller]
     pub fn acquire(&self) -> EmptyStage {
@@ -174,7 +185,7 @@ impl<const N: usize> Producer<N> {
         let index = at.index();
         // A ring begins empty: the phase before the first counts as over.
         self.empty.stage(index).wait(at.parity ^ Val::from(1));
-        let stage = EmptyStage::new(index, self.full.stage(index));
+        let stage = EmptyStage::new(index, self.full.stage(index), self.leads);
         at.advance();
         self.at.set(at);
         stage

@@ -7,6 +7,7 @@ use kernelsmith_ir::attr::Eviction;
 
 use super::Release;
 use super::due::Due;
+use crate::lang::collectives::when;
 use crate::lang::compare::lt;
 use crate::lang::contract::assume;
 use crate::lang::element::Stored;
@@ -27,14 +28,20 @@ pub struct EmptyStage {
     barrier: Mbarrier,
     /// Bytes of the copies that were begun by it.
     bytes: Cell<usize>,
+    /// Whose commit counts, if several threads fill it.
+    leads: Option<Val<bool>>,
 }
 
 impl EmptyStage {
     #[track_caller]
-    pub(super) fn new(index: Val<usize>, barrier: Mbarrier) -> EmptyStage {
+    pub(super) fn new(
+        index: Val<usize>,
+        barrier: Mbarrier,
+        leads: Option<Val<bool>>,
+    ) -> EmptyStage {
         let hint = "begin the copies that fill it, then `commit()`";
         let due = Due::new("a stage that is acquired here", "committed", hint);
-        EmptyStage { due, index, barrier, bytes: Cell::new(0) }
+        EmptyStage { due, index, barrier, bytes: Cell::new(0), leads }
     }
 
     /// The stage, below the pipeline's `N`.
@@ -93,9 +100,12 @@ impl EmptyStage {
     /// barrier, from other blocks of the cluster, too. 0 if the thread has filled the stage itself.
     #[track_caller]
     pub fn commit_bytes(self, bytes: usize) {
-        let EmptyStage { due, barrier, .. } = self;
+        let EmptyStage { due, barrier, leads, .. } = self;
         due.pay();
-        barrier.arrive_expect(bytes);
+        match leads {
+            Some(leads) => when(leads, || barrier.arrive_expect(bytes)),
+            None => barrier.arrive_expect(bytes),
+        }
     }
 }
 

@@ -55,16 +55,16 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
     Wgmma<T, DQ>: WgmmaAtom<Input = T, Sum = f32>,
 {
     // Each warpgroup's columns of K are whole panels.
-    let (wide, narrow) = (swizzle(D), swizzle(DQ));
-    let q_box = q.tile([1, M, panel(D)], wide);
-    let o_box = d_out.tile([1, M, panel(D)], wide);
-    let k_box = k.tile([1, 64, panel(DQ)], narrow);
-    let v_box = v.tile([1, 64, panel(D)], wide);
+    let (wide, narrow) = (swizzle(D, 2), swizzle(DQ, 2));
+    let q_box = q.tile([1, M, panel(D, 2)], wide);
+    let o_box = d_out.tile([1, M, panel(D, 2)], wide);
+    let k_box = k.tile([1, 64, panel(DQ, 2)], narrow);
+    let v_box = v.tile([1, 64, panel(D, 2)], wide);
     let s_box = statistics.tile([M / 2, 4], Swizzle::None);
     let sums = [partial::rows(DQ), partial::WIDE];
     let dq_box = dq.tile(sums, Swizzle::B128);
-    let dk_box = dk.tile([1, 64, panel(DQ)], narrow);
-    let dv_box = dv.tile([1, 64, panel(D)], wide);
+    let dk_box = dk.tile([1, 64, panel(DQ, 2)], narrow);
+    let dv_box = dv.tile([1, 64, panel(D, 2)], wide);
     let k_tiles = tiles::<T>(GROUPS, [64, D], narrow);
     let v_tiles = tiles::<T>(GROUPS, [64, D], wide);
     let q_tiles = tiles::<T>(STAGES, [M, D], wide);

@@ -6,7 +6,7 @@ use super::config::{KEYS, STAGES, early};
 use super::partial;
 use super::sums::{Meeting, Parts, meet, meet_all, pass};
 use super::weights::{Statistics, Weights, gradients};
-use crate::attention::hopper::forward::{begin_scores, narrow};
+use crate::attention::hopper::forward::begin_scores;
 use crate::attention::hopper::rows::Scores;
 
 /// dK and dV of a warpgroup's 64 keys.
@@ -26,7 +26,7 @@ where
     where
         Wgmma<T, M>: WgmmaAtom<Input = T, Sum = f32>,
     {
-        let sums = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, M>>::new(sums, narrow);
+        let sums = SumsAsFactor::<Wgmma<T, D>, Wgmma<T, M>>::new(sums);
         Factors((0..M).step_by(16).map(|first| sums.columns(first)).collect())
     }
 
@@ -106,7 +106,7 @@ impl<T: Float> Step<T> {
         }
         // Two of them: who comes to the next barrier has done with what it read behind this one.
         let buffer = stage.index() * 2usize;
-        self.ds_tiles.stage(buffer + own).store_sums(ds, 0usize, 0, |_, _, x| narrow(x));
+        self.ds_tiles.stage(buffer + own).store_sums(ds, 0usize, 0, |_, _, x| x.cast::<T>());
         async_fence();
         meet_all();
         wgmma_fence();
@@ -165,9 +165,9 @@ impl<T: Float> Step<T> {
         let (dk, dv) = (dk.wait(), dv.wait());
         let own = self.own;
         let (keys, values) = (self.k_tiles.stage(own), self.v_tiles.stage(own));
-        values.store_sums(dv, 0usize, 0, |_, _, x| narrow(x));
+        values.store_sums(dv, 0usize, 0, |_, _, x| x.cast::<T>());
         meet_all();
-        keys.store_sums(dk, 0usize, 0, |_, _, x| narrow(x * scale));
+        keys.store_sums(dk, 0usize, 0, |_, _, x| (x * scale).cast::<T>());
         async_fence();
         meet(Meeting::Alone, own);
         let at = [line, key + own * 64usize, Val::<usize>::from(0)];

@@ -11,10 +11,11 @@ use kernelsmith::prelude::*;
 use super::super::rows::{Scores, TwoRows};
 use super::plan::{COLUMNS, KEYS, ROWS};
 
-/// Both warpgroups.
-const BOTH: u32 = 256;
+/// Threads of both warpgroups.
+pub(super) const BOTH: u32 = 256;
 
-/// The barrier of what a warpgroup hands over; 0 is that of the whole block, 8 that of `clear`.
+/// The barrier of what a warpgroup hands over; 0 is that of the whole block, 8 that of `clear`, 9 that of
+/// [`combine`](super::super::combine).
 fn handed(by: usize) -> u32 {
     1 + by as u32
 }

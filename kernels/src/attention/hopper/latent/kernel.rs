@@ -2,6 +2,7 @@
 
 use kernelsmith::prelude::*;
 
+use super::super::combine::{combine, is_last};
 use super::super::config::{Plan, STAGES, panel};
 use super::super::copies::{Copies, copy};
 use super::super::forward::{begin_scores, clear, rescaled};
@@ -9,8 +10,9 @@ use super::super::output::{Row, store};
 use super::super::rows::{TwoRows, differ};
 use super::super::scores::{Queries, ScoreFn, pass_of, passes, score_scale};
 use super::super::work::{Lengths, Shape, Who};
-use super::exchange::{Exchange, weights_of};
+use super::exchange::{BOTH, Exchange, weights_of};
 use super::plan::{COLUMNS, HALF, KEYS, ROWS, SHARES, VALUES};
+use crate::attention::element::AttentionElement;
 use crate::attention::form::{Form, end_seen, first_seen};
 
 /// Attention of many heads of queries to one head of keys, whose first columns are the values; tensors,
@@ -29,7 +31,7 @@ use crate::attention::form::{Form, end_seen, first_seen};
         out.stride(3) == 1, out.shape(3) == VALUES,
     ),
 )]
-pub fn attention_latent<T: Float, O: Num>(
+pub fn attention_latent<T: Float + AttentionElement, O: Num>(
     m: usize,
     n: usize,
     batch: usize,
@@ -50,15 +52,17 @@ pub fn attention_latent<T: Float, O: Num>(
     lengths: Option<&[u32]>,
     table: Option<&View<u32, 2>>,
     sinks: Option<&[f32]>,
-    parts: Option<&mut View<f32, 3>>,
+    launch: u64,
+    parts: Option<&mut [f32]>,
+    arrivals: Option<&mut [u64]>,
     lse: Option<&mut View<f32, 3>>,
     out: &mut View<O, 4>,
 ) where
     Wgmma<T, KEYS>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, HALF>: WgmmaAtom<Input = T, Sum = f32>,
 {
-    let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(COLUMNS)], Swizzle::B128);
-    let k_box = k.tile([1, 1, KEYS, panel(COLUMNS)], Swizzle::B128);
+    let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(COLUMNS, 2)], Swizzle::B128);
+    let k_box = k.tile([1, 1, KEYS, panel(COLUMNS, 2)], Swizzle::B128);
     let q_tiles = tiles::<T>(1, [ROWS, COLUMNS], Swizzle::B128);
     let k_tiles = tiles::<T>(STAGES, [KEYS, COLUMNS], Swizzle::B128);
     let exchange = Exchange::new();
@@ -110,7 +114,7 @@ pub fn attention_latent<T: Float, O: Num>(
                     if plan.ragged {
                         if hi * KEYS > n {
                             let keys = k_tiles.stage(k_use.peek());
-                            clear(keys, n - (hi - 1) * KEYS, 256);
+                            clear(keys, n - (hi - 1) * KEYS, BOTH);
                         }
                     }
                     // Tiles that all of these queries see, `low` to `high`; the last one is always masked.
@@ -153,11 +157,22 @@ pub fn attention_latent<T: Float, O: Num>(
                 for half in unroll(0..2usize) {
                     let (query, head) = asked.row(half);
                     if (query as usize) < m && head < work.head + shape.together(plan) {
-                        let row = Row { head, query, column, m: shape.m, heads };
-                        let state = (base[half], sum[half]);
-                        store(plan, work, row, half, state, sums, sinks, parts, lse, out);
+                        let row = Row { head, query, column };
+                        let state = (base[half], sum[half], 1.0);
+                        store(plan, shape, work, row, half, state, sums, sinks, parts, lse, out);
                     }
                 }
+                if let (Some(parts), Some(arrivals)) = (parts, arrivals) {
+                    let tile = work.row_of(shape, work.head as usize, work.first);
+                    if is_last(BOTH, arrivals, tile, launch, splits) {
+                        combine(plan, BOTH, shape, work, sinks, parts, lse, out);
+                    }
+                }
+            }
+            // Blocks that share keys have a piece each: with a loop around it, ptxas takes what does not change
+            // to before it, and spills 7 registers.
+            if parts.is_some() {
+                break;
             }
         }
     }

@@ -24,10 +24,10 @@ pub const TILE: Tile = Tile { columns: COLUMNS, values: VALUES, keys: KEYS };
 pub const SHARES: (usize, usize) = (32, 240);
 
 /// Bytes of shared memory of a block: queries, the stages of keys, what weights are taken against and their
-/// sums of both warpgroups, and the barriers.
+/// sums of both warpgroups, the barriers, and what tells whether a block comes last.
 pub const fn shared_bytes(element: usize) -> usize {
     let numbers = ROWS * COLUMNS + STAGES * KEYS * COLUMNS;
-    numbers * element + 4 * 2 * (2 * ROWS) + 16 * (1 + STAGES)
+    numbers * element + 4 * 2 * (2 * ROWS) + 16 * (1 + STAGES) + 16
 }
 
 /// Registers of a thread that hold sums, scores and weights.
