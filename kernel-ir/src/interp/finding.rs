@@ -36,6 +36,8 @@ pub enum FindingKind {
     WgmmaOrder,
     /// A use of the result of a `wgmma` that was not waited for.
     ResultInFlight,
+    /// A write to registers from which a `wgmma` that was not waited for reads its left factor.
+    FactorInFlight,
     /// Memory that has to hold the same several times over, and does not.
     UnequalCopies,
     /// A launch that the device would refuse.
@@ -63,6 +65,7 @@ impl FindingKind {
             FindingKind::BarrierMisuse => "misuse of a barrier",
             FindingKind::Deadlock => "deadlock",
             FindingKind::EndedBlock => "access to a block that has ended",
+            FindingKind::FactorInFlight => "overwritten factor in flight",
             FindingKind::WgmmaOrder => "`wgmma` out of order",
             FindingKind::ResultInFlight => "use of a result in flight",
             FindingKind::UnequalCopies => "copies that differ",

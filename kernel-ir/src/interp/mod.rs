@@ -16,7 +16,7 @@
 //!   touch memory;
 //! * what goes on by itself: `copies` are those of single threads, `bulk` those of the copy engine
 //!   (`area` says what they move), `flight` is all that is on its way, `pending` what `wgmma` has not
-//!   yet written to registers;
+//!   yet written to registers or still reads from them (`factors`);
 //! * `collective` and `matrix` are what the lanes of a warp do together, `wgmma` what four warps do;
 //! * where threads wait for others: `block` lets them meet, `named` barriers and `mbarrier`s count
 //!   them, `gather` is a cluster's barrier; `deadlock` tells who waits for whom;
@@ -37,6 +37,7 @@ mod cluster;
 mod collective;
 mod copies;
 mod deadlock;
+mod factors;
 mod fences;
 mod finding;
 mod flight;

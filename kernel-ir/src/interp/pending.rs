@@ -1,9 +1,11 @@
-//! Registers whose values are in flight: results of `wgmma`s that were not waited for.
+//! Registers whose values are in flight: results of `wgmma`s that were not waited for, and their left
+//! factors.
 //!
 //! Such a value may be moved about and added to by another `wgmma`; whatever else reads it reads a
 //! register that the tensor core still writes (PTX ISA, `wgmma.mma_async`: accessing the registers
-//! before a wait is undefined). And what a `wgmma` takes from registers must have been written before
-//! the `wgmma_fence` that orders the two.
+//! before a wait is undefined). Nor may a left factor's registers be written until then: each value has
+//! registers of its own, which are the same whenever its operation is executed. And what a `wgmma`
+//! takes from registers must have been written before the `wgmma_fence` that orders the two.
 
 use super::finding::FindingKind;
 use super::program::{Plain, Reg};
@@ -22,6 +24,8 @@ pub(super) struct Pending {
     by: Vec<u32>,
     /// After how many fences it was written; 0 for what was made of nothing.
     since: Vec<u32>,
+    /// The number of the last `wgmma` that reads its left factor from it, or 0.
+    read: Vec<u32>,
     fences: u32,
     /// The last one that was waited for.
     awaited: u32,
@@ -37,9 +41,14 @@ impl Pending {
 
     /// Orders accesses of registers before the `wgmma`s that follow.
     pub(super) fn fence(&mut self, registers: usize) {
-        self.by.resize(registers, 0);
-        self.since.resize(registers, 0);
+        self.grow(registers);
         self.fences += 1;
+    }
+
+    fn grow(&mut self, registers: usize) {
+        for all in [&mut self.by, &mut self.since, &mut self.read] {
+            all.resize(registers, 0);
+        }
     }
 
     /// Whether a value was written after the last fence.
@@ -49,9 +58,18 @@ impl Pending {
     }
 
     /// A `wgmma` begins: what it adds to is no value any more, and its result is in flight.
-    pub(super) fn begin(&mut self, number: u32, sum: Reg, result: Reg, registers: usize, loc: Loc) {
-        self.by.resize(registers, 0);
-        self.since.resize(registers, 0);
+    pub(super) fn begin(
+        &mut self,
+        number: u32,
+        factor: &[u32],
+        [sum, result]: [Reg; 2],
+        registers: usize,
+        loc: Loc,
+    ) {
+        self.grow(registers);
+        for &at in factor {
+            self.read[at as usize] = number;
+        }
         for at in sum.index()..sum.index() + sum.len() {
             if self.by[at] > self.awaited {
                 self.by[at] = PASSED_ON;
@@ -87,6 +105,11 @@ impl Pending {
         }
     }
 
+    /// The `wgmma` in flight that reads its left factor from one of these registers.
+    fn reader(&self, mut registers: impl Iterator<Item = u32>) -> Option<u32> {
+        registers.find_map(|at| Some(self.read[at as usize]).filter(|&by| by > self.awaited))
+    }
+
     /// What is wrong with reading a value, if anything is.
     fn fault(&self, reg: Reg) -> Option<u32> {
         let registers = self.by[reg.index()..reg.index() + reg.len()].iter();
@@ -120,6 +143,8 @@ impl Run<'_, '_> {
             self.world.report(Report { kind, loc, who, what, other });
         }
         for result in &plain.results {
+            let to = result.at..result.at + result.len() as u32;
+            self.check_overwritten(to, Some(plain.op), loc);
             let range = result.index()..result.index() + result.len();
             self.thread.pending.by[range.clone()].fill(0);
             // Where a compiler puts constants is its own affair, and so are sums of `wgmma`.
@@ -127,5 +152,24 @@ impl Run<'_, '_> {
             let since = if made { 0 } else { self.thread.pending.fences };
             self.thread.pending.since[range].fill(since);
         }
+    }
+
+    /// Checks that moving values overwrites no left factor.
+    pub(super) fn check_moves(&mut self, moves: &[(u32, u32)], loc: Loc) {
+        self.check_overwritten(moves.iter().map(|&(_, to)| to), None, loc);
+    }
+
+    /// Without an operation, values are passed on to what follows, or to a loop's next turn.
+    fn check_overwritten(&mut self, to: impl Iterator<Item = u32>, op: Option<Opcode>, loc: Loc) {
+        let Some(by) = self.thread.pending.reader(to) else { return };
+        let begun = self.thread.pending.lines.iter().find(|(number, _)| *number == by);
+        let who = self.thread.clock.who;
+        let other = begun.map(|&(_, loc)| (who, loc, "began it".to_owned()));
+        let writer = op.map_or("passing values on".to_owned(), |op| format!("`{}`", op.name()));
+        let what = format!(
+            "{writer} overwrites registers from which a `wgmma` in flight reads its left factor: wait for \
+             it first"
+        );
+        self.world.report(Report { kind: FindingKind::FactorInFlight, loc, who, what, other });
     }
 }

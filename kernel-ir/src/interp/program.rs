@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use super::factors;
 use super::tcgen05::is_of_warp;
 use super::wgmma::is_of_warpgroup;
 use crate::attr::Attr;
@@ -103,6 +104,8 @@ pub struct Program {
     pub(super) slots: Vec<u32>,
     /// Index in the list of checks, by step.
     pub(super) checks: HashMap<u32, u32>,
+    /// The registers of each left factor of a `wgmma` that is in such, by its first one.
+    pub(super) factors: HashMap<u32, Vec<u32>>,
     /// Lists of enclosing loops, outermost first; a loop is named by its first step.
     nests: Vec<Vec<u32>>,
 }
@@ -130,8 +133,10 @@ impl Program {
         };
         flat.region(&kernel.body);
         let params = kernel.params.iter().map(|p| flat.reg(p.value)).collect();
+        let factors = factors::sources(kernel, &|value| flat.reg(value));
         let Flat { steps, checks, nests, .. } = flat;
-        Program { kernel: kernel.clone(), steps, registers, params, slots, checks, nests }
+        let kernel = kernel.clone();
+        Program { kernel, steps, registers, params, slots, checks, factors, nests }
     }
 
     /// The kernel.

@@ -193,12 +193,17 @@ impl Run<'_, '_> {
                         return;
                     }
                 }
-                other => self.control(other),
+                other => self.control(other, step.loc),
             }
         }
     }
 
-    fn control(&mut self, action: &Action) {
+    fn control(&mut self, action: &Action, loc: Loc) {
+        if let Action::Move(moves) = action
+            && self.thread.pending.any()
+        {
+            self.check_moves(moves, loc);
+        }
         let thread = &mut *self.thread;
         thread.pc += 1;
         match *action {

@@ -1,8 +1,8 @@
 //! What the four warps of a warpgroup do together: `wgmma`, its protocol, and shares of registers.
 //!
 //! PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Operation". The sums are
-//! computed when the instruction begins; that they are not there before a wait is what
-//! [`pending`](super::pending) watches, and that factors are read until then what
+//! computed when the instruction begins; that they are not there before a wait, and left factors in registers
+//! are read until then, is what [`pending`](super::pending) watches, and that others are what
 //! [`shadow`](super::shadow) does.
 
 use std::collections::VecDeque;
@@ -193,6 +193,10 @@ impl Block {
             return world.stopped = true;
         };
         let registers = world.program.registers as usize;
+        let factor: &[u32] = match wgmma.a {
+            Some(_) => &[],
+            None => &world.program.factors[&plain.operands[0].at],
+        };
         for (thread, member) in self.threads[threads.clone()].iter_mut().zip(0..) {
             let [sum, result] = [plain.operands[2], plain.results[0]];
             let adds = thread.get(plain.operands[3]) != 0;
@@ -206,7 +210,7 @@ impl Block {
                 let start = if adds { super::matrix::number(shape.cd, old) } else { 0.0 };
                 thread.regs[result.index() + index] = rounded(shape.cd, start + product);
             }
-            thread.pending.begin(number, sum, result, registers, *loc);
+            thread.pending.begin(number, factor, [sum, result], registers, *loc);
         }
     }
 

@@ -312,6 +312,51 @@ fn registers_written_after_the_fence() {
     }
 }
 
+/// Registers of a left factor that the next turn of a loop writes while the product of this one may read them:
+/// those of what is loaded, those of the vector it is a part of, or those of what the loop carries.
+#[test]
+fn registers_written_while_a_product_reads_them() {
+    let shape = shape(SMALL.0, SMALL.1, SMALL.2);
+    let text = product(shape, None, K_32);
+    let (begin, end) = (text.find("  wgmma_fence").unwrap(), text.find("  %x0:").unwrap());
+    let wgmma = text[begin..end].lines().find(|line| line.contains("//~ wgmma")).unwrap();
+    let wgmma = wgmma.replace("%start", "%so_far");
+    let scene_of = |head: &str, made: &str, factor: &str, wait: &str, next: &str| {
+        let wgmma = wgmma.replace("%fragment", factor);
+        let turns = format!(
+            "  %two: u32 = const[u32 2]
+{head}{made}    wgmma_fence
+  {wgmma}
+    wgmma_commit
+    %done: <8 x f32> = wgmma_wait[{wait}] %sum
+    %next: <8 x bf16> = add %fragment, %fragment
+    continue[$0] %done{next} //~ continue
+  }}
+  %last: <8 x f32> = wgmma_wait[0] %sums
+"
+        );
+        let rest = text[end..].replace("%done", "%last");
+        scene(&format!("{}{turns}{rest}", &text[..begin]), shape, None, K_32)
+    };
+    let one = "  %sums: <8 x f32> = for[$0] %zero, %two, %start { |%i: u32, %so_far: <8 x f32>|\n";
+    let two = "  %sums: <8 x f32>, %kept: <8 x bf16> = for[$0] %zero, %two, %start, %fragment \
+               { |%i: u32, %so_far: <8 x f32>, %left: <8 x bf16>|\n";
+    let load = "    %left: <8 x bf16> = load[align 16] %own_f //~ load\n";
+    let parts: String =
+        (0..8).map(|i| format!("    %l{i}: bf16 = vec_extract[{i}] %left\n")).collect();
+    let names = ["%l0", "%l1", "%l2", "%l3", "%l4", "%l5", "%l6", "%l7"].join(", ");
+    let part = format!("{load}{parts}    %part: <8 x bf16> = vec_make {names} //~ part\n");
+    let of_load = (FactorInFlight, "load", "wgmma");
+    for (head, made, factor, next, expected) in [
+        (one, load, "%left", "", &[of_load][..]),
+        (one, &part[..], "%part", "", &[of_load, (FactorInFlight, "part", "wgmma")][..]),
+        (two, "", "%left", ", %next", &[(FactorInFlight, "continue", "wgmma")][..]),
+    ] {
+        finds_nothing(|| scene_of(head, made, factor, "0", next), |_| {});
+        finds(|| scene_of(head, made, factor, "1", next), expected);
+    }
+}
+
 /// A factor is written while it is read.
 #[test]
 fn a_factor_written_too_early() {
