@@ -227,16 +227,25 @@ impl<S: WgmmaAtom, U: WgmmaAtom> SumsAsFactor<S, U> {
     /// The sums, each converted as by `as`, to the nearest.
     #[track_caller]
     pub fn new(sums: Fragment<U, Accumulator>) -> Self {
-        // No closure, so that operations stand at the caller's line.
+        // No closures, so that operations stand at the caller's line. One by one where neighbours make a pair:
+        // as a vector at once the assembler keeps all sums until the last is converted, and runs out of registers.
+        let (elem, by_one) = (Type::Scalar(S::SHAPE.ab), S::K == 16);
         let mut elements = Vec::new();
         for i in 0..sums.len() {
-            elements.push(sums.element(source(S::K, i)).id);
+            let sum = sums.element(source(S::K, i)).id;
+            elements.push(match by_one {
+                true => build(|b| b.emit1(Opcode::Cast, Attr::None, &[sum], elem)),
+                false => sum,
+            });
         }
-        let wide = U::SHAPE.fragment_type(Operand::C);
-        let id = build(|b| {
-            let wide = b.emit1(Opcode::VecMake, Attr::None, &elements, wide);
-            b.emit1(Opcode::Cast, Attr::None, &[wide], Self::TYPE)
-        });
+        let id = match by_one {
+            true => build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, Self::TYPE)),
+            false => {
+                let wide = U::SHAPE.fragment_type(Operand::C);
+                let wide = build(|b| b.emit1(Opcode::VecMake, Attr::None, &elements, wide));
+                build(|b| b.emit1(Opcode::Cast, Attr::None, &[wide], Self::TYPE))
+            }
+        };
         SumsAsFactor { id, kind: PhantomData }
     }
 
