@@ -81,6 +81,7 @@ pub struct ScaledMatmul<'a, T: ScaledFactor, F = Identity> {
     bias: Option<BufferView<'a, f32>>,
     map: F,
     fast: bool,
+    tuned: bool,
 }
 
 /// A product whose arguments fit each other.
@@ -98,6 +99,8 @@ pub struct Scaled<'p, T: Stored, O: Num> {
     pub(super) map: bool,
     /// Whether sums of 8-bit floats may be as inexact as tensor cores make them.
     pub(super) fast: bool,
+    /// Whether to search for the best way if nobody has.
+    pub(super) tuned: bool,
     pub(super) c: ViewMutArg<'p, O, 3>,
 }
 
@@ -125,7 +128,7 @@ impl<'p, T: Stored, O: Num> Scaled<'p, T, O> {
 impl<'a, T: ScaledFactor> ScaledMatmul<'a, T> {
     /// `A * B`.
     pub fn new(a: ViewArg<'a, T, 2>, b: ViewArg<'a, T, 2>, scales: Scales<'a>) -> Self {
-        ScaledMatmul { a, b, scales, bias: None, map: Identity, fast: false }
+        ScaledMatmul { a, b, scales, bias: None, map: Identity, fast: false, tuned: false }
     }
 }
 
@@ -137,8 +140,8 @@ impl<'a, T: ScaledFactor, F: Map<f32>> ScaledMatmul<'a, T, F> {
 
     /// Applies a function to each element; in kernels, so it captures nothing.
     pub fn map<G: Map<f32>>(self, map: G) -> ScaledMatmul<'a, T, G> {
-        let ScaledMatmul { a, b, scales, bias, map: _, fast } = self;
-        ScaledMatmul { a, b, scales, bias, map, fast }
+        let ScaledMatmul { a, b, scales, bias, map: _, fast, tuned } = self;
+        ScaledMatmul { a, b, scales, bias, map, fast, tuned }
     }
 
     /// Leaves all sums of 8-bit floats to the tensor cores, which on Hopper add them up with about 14 bits
@@ -149,13 +152,19 @@ impl<'a, T: ScaledFactor, F: Map<f32>> ScaledMatmul<'a, T, F> {
         Self { fast: true, ..self }
     }
 
+    /// Searches for the fastest way of products of about this size before the first of them, as
+    /// [`Matmul::tuned`](super::Matmul::tuned) does.
+    pub fn tuned(self) -> Self {
+        Self { tuned: true, ..self }
+    }
+
     /// Launches the product on the device of C.
     ///
     /// # Errors
     /// Shapes that do not fit each other; views that reach beyond their buffers; a view of C that names an
     /// element twice; a function that captures values; arguments on several devices; the device's.
     pub fn run<O: Output<f32>>(self, c: ViewMutArg<'_, O, 2>) -> Result<(), Error> {
-        let ScaledMatmul { a, b, scales, bias, map, fast } = self;
+        let ScaledMatmul { a, b, scales, bias, map, fast, tuned } = self;
         let [m, n] = c.shape();
         let k = a.shape()[1];
         let rows = |argument, found: [usize; 2], expected: [usize; 2], rule: &str| match found {
@@ -209,6 +218,7 @@ impl<'a, T: ScaledFactor, F: Map<f32>> ScaledMatmul<'a, T, F> {
             bias: bias_rows,
             map: F::SOME,
             fast,
+            tuned,
             c: single_mut(c),
         };
         if k > 0

@@ -67,7 +67,7 @@ fn every() -> impl Iterator<Item = Config> {
 }
 
 /// A tile of `width` columns and no more.
-const fn plain(width: usize) -> Config {
+pub(super) const fn plain(width: usize) -> Config {
     Config {
         width,
         cluster: 1,
@@ -92,11 +92,11 @@ pub fn gated_cluster(product: &Product, multiprocessors: usize) -> usize {
     if clocks(2) < clocks(1) { 2 } else { 1 }
 }
 
-/// The way of 8-bit floats with scales whose sums are promoted: tiles of 128 x 128, in which a thread has room
-/// for sums and totals, or narrow ones of the transposes.
-pub fn scaled(product: &Product, multiprocessors: usize) -> Option<Config> {
+/// Those of [`ranked`] for 8-bit floats with scales whose sums are promoted: tiles of 128 x 128, in which a
+/// thread has room for sums and totals, or narrow ones of the transposes.
+pub fn promoted(product: &Product, multiprocessors: usize) -> Vec<Config> {
     let is_one = |c: &Config| !c.pingpong && !c.streamed && (c.exchanged || c.width == 128);
-    ranked(product, multiprocessors).into_iter().find(is_one)
+    ranked(product, multiprocessors).into_iter().filter(is_one).collect()
 }
 
 #[cfg(test)]

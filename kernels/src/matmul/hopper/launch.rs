@@ -6,7 +6,7 @@ use super::config::Config;
 use super::cooperative::{BM, Form, matmul_cooperative};
 use super::family::Family;
 use super::pingpong::matmul_pingpong;
-use super::tuning;
+use super::tuning::{self, Sums};
 use super::work::{Work, order};
 use crate::error::Error;
 use crate::matmul::epilogue::{Pointwise, function};
@@ -43,7 +43,10 @@ where
     O: Num,
     F: Pointwise<E>,
 {
-    match tuning::choose::<W, T, E, O>(&work).transpose()? {
+    let alone = |config, work: &mut Work<'_, T, E, O>| {
+        by_config::<W, T, E, O, _>(config, work, function(Identity))
+    };
+    match tuning::choose::<W, T, E, O>(&work, Sums::Plain, alone).transpose()? {
         Ok(config) => Some(by_config::<W, T, E, O, F>(config, &mut work, map)),
         Err(error) => Some(Err(error)),
     }

@@ -3,12 +3,12 @@
 use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;
 
-use super::choice;
 use super::config::Config;
 use super::family::Family;
 use super::launch::launch;
 use super::operand::Order;
 use super::scaled::{ScaledForm, matmul_scaled};
+use super::tuning::{self, Sums};
 use super::work::{Work, walks};
 use crate::error::Error;
 use crate::matmul::epilogue::{Pointwise, function};
@@ -39,7 +39,7 @@ fn work<'p, T: Stored, O: Num>(problem: &'p mut Scaled<'_, T, O>) -> Option<Work
         return None;
     }
     let factors = ((Order::AlongK, a), (Order::AlongK, b));
-    Work::new(factors, terms, problem.c.reborrow(), false)
+    Work::new(factors, terms, problem.c.reborrow(), problem.tuned)
 }
 
 /// The same of 8-bit floats, with scales in blocks or not, whose sums are promoted to f32 of the CUDA cores.
@@ -55,11 +55,33 @@ where
 {
     let blocks = problem.blocks.then_some((problem.a_scales, problem.b_scales));
     let mut work = work(problem)?;
-    let config = choice::scaled(&work.product(), work.units())?;
-    Some(match config.parts {
-        1 => by_width::<W, T, O, F>(config, blocks, &mut work, map),
-        _ => in_parts::<W, T, O, F>(config, blocks, &mut work, map),
+    let sums = Sums::Promoted { blocks: blocks.is_some() };
+    let alone = |config, work: &mut Work<'_, T, f32, O>| {
+        by_config::<W, T, O, _>(config, blocks, work, function(Identity))
+    };
+    Some(match tuning::choose::<W, T, f32, O>(&work, sums, alone).transpose()? {
+        Ok(config) => by_config::<W, T, O, F>(config, blocks, &mut work, map),
+        Err(error) => Err(error),
     })
+}
+
+/// Launches the product in a way that is legal for it.
+fn by_config<W, T, O, F>(
+    config: Config,
+    blocks: InBlocks<'_>,
+    work: &mut Work<'_, T, f32, O>,
+    map: F,
+) -> Result<(), Error>
+where
+    W: Family<Input = T, Sum = f32>,
+    T: Stored,
+    O: Num,
+    F: Pointwise<f32>,
+{
+    match config.parts {
+        1 => by_width::<W, T, O, F>(config, blocks, work, map),
+        _ => in_parts::<W, T, O, F>(config, blocks, work, map),
+    }
 }
 
 /// Scales in blocks, of A and of B.

@@ -9,13 +9,11 @@ use kernelsmith::tune::{Tuned, Tuner, version_of};
 use super::choice;
 use super::config::{Config, Product};
 use super::family::Family;
-use super::launch::by_config;
 use super::work::Work;
 use crate::error::Error;
-use crate::matmul::epilogue::function;
+use crate::matmul::Summed;
 use crate::matmul::problem::Terms;
 use crate::matmul::tuning::is_small;
-use crate::matmul::{Identity, Summed};
 use crate::tuning::{Choices, Wanted, rounded};
 
 /// What the kernels' speed depends on: records of other sources are refused.
@@ -23,9 +21,11 @@ const VERSION: u64 = version_of(&[
     include_bytes!("config.rs"),
     include_bytes!("cooperative.rs"),
     include_bytes!("launch.rs"),
+    include_bytes!("launch_scaled.rs"),
     include_bytes!("leave.rs"),
     include_bytes!("operand.rs"),
     include_bytes!("pingpong.rs"),
+    include_bytes!("scaled.rs"),
     include_bytes!("schedule.rs"),
     include_bytes!("stream.rs"),
     include_bytes!("work.rs"),
@@ -33,14 +33,48 @@ const VERSION: u64 = version_of(&[
     include_bytes!("../finish.rs"),
 ]);
 
-/// What a choice depends on: the product, its instruction and what it is stored as, multiprocessors.
-type Key = (Product, [TypeId; 2], usize);
+/// How sums are held, which says what kernels there are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Sums {
+    /// By the tensor cores alone.
+    Plain,
+    /// Of 8-bit floats, promoted to f32 of the CUDA cores; with scales in blocks, or without.
+    Promoted { blocks: bool },
+}
+
+impl Sums {
+    /// Every way there is, the one that the model finds fastest first.
+    fn ranked(self, product: &Product, units: usize) -> Vec<Config> {
+        match self {
+            Sums::Plain => choice::ranked(product, units),
+            Sums::Promoted { .. } => choice::promoted(product, units),
+        }
+    }
+
+    /// What records call it.
+    fn name(self) -> &'static str {
+        match self {
+            Sums::Plain => "matmul",
+            Sums::Promoted { blocks: false } => "promoted matmul",
+            Sums::Promoted { blocks: true } => "promoted matmul with scales in blocks",
+        }
+    }
+}
+
+/// What a choice depends on: the product, how it is summed, its instruction and what it is stored as,
+/// multiprocessors.
+type Key = (Product, Sums, [TypeId; 2], usize);
 
 /// The choices of this process.
 static CHOICES: Choices<Key, Option<Config>> = Choices::new();
 
-/// The way a product takes, if there is a kernel for it.
-pub(super) fn choose<W, T, E, O>(work: &Work<'_, T, E, O>) -> Result<Option<Config>, Error>
+/// The way a product takes, if there is a kernel for it. A search measures ways by `run`, which launches one
+/// without an epilogue.
+pub(super) fn choose<W, T, E, O>(
+    work: &Work<'_, T, E, O>,
+    sums: Sums,
+    run: impl FnMut(Config, &mut Work<'_, T, E, O>) -> Result<(), Error>,
+) -> Result<Option<Config>, Error>
 where
     W: Family<Input = T>,
     T: Stored,
@@ -51,21 +85,22 @@ where
     let types = [TypeId::of::<W>(), TypeId::of::<O>()];
     let Product { batch, m, n, depth, element, .. } = product;
     let small = is_small([batch, m, n, depth / element]);
+    let first = || sums.ranked(&product, units).into_iter().next();
     CHOICES.choose(
         device,
-        (product, types, units),
+        (product, sums, types, units),
         Wanted { tuned: work.tuned, small },
         |tuner, searching| {
             // Nothing is to be tried of what there is no kernel for.
-            if choice::choose(&product, units).is_none() {
+            if first().is_none() {
                 return Ok(None);
             }
             Ok(match searching {
-                true => Some(Some(search::<W, T, E, O>(work, tuner)?.config)),
-                false => prepared::<W, O>(device, &product, tuner).recorded()?.map(Some),
+                true => Some(Some(search::<W, T, E, O>(work, sums, tuner, run)?.config)),
+                false => prepared::<W, O>(device, &product, sums, tuner).recorded()?.map(Some),
             })
         },
-        || choice::choose(&product, units),
+        first,
     )
 }
 
@@ -79,21 +114,28 @@ fn bucket(product: &Product) -> Product {
 fn prepared<'t, W: Family, O: Num>(
     device: &Device,
     product: &Product,
+    sums: Sums,
     tuner: Tuner<'t>,
 ) -> Tuner<'t, Config> {
     let product = bucket(product);
     let [a, b] = product.along.map(|along| if along { "along" } else { "across" });
-    let name = format!("matmul of Hopper {} to {}, A {a} k, B {b} k", W::NAME, O::TYPE);
+    let (kernel, from, to) = (sums.name(), W::NAME, O::TYPE);
+    let name = format!("{kernel} of Hopper {from} to {to}, A {a} k, B {b} k");
     let units = device.limits().compute_units as usize;
     tuner
         .key(name, &[product.batch, product.m, product.n, product.depth / product.element])
         .version(format_args!("{VERSION:016x}"))
-        .candidates(choice::ranked(&product, units))
+        .candidates(sums.ranked(&product, units))
 }
 
 /// Measures the product of the problem's factors, without its epilogue, into memory of its own: the
 /// caller's C may be part of its product. What fits the L2 cache is measured as it lies there.
-fn search<W, T, E, O>(work: &Work<'_, T, E, O>, tuner: Tuner<'_>) -> Result<Tuned<Config>, Error>
+fn search<W, T, E, O>(
+    work: &Work<'_, T, E, O>,
+    sums: Sums,
+    tuner: Tuner<'_>,
+    mut run: impl FnMut(Config, &mut Work<'_, T, E, O>) -> Result<(), Error>,
+) -> Result<Tuned<Config>, Error>
 where
     W: Family<Input = T>,
     T: Stored,
@@ -106,11 +148,11 @@ where
     let matrix = m * row;
     // SAFETY: nobody reads it.
     let mut c = unsafe { Buffer::<O>::uninit(device, batch * matrix) }?;
-    prepared::<W, O>(device, &work.product(), tuner).run(|&config| {
+    prepared::<W, O>(device, &work.product(), sums, tuner).run(|&config| {
         let c = View::of_mut(&mut c, [batch, m, n]).strides([matrix, row, 1]);
         let terms = Terms::default();
         let mut once = Work { a: work.a, b: work.b, terms, c, tuned: false };
-        by_config::<W, T, E, O, _>(config, &mut once, function(Identity))
+        run(config, &mut once)
     })
 }
 

@@ -15,12 +15,13 @@ pub(super) fn by_f32<T: Stored, O: Output<f32>, F: Map<f32>>(
     scaled: Scaled<'_, T, O>,
     map: F,
 ) -> Result<(), Error> {
-    let Scaled { a, b, a_scales, b_scales, blocks, bias, c, .. } = scaled;
+    let Scaled { a, b, a_scales, b_scales, blocks, bias, tuned, c, .. } = scaled;
     let ([_, m, k], n) = (a.shape(), b.shape()[2]);
     // In blocks, elements that have a scale in common; else a row or column has one.
     let a = unscaled(a, a_scales, if blocks { [1, BLOCK] } else { [1, k.max(1)] })?;
     let b = unscaled(b, b_scales, if blocks { [BLOCK, BLOCK] } else { [k.max(1), 1] })?;
     let product = Matmul::<f32, O>::new(View::of(&a, [1, m, k]), View::of(&b, [1, k, n])).map(map);
+    let product = if tuned { product.tuned() } else { product };
     match bias {
         Some(bias) => product.bias(bias.data()).run(c),
         None => product.run(c),
@@ -33,11 +34,13 @@ pub(super) fn by_i32<O: Output<f32>, F: Map<f32>>(
     map: F,
 ) -> Result<(), Error> {
     let terms = scaled.terms();
-    let Scaled { a, b, c, .. } = scaled;
+    let Scaled { a, b, c, tuned, .. } = scaled;
     let shape @ [_, m, n] = c.shape();
     // SAFETY: the product writes every element.
     let mut sums = unsafe { Buffer::<i32>::uninit(c.device(), m * n) }?;
-    Matmul::<i8, i32>::new(a, b).run(View::of_mut(&mut sums, shape))?;
+    let product = Matmul::<i8, i32>::new(a, b);
+    let product = if tuned { product.tuned() } else { product };
+    product.run(View::of_mut(&mut sums, shape))?;
     finish::finish(terms, function(map), Some(View::of(&sums, shape)), c)
 }
 

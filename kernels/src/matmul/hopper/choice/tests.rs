@@ -104,7 +104,7 @@ fn pairs_share_right_factors_where_rows_come_in_pairs() {
 #[test]
 fn scaled_products_share_b_where_rows_come_in_pairs() {
     let e4m3 = |m, n, k| Product { depth: k, element: 1, ..bf16(m, n, k) };
-    let way = |m| scaled(&e4m3(m, 4096, 4096), 132).unwrap();
+    let way = |m| promoted(&e4m3(m, 4096, 4096), 132)[0];
     assert_eq!((way(4096).cluster, way(4096).width), (2, 128));
     assert_eq!(way(100).cluster, 1);
     // Few rows are columns of the tiles, and the depth is in parts.

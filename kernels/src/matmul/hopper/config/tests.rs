@@ -2,21 +2,14 @@
 
 use kernelsmith::Target;
 
+use super::super::choice::plain;
 use super::*;
 
 pub(in super::super) fn bf16(m: usize, n: usize, k: usize) -> Product {
     Product { batch: 1, m, n, depth: 2 * k, size: 2, along: [true, true], element: 2 }
 }
 
-pub(in super::super) const PLAIN: Config = Config {
-    width: 128,
-    cluster: 1,
-    parts: 1,
-    streamed: false,
-    exchanged: false,
-    pingpong: false,
-    group: GROUP,
-};
+pub(in super::super) const PLAIN: Config = plain(128);
 
 #[test]
 fn every_width_fits_hopper() {

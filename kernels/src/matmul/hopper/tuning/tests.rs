@@ -5,8 +5,11 @@ use std::time::Duration;
 use kernelsmith::cache::Cache;
 use kernelsmith::tune::{Mode, Origin};
 
+use super::super::launch::by_config;
 use super::super::work::order;
 use super::*;
+use crate::matmul::epilogue::function;
+use crate::matmul::{Identity, ScaledMatmul, Scales};
 
 /// Small integers, so that sums are exact in every order.
 fn numbers(len: usize, step: usize) -> Vec<f32> {
@@ -31,9 +34,12 @@ fn a_search_is_kept_for_products_of_the_size() {
         let product = work.product();
         let tuner = Tuner::new(&device).mode(mode).cache(&cache).most(2);
         let tuner = tuner.limit(Duration::from_millis(1));
-        let tuned = search::<bf16, bf16, f32, f32>(&work, tuner).unwrap();
+        let run = |config, work: &mut Work<'_, bf16, f32, f32>| {
+            by_config::<bf16, _, _, _, _>(config, work, function(Identity))
+        };
+        let tuned = search::<bf16, bf16, f32, f32>(&work, Sums::Plain, tuner, run).unwrap();
         // What was found is a product.
-        by_config::<bf16, _, _, _, _>(tuned.config, &mut work, function(Identity)).unwrap();
+        run(tuned.config, &mut work).unwrap();
         (product, tuned)
     };
     let (product, found) = of_rows(17, Mode::Search);
@@ -83,5 +89,32 @@ fn tuned_products_are_products() {
     for (at, found) in c.to_vec().unwrap().into_iter().enumerate() {
         let exact: f32 = (0..k).map(|p| x[at / n * k + p] * y[p * n + at % n]).sum();
         assert_eq!(found, exact, "{at}");
+    }
+}
+
+/// With scales in blocks, whose products a search measures with them.
+#[test]
+fn tuned_products_with_scales_are_products() {
+    let device = Device::interpreter();
+    let (m, n, k) = (8, 48, 160);
+    let narrow = |x: &[f32]| x.iter().map(|&x| e4m3::from_f32(x)).collect::<Vec<_>>();
+    let (x, y) = (numbers(m * k, 3), numbers(k * n, 2));
+    let a = Buffer::from_slice(&device, &narrow(&x)).unwrap();
+    let b = Buffer::from_slice(&device, &narrow(&y)).unwrap();
+    let powers = |len: usize| (0..len).map(|i| [0.5f32, 2.0, 1.0][i % 3]).collect::<Vec<_>>();
+    let (of_x, of_y) = (powers(m * 2), powers(2));
+    let a_scales = Buffer::from_slice(&device, &of_x).unwrap();
+    let b_scales = Buffer::from_slice(&device, &of_y).unwrap();
+    let mut c = Buffer::from_slice(&device, &vec![f32::NAN; m * n]).unwrap();
+    let scales = Scales::InBlocks(View::of(&a_scales, [m, 2]), View::of(&b_scales, [2, 1]));
+    ScaledMatmul::new(View::of(&a, [m, k]), View::of(&b, [n, k]).transposed(), scales)
+        .tuned()
+        .run(View::of_mut(&mut c, [m, n]))
+        .unwrap();
+    for (at, found) in c.to_vec().unwrap().into_iter().enumerate() {
+        let (i, j) = (at / n, at % n);
+        let product =
+            |p: usize| x[i * k + p] * y[j * k + p] * of_x[i * 2 + p / 128] * of_y[p / 128];
+        assert_eq!(found, (0..k).map(product).sum::<f32>(), "{at}");
     }
 }
