@@ -30,11 +30,11 @@ where
     S: Num + Summed,
     O: Num,
 {
-    streamed::<W, T, S, O>(form, false)
+    with::<W, T, S, O>(form, false, false)
 }
 
-/// With the steps of some tiles shared out, if so.
-fn streamed<W, T, S, O>(form: Form, streamed: bool) -> Result<Kernel, StagingError>
+/// With the steps of some tiles shared out, if so; with bias, residual and scales of rows and columns, or none.
+fn with<W, T, S, O>(form: Form, streamed: bool, terms: bool) -> Result<Kernel, StagingError>
 where
     W: WgmmaAtom<Input = T, Sum = S>,
     T: Stored,
@@ -47,10 +47,10 @@ where
         form,
         steps,
         |x| x,
-        false,
-        false,
-        false,
-        false,
+        terms,
+        terms,
+        terms,
+        terms,
         streamed,
         streamed,
     )
@@ -96,11 +96,13 @@ fn matmuls_are_what_was_planned() {
         false,
         false,
     );
-    let streamed = streamed::<Wgmma<bf16, 256>, bf16, f32, bf16>(clusters, true);
+    let streamed = with::<Wgmma<bf16, 256>, bf16, f32, bf16>(clusters, true, false);
+    let with_terms = with::<Wgmma<bf16, 128>, bf16, f32, bf16>(clusters, true, true);
     let others = [
         ("bf16 128 x 2 in turns", turns, [8, 2, 4]),
         ("w8a8 256 x 2", w8a8, [4, 2, 4]),
         ("bf16 256 x 2 streamed", streamed, [4, 2, 4]),
+        ("bf16 128 x 2 streamed, with terms", with_terms, [4, 2, 2]),
     ];
     for (name, kernel, [products, boxes, panels]) in plans.into_iter().chain(others) {
         let kernel = kernel.unwrap();

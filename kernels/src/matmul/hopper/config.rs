@@ -45,6 +45,8 @@ pub struct Product {
     pub along: [bool; 2],
     /// Bytes of an element of a factor.
     pub element: usize,
+    /// Whether C is the sums, times a number or mapped: there is no bias, residual or scale of rows and columns.
+    pub bare: bool,
 }
 
 /// A way to multiply them.
@@ -68,6 +70,10 @@ pub struct Config {
     /// raster).
     pub group: usize,
 }
+
+/// The widest tile whose steps may be shared out where a bias, a residual or scales follow: ptxas spills the
+/// registers of wider ones.
+const WIDEST_STREAMED: usize = 128;
 
 /// What other kernels than those of [`Config`] take together.
 pub(super) const GROUP: usize = 8;
@@ -130,7 +136,7 @@ impl Config {
     /// The rule it breaks.
     pub fn check(&self, product: &Product) -> Result<(), String> {
         let Config { width, cluster, parts, streamed, exchanged, pingpong, group } = *self;
-        let &Product { along, size, element, depth, .. } = product;
+        let &Product { along, size, element, depth, bare, .. } = product;
         let Some((_, stages)) = WIDTHS.into_iter().find(|w| w.0 == width) else {
             return Err(format!("no tile is {width} wide"));
         };
@@ -177,6 +183,11 @@ impl Config {
         }
         if streamed && (parts > 1 || pingpong) {
             return Err("steps are shared out of whole tiles of both warpgroups".to_owned());
+        }
+        if streamed && !bare && width > WIDEST_STREAMED {
+            return Err(format!(
+                "{width} columns of shared tiles leave no registers for a bias, residual or scales"
+            ));
         }
         // What a block is at is counted in 32 bits, a wave beyond the last tile too.
         let steps = (self.tiles(product) + MOST_BLOCKS) as u64 * depth.div_ceil(128) as u64;

@@ -35,7 +35,7 @@ where
     let ([_, m, n], [_, _, k]) = (problem.c.shape(), problem.a.shape());
     let (element, size) = (size_of::<T>(), size_of::<O>());
     let along = [a_order, b_order].map(|order| order.is_along_k());
-    let product = Product { batch: 1, m, n, depth: k * element, size, along, element };
+    let product = Product { batch: 1, m, n, depth: k * element, size, along, element, bare: false };
     let units = device.limits().compute_units as usize;
     let cluster = gated_cluster(&product, units);
     let tiles = m.div_ceil(BM * cluster) * cluster * n.div_ceil(W::N128::N);

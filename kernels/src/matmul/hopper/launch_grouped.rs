@@ -36,7 +36,7 @@ where
     let (size, element) = (size_of::<O>(), size_of::<T>());
     // How many rows groups have is known to the device only: the most tiles that there may be.
     let each = if problem.masked { rows } else { rows.div_ceil(groups) };
-    let product = Product { batch: groups, m: each, n, depth, size, along, element };
+    let product = Product { batch: groups, m: each, n, depth, size, along, element, bare: false };
     let width = grouped_width(&product, units);
     let down = groups * (each.div_ceil(BM) + 1);
     let grid = (down * n.div_ceil(width)).min(units);

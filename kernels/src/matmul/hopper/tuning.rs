@@ -120,7 +120,8 @@ fn prepared<'t, W: Family, O: Num>(
     let product = bucket(product);
     let [a, b] = product.along.map(|along| if along { "along" } else { "across" });
     let (kernel, from, to) = (sums.name(), W::NAME, O::TYPE);
-    let name = format!("{kernel} of Hopper {from} to {to}, A {a} k, B {b} k");
+    let more = if product.bare { "" } else { ", more than sums" };
+    let name = format!("{kernel} of Hopper {from} to {to}, A {a} k, B {b} k{more}");
     let units = device.limits().compute_units as usize;
     tuner
         .key(name, &[product.batch, product.m, product.n, product.depth / product.element])

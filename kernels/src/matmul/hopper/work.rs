@@ -81,7 +81,10 @@ impl<'p, T: Stored, E: Num, O: Num> Work<'p, T, E, O> {
         let ([batch, m, n], element) = (self.c.shape(), size_of::<T>());
         let along = [self.a.0, self.b.0].map(Order::is_along_k);
         let k = self.a.1.shape()[if along[0] { 2 } else { 1 }];
-        Product { batch, m, n, depth: k * element, size: size_of::<O>(), along, element }
+        let Terms { bias, residual, .. } = &self.terms;
+        let bare = bias.is_none() && residual.is_none() && !self.terms.has_scales();
+        let size = size_of::<O>();
+        Product { batch, m, n, depth: k * element, size, along, element, bare }
     }
 
     /// Multiprocessors of its device.

@@ -6,7 +6,8 @@ use super::super::choice::plain;
 use super::*;
 
 pub(in super::super) fn bf16(m: usize, n: usize, k: usize) -> Product {
-    Product { batch: 1, m, n, depth: 2 * k, size: 2, along: [true, true], element: 2 }
+    let along = [true, true];
+    Product { batch: 1, m, n, depth: 2 * k, size: 2, along, element: 2, bare: true }
 }
 
 pub(in super::super) const PLAIN: Config = plain(128);
@@ -35,6 +36,11 @@ fn what_is_no_kernel_is_told() {
         (Config { pingpong: true, parts: 2, ..good }, product, "turns"),
         (Config { pingpong: true, streamed: true, ..good }, product, "shared out"),
         (Config { streamed: true, ..good }, bf16(1 << 20, 1 << 20, 1 << 20), "to share out"),
+        (
+            Config { streamed: true, width: 192, ..good },
+            Product { bare: false, ..product },
+            "registers for a bias",
+        ),
         (Config { width: 16, ..good }, product, "shared memory"),
         (Config { width: 32, ..good }, product, "panels"),
         (Config { cluster: 2, group: 3, ..good }, product, "clusters of 2"),

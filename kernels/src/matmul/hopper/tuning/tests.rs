@@ -61,8 +61,9 @@ fn a_search_is_kept_for_products_of_the_size() {
 #[test]
 fn every_way_of_a_bucket_is_legal_for_all_in_it() {
     for along in [[true, true], [false, true], [true, false]] {
-        for m in [1, 5, 33, 100, 1000] {
-            let product = Product { batch: 3, m, n: 200, depth: 4000, size: 2, along, element: 2 };
+        for (m, bare) in [(1, true), (5, false), (33, true), (100, false), (1000, true)] {
+            let (batch, n) = (3, 200);
+            let product = Product { batch, m, n, depth: 4000, size: 2, along, element: 2, bare };
             let all = choice::ranked(&bucket(&product), 132);
             assert!(!all.is_empty());
             for config in all {
