@@ -81,8 +81,8 @@ fn usual_depths(sum: usize, machine: &Machine) -> [usize; 2] {
 
 /// Whether B is read from memory rather than from a cache for each strip: a quarter of the last-level cache is
 /// what other cores, A and C leave of it.
-fn is_far(right: usize, machine: &Machine) -> bool {
-    right > machine.l3 / 4
+fn is_far(shape: &Shape, machine: &Machine) -> bool {
+    right_bytes(shape) > machine.l3 / 4
 }
 
 /// Bytes of B, in whole panels.
@@ -93,7 +93,7 @@ fn right_bytes(shape: &Shape) -> usize {
 /// The rows that do for most shapes: 64, or the most that half of a core's second-level cache holds where each
 /// strip reads B from memory.
 fn usual_rows(shape: &Shape, depth: usize, machine: &Machine) -> usize {
-    if !is_far(right_bytes(shape), machine) {
+    if !is_far(shape, machine) {
         return USUAL_ROWS;
     }
     let fits = |rows: &usize| {
@@ -241,8 +241,8 @@ fn cost(config: &CpuConfig, shape: &Shape, machine: &Machine, threads: usize) ->
     let last = m.saturating_sub((strips - 1) * plan.rows).next_multiple_of(4);
     let rows = f((strips - 1) * plan.rows + last);
     // Bytes of B as it is read, and multiply-adds of a row of A.
-    let far = is_far(right_bytes(shape), machine);
-    let right = f(n.next_multiple_of(PANEL)) * f(k) * f(sum);
+    let far = is_far(shape, machine);
+    let right = f(right_bytes(shape));
     let arithmetic = rows * right / FMA;
     // Each strip reads all of B.
     let reads = f(strips) * right * if far { 1.0 / FAR } else { UNCOVERED / AFAR };

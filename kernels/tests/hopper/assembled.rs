@@ -272,9 +272,8 @@ fn attention_is_what_was_planned() {
         assert_eq!(count("HGMMA."), tiles * (d / 16 + keys / 16), "{name}");
         let exponentials = if d == 64 { keys / 2 / 8 * 6 } else { keys / 2 };
         // Where parts are put together there are more, in loops that may be unrolled.
-        if warpgroups == 2 {
-            assert_eq!(count("MUFU.EX2"), tiles * (exponentials + 2), "{name}");
-        }
+        let (found, planned) = (count("MUFU.EX2"), tiles * (exponentials + 2));
+        assert!(found == planned || (warpgroups == 1 && found > planned), "{name}: {found}");
         let panels = if d == 96 { 3 } else { d / 64 };
         let of_values = if name == "192/128" { 2 } else { panels };
         assert_eq!(count("UTMALDG."), (warpgroups + 1) * panels + of_values, "{name}");
@@ -320,9 +319,8 @@ fn attention_to_latents_is_what_was_planned() {
         let loops = 2;
         assert_eq!(count("HGMMA."), loops * (576 / 16 + 64 / 16), "{name}");
         // Where parts are put together there are more, in loops that may be unrolled.
-        if !parts {
-            assert_eq!(count("MUFU.EX2"), loops * (64 * 64 / 128 + 2 + 2), "{name}");
-        }
+        let (found, planned) = (count("MUFU.EX2"), loops * (64 * 64 / 128 + 2 + 2));
+        assert!(found == planned || (parts && found > planned), "{name}: {found}");
         assert_eq!(count("UTMALDG."), 2 * 576 / 64, "{name}");
         assert_eq!(count("STSM."), loops * 64 / 16, "{name}");
     }

@@ -60,8 +60,11 @@ fn the_default_is_what_was_measured_to_be_best() {
             "{m} rows"
         );
     }
-    let config = default(&shape(700, 700, 700, 8, Right::Rows), &measured(), 2);
-    assert_eq!((config.layout, config.tile), (Layout::Panels, TileSize { rows: 64, depth: 256 }));
+    for (size, rows) in [(700, 64), (1000, 192)] {
+        let config = default(&shape(size, size, size, 8, Right::Rows), &measured(), 2);
+        let tile = TileSize { rows, depth: 256 };
+        assert_eq!((config.layout, config.tile), (Layout::Panels, tile), "{size}");
+    }
 }
 
 #[test]
