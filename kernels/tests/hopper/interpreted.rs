@@ -206,6 +206,18 @@ fn attention_of_8_bit_floats() {
     });
 }
 
+/// Tiles of 192 columns, of values too, and of more than there are.
+#[test]
+fn attention_of_8_bit_floats_and_values_with_other_columns() {
+    let case = Case { dv: 128, ..Case::new(72, 200, 192) };
+    attention_of::<e4m3, f32>(case.causal());
+    attention_of::<e4m3, bf16>(Case { dv: 192, ..Case::new(40, 136, 64) });
+    attention_of::<e4m3, f16>(Case { dv: 48, heads: 2, group: 2, ..Case::new(40, 200, 80) });
+    let many = Case { batch: 2, heads: 2, factors: true, ..case };
+    attention_of::<e4m3, f32>(Case { sequences: Sequences::Paged(128), ..many.causal() });
+    attention_of::<e4m3, f32>(Case { m: 1, n: 700, heads: 4, group: 4, ..many });
+}
+
 #[test]
 fn attention_of_8_bit_floats_in_sequences() {
     let case = Case { batch: 3, heads: 2, factors: true, ..Case::new(70, 200, 64).causal() };

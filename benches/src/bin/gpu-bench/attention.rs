@@ -34,7 +34,9 @@ pub(super) fn all() -> Vec<Case> {
             let name =
                 format!("attention d192/128{} {tokens}", if causal { " causal" } else { "" });
             let shape = ((192, 128), tokens, batch, causal);
-            cases.push(case(name, move |bench| one::<bf16>(bench, "", shape)));
+            cases.push(case(name.clone(), move |bench| one::<bf16>(bench, "", shape)));
+            let name = name.replace("attention", "attention fp8");
+            cases.push(case(name, move |bench| one::<e4m3>(bench, " fp8", shape)));
         }
     }
     for (batch, keys) in [(1, 65536), (16, 8192), (128, 2048)] {

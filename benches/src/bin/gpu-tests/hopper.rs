@@ -299,7 +299,7 @@ fn other_attentions(cases: &mut Vec<Case>) {
     ];
     for (name, check, bytes) in all {
         let mut add = |what: &str, of: attention::Case| {
-            let text = format!("{name} {what} {}x{}x{}", of.m, of.n, of.d);
+            let text = format!("{name} {what} {}x{}x{}/{}", of.m, of.n, of.d, of.dv);
             cases.push(case("attention", &text, move |device| check(device, of)));
         };
         for d in [64, 96, 128, 192, 256] {
@@ -316,6 +316,19 @@ fn other_attentions(cases: &mut Vec<Case>) {
             }
             let few = attention::Case { heads: 16, group: 8, ..attention::Case::new(1, 5000, d) };
             add("decode", few);
+        }
+        for (d, dv) in [(192, 128), (80, 48), (64, 192), (128, 256)] {
+            let other = attention::Case {
+                dv,
+                batch: 2,
+                heads: 4,
+                group: 2,
+                ..attention::Case::new(300, 700, d)
+            };
+            add("other values", other);
+            add("other values", other.causal());
+            add("other values", attention::Case { sequences: Sequences::Packed, ..other.causal() });
+            add("other values", attention::Case { m: 1, n: 5000, ..other });
         }
     }
 }

@@ -33,9 +33,11 @@ pub const TILES: [Tile; 7] = [
 ];
 
 /// Those of 8-bit floats.
-pub const TILES_OF_BYTES: [Tile; 3] = [
+pub const TILES_OF_BYTES: [Tile; 5] = [
     Tile { columns: 64, values: 64, keys: 128 },
     Tile { columns: 128, values: 128, keys: 128 },
+    Tile { columns: 192, values: 128, keys: 128 },
+    Tile { columns: 192, values: 192, keys: 96 },
     Tile { columns: 256, values: 256, keys: 64 },
 ];
 
@@ -136,12 +138,11 @@ pub fn panel(columns: usize, element: usize) -> usize {
 }
 
 /// The tile for heads of so many columns of keys and of values, 256 at most. Where tiles are masked, wide ones
-/// waste more than they save. Of 8-bit floats keys and values have as many columns, a multiple of the 16 that
-/// outputs are stored in.
+/// waste more than they save. Of 8-bit floats values have a multiple of the 16 columns that outputs are stored in.
 pub fn tile(dimension: usize, values: usize, masked: bool, element: usize) -> Option<Tile> {
     if element == 1 {
-        let taken = dimension == values && dimension.is_multiple_of(16);
-        return TILES_OF_BYTES.into_iter().find(|tile| taken && tile.columns >= dimension);
+        let taken = |tile: &Tile| tile.columns >= dimension && tile.values >= values;
+        return TILES_OF_BYTES.into_iter().find(taken).filter(|_| values.is_multiple_of(16));
     }
     let wide = |tile: &&Tile| tile.columns == 128 && tile.keys == 176;
     let fitting = TILES.iter().filter(|tile| tile.columns >= dimension && tile.values >= values);
@@ -270,7 +271,14 @@ mod tests {
         assert_eq!(tile(80, 80, true, 1), Some(TILES_OF_BYTES[1]));
         assert_eq!(tile(264, 264, true, 1), None);
         assert_eq!(tile(72, 72, true, 1), None);
-        assert_eq!(tile(192, 128, true, 1), None);
+        let of_bytes =
+            |d, values| tile(d, values, true, 1).map(|tile| [tile.columns, tile.values, tile.keys]);
+        assert_eq!(of_bytes(192, 128), Some([192, 128, 128]));
+        assert_eq!(of_bytes(72, 48), Some([128, 128, 128]));
+        assert_eq!(of_bytes(64, 192), Some([192, 192, 96]));
+        assert_eq!(of_bytes(192, 208), Some([256, 256, 64]));
+        assert_eq!(of_bytes(192, 72), None);
+        assert_eq!(of_bytes(192, 272), None);
     }
 
     #[test]

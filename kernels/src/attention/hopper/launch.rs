@@ -108,7 +108,7 @@ pub(in crate::attention) fn choose<T: Stored, O: Num>(
         turns: warpgroups > 1 && tile.values <= 128,
         lazy: true,
         // Where exponentials take as long as products.
-        polynomials: if tile.values * element <= 128 { 2 } else { 0 },
+        polynomials: if (tile.columns + tile.values) * element <= 256 { 2 } else { 0 },
     };
     let (heads, each) = if pack > 1 { (a.kv_heads, 1) } else { (a.heads, group) };
     let pieces = (heads * a.batch).checked_mul(a.queries.div_ceil(plan.queries()))?;
@@ -179,9 +179,11 @@ macro_rules! of_bytes {
             choice: Choice,
             score: ScoreFn,
         ) -> Result<(), Error> {
-            match choice.tile.columns {
-                64 => launch::<e4m3, $o, 64, 64, 128>(problem, choice, score),
-                128 => launch::<e4m3, $o, 128, 128, 128>(problem, choice, score),
+            match (choice.tile.columns, choice.tile.values) {
+                (64, _) => launch::<e4m3, $o, 64, 64, 128>(problem, choice, score),
+                (128, _) => launch::<e4m3, $o, 128, 128, 128>(problem, choice, score),
+                (192, 128) => launch::<e4m3, $o, 192, 128, 128>(problem, choice, score),
+                (192, _) => launch::<e4m3, $o, 192, 192, 96>(problem, choice, score),
                 _ => launch::<e4m3, $o, 256, 256, 64>(problem, choice, score),
             }
         }
