@@ -390,10 +390,11 @@ fn epilogues_are_closures_traits_and_options() {
 
 #[test]
 fn failing_checks_name_kernel_line_index_and_length() {
-    let device = Device::cpu();
+    // Of a stream of its own: whoever waits for the default one collects what fails on it.
+    let stream = Device::cpu().create_stream().unwrap();
     let mut out = buffer(&[0usize; 10]);
-    control(&buffer(&[1.0f32]), &mut out).threads(64, 64).launch(&device).unwrap();
-    let error = device.synchronize().unwrap_err();
+    control(&buffer(&[1.0f32]), &mut out).threads(64, 64).launch_on(&stream).unwrap();
+    let error = stream.synchronize().unwrap_err();
     let failure = error.check_failed().expect("a failed check");
     assert_eq!((failure.kernel.as_str(), failure.len), ("control", 10));
     // Which of the threads comes first is open.
@@ -401,7 +402,7 @@ fn failing_checks_name_kernel_line_index_and_length() {
     assert_eq!(failure.index, u64::from(thread));
     assert!((10..64).contains(&thread), "{thread}");
     assert!(failure.location.as_ref().unwrap().0.ends_with("language.rs"));
-    device.synchronize().unwrap();
+    stream.synchronize().unwrap();
 }
 
 #[test]
@@ -563,10 +564,10 @@ fn slice_bounds(from: usize, to: usize, x: &[f32], y: &mut [f32]) {
 
 #[test]
 fn parts_of_slices_are_checked() {
-    let device = Device::cpu();
+    let stream = Device::cpu().create_stream().unwrap();
     let (x, mut y) = (buffer(&[0.0f32; 10]), buffer(&[0.0f32]));
     for (from, to, good) in [(2, 10, true), (10, 10, true), (3, 11, false), (5, 4, false)] {
-        slice_bounds(from, to, &x, &mut y).block(1).launch(&device).unwrap();
-        assert_eq!(device.synchronize().is_ok(), good, "{from}..{to}");
+        slice_bounds(from, to, &x, &mut y).block(1).launch_on(&stream).unwrap();
+        assert_eq!(stream.synchronize().is_ok(), good, "{from}..{to}");
     }
 }

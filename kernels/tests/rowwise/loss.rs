@@ -75,14 +75,10 @@ fn great_logits_infinities_and_nan() {
 }
 
 #[test]
-fn a_target_that_is_no_class() {
+fn arguments_of_other_sizes() {
     let device = Device::cpu();
     let x = buffer(&device, &[0.0f32; 6]);
-    let targets = buffer(&device, &[2u32, 3]);
-    let (mut losses, mut normalizers) = (poisoned::<f32>(&device, 2), poisoned::<f32>(&device, 2));
-    CrossEntropy::new(3).losses(&x, &targets, &mut losses, &mut normalizers).unwrap();
-    let told = device.synchronize().unwrap_err().to_string();
-    assert!(told.contains("targets[1] is 3, but there are 3 classes"), "{told}");
+    let targets = buffer(&device, &[2u32, 1]);
     let wrong = |loss: CrossEntropy| {
         let (mut a, mut b) = (poisoned::<f32>(&device, 2), poisoned::<f32>(&device, 2));
         loss.losses(&x, &targets, &mut a, &mut b).unwrap_err().to_string()

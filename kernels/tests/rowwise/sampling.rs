@@ -159,20 +159,10 @@ fn first_uniform(counter: [u32; 4], key: [u32; 2]) -> f32 {
 
 #[test]
 fn greedy_and_without_probabilities() {
-    let device = Device::cpu();
     let x = [1.0f32, 3.0, 3.0, 0.0, f32::NEG_INFINITY, -5.0, -6.0, -7.0];
     assert_eq!(draw(Sampler::new().temperature(0.0), 4, &x, &[0.9, 0.9]), [1, 1]);
     // A token of no probability is never drawn.
     assert_eq!(draw(Sampler::new(), 4, &x[4..], &[0.0]), [1]);
-    for bad in [[f32::NAN, 0.0], [f32::INFINITY, 0.0], [f32::NEG_INFINITY; 2]] {
-        for sampler in [Sampler::new(), Sampler::new().top_k(2), Sampler::new().top_p(0.5)] {
-            let mut ids = poisoned::<u32>(&device, 1);
-            let seeded = Draw::Seeded { seed: 1, step: 1 };
-            sampler.sample(2, &buffer(&device, &bad), seeded, &mut ids).unwrap();
-            let told = device.synchronize().unwrap_err().to_string();
-            assert!(told.contains("row 0 has no probabilities"), "{bad:?}: {told}");
-        }
-    }
 }
 
 #[test]
