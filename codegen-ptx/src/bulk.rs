@@ -195,7 +195,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// The lower half of a 32-bit value.
-    fn half_word(&mut self, value: Value) -> Reg {
+    pub(crate) fn half_word(&mut self, value: Value) -> Reg {
         let word = self.operand(value);
         let word = self.in_reg(word);
         self.op("cvt.u16.u32", Class::B16, &[word.into()])

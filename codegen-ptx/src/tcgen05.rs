@@ -3,6 +3,7 @@
 use kernelsmith_ir::attr::Attr;
 use kernelsmith_ir::tcgen05;
 use kernelsmith_ir::tcgen05::copy::TensorCopy;
+use kernelsmith_ir::tcgen05::group::Group;
 use kernelsmith_ir::tcgen05::scales::{ScaledKind, Scales};
 use kernelsmith_ir::{Inst, Opcode, Space};
 
@@ -11,35 +12,47 @@ use crate::error::Error;
 use crate::memory::braced;
 use crate::reg::Operand;
 
+/// The qualifier of an instruction that one block or a pair of them executes.
+const fn qualifier(group: Group) -> &'static str {
+    match group {
+        Group::One => "cta_group::1",
+        Group::Pair => "cta_group::2",
+    }
+}
+
 impl<'k> Emitter<'k> {
     pub(crate) fn tcgen05(&mut self, inst: &Inst) -> Result<(), Error> {
         self.need(8, 6);
         let count = match inst.attr {
-            Attr::Count(count) => count,
+            Attr::Columns { count, .. } => count,
             _ => 0,
         };
+        let group = inst.attr.group().map_or("", qualifier);
         match inst.op {
             Opcode::Tcgen05Alloc => {
                 let to = self.operand_in(inst.operands[0], Space::Shared)?;
-                ins!(
-                    self,
-                    "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 {to}, {count};"
-                );
+                ins!(self, "tcgen05.alloc.{group}.sync.aligned.shared::cta.b32 {to}, {count};");
             }
             Opcode::Tcgen05Free => {
                 let address = self.reg(inst.operands[0]);
-                ins!(self, "tcgen05.dealloc.cta_group::1.sync.aligned.b32 {address}, {count};");
+                ins!(self, "tcgen05.dealloc.{group}.sync.aligned.b32 {address}, {count};");
             }
             Opcode::Tcgen05Yield => {
-                ins!(self, "tcgen05.relinquish_alloc_permit.cta_group::1.sync.aligned;");
+                ins!(self, "tcgen05.relinquish_alloc_permit.{group}.sync.aligned;");
             }
             Opcode::Tcgen05Mma => self.tensor_product(inst)?,
             Opcode::Tcgen05Copy => self.tensor_copy(inst)?,
             Opcode::Tcgen05Commit => {
                 let barrier = self.operand_in(inst.operands[0], Space::Shared)?;
+                let (mut multicast, mut mask) = ("", String::new());
+                if let Attr::Commit { multicast: true, .. } = inst.attr {
+                    multicast = ".multicast::cluster";
+                    mask = format!(", {}", self.half_word(inst.operands[1]));
+                }
                 ins!(
                     self,
-                    "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64 {barrier};"
+                    "tcgen05.commit.{group}.mbarrier::arrive::one.shared::cluster{multicast}.b64 \
+                     {barrier}{mask};"
                 );
             }
             Opcode::Tcgen05Load => {
@@ -84,7 +97,7 @@ impl<'k> Emitter<'k> {
         let b = self.descriptor(inst.operands[2], tcgen05::descriptor(product.b))?;
         let accumulate = self.reg(inst.operands[3]);
         let instruction = self.in_reg(Operand::u32(product.instruction()));
-        let kind = product.kind();
+        let (group, kind) = (qualifier(product.group), product.kind());
         let (mut scaled, mut addresses) = (String::new(), String::new());
         if let Some(Scales { kind, count, .. }) = product.scales {
             if kind == ScaledKind::Mxf4Nvf4 {
@@ -96,20 +109,20 @@ impl<'k> Emitter<'k> {
         }
         ins!(
             self,
-            "tcgen05.mma.cta_group::1.kind::{kind}{scaled} [{d}], {a}, {b}, {instruction},{addresses} \
+            "tcgen05.mma.{group}.kind::{kind}{scaled} [{d}], {a}, {b}, {instruction},{addresses} \
              {accumulate};"
         );
         Ok(())
     }
 
     fn tensor_copy(&mut self, inst: &Inst) -> Result<(), Error> {
-        let Attr::Tcgen05Copy(TensorCopy { shape, layout }) = inst.attr else {
+        let Attr::Tcgen05Copy(TensorCopy { group, shape, layout }) = inst.attr else {
             unreachable!("the kernel is verified: a copy has a shape")
         };
         let to = self.reg(inst.operands[0]);
         let from = self.descriptor(inst.operands[1], tcgen05::descriptor(layout))?;
-        let shape = shape.qualifiers();
-        ins!(self, "tcgen05.cp.cta_group::1.{shape} [{to}], {from};");
+        let (group, shape) = (qualifier(group), shape.qualifiers());
+        ins!(self, "tcgen05.cp.{group}.{shape} [{to}], {from};");
         Ok(())
     }
 }

@@ -493,3 +493,105 @@ fn scaled_products_assemble() {
         .collect();
     insta::assert_snapshot!(written);
 }
+
+/// Every instruction of tensor memory that pairs of blocks execute: products of every kind, with 128 and
+/// 256 rows, plain and scaled, A from both memories, every copy, both commits.
+#[test]
+fn pairs_of_blocks_assemble() {
+    let blackwell = sm(100, true);
+    let mut products = String::new();
+    for (shape, tile, scales) in [
+        ("m256n256k16.f16.f32", "%3", ""),
+        ("m128n16k16.bf16.f32", "%4", ""),
+        ("m256n64k8.tf32.f32", "%5", ""),
+        ("m256n64k32.e4m3.f32", "%6", ""),
+        ("m128n32k32.i8.i32", "%7", ""),
+        ("m256n16k32.e4m3.f32", "%6", "mxf8f6f4 ue8m0 1 3 1"),
+        ("m128n128k64.e2m1.f32", "%8", "mxf4 ue8m0 2 2 0"),
+        ("m256n256k64.e2m1.f32", "%8", "mxf4nvf4 ue4m3 4 0 0"),
+    ] {
+        let (word, places) = match scales {
+            "" => (String::new(), ""),
+            scales => (format!(" scales {scales}"), ", %0, %1"),
+        };
+        let rest = format!("b k b128 16 1024{word}] %0");
+        products += &format!(
+            "    tcgen05_mma[{shape} pair a k b128 16 1024 {rest}, {tile}, {tile}, %9{places}
+    tcgen05_mma[{shape} pair {rest}, %1, {tile}, %9{places}\n"
+        );
+    }
+    let tiles: String = (3..)
+        .zip(["f16", "bf16", "tf32", "e4m3", "i8", "u8"])
+        .map(|(i, ty)| format!("  %{i}: ptr<shared, {ty}> = shared_addr[s{}]\n", i - 1))
+        .collect();
+    let text = format!(
+        r#"kernel @pairs(%0 "place": u32 scalar, %1 "thread": u32 scalar) block(128, 1, 1) cluster(2, 1, 1) {{
+  shared s0 "bar": u64 x 1 align 8
+  shared s1 "to": u32 x 1 align 4
+  shared s2 "a": f16 x 2048 align 1024
+  shared s3 "b": bf16 x 2048 align 1024
+  shared s4 "c": tf32 x 2048 align 1024
+  shared s5 "d": e4m3 x 2048 align 1024
+  shared s6 "e": i8 x 2048 align 1024
+  shared s7 "f": u8 x 2048 align 1024
+  %2: ptr<shared, u64> = shared_addr[s0]
+{tiles}  %9: bool = const[bool true]
+  %10: ptr<shared, u32> = shared_addr[s1]
+  tcgen05_alloc[512 pair] %10
+  tcgen05_yield[pair]
+  %11: u32 = thread_idx[x]
+  %12: bool = eq %11, %1
+  if %12 {{
+    tcgen05_copy[128x256b pair k b128 16 1024] %0, %3
+    tcgen05_copy[128x128b pair k none 16 128] %0, %3
+    tcgen05_copy[64x128b_warpx2_02_13 pair k none 0 128] %0, %4
+    tcgen05_copy[64x128b_warpx2_01_23 pair k none 0 128] %0, %5
+    tcgen05_copy[32x128b_warpx4 pair k none 0 128] %0, %8
+{products}    tcgen05_commit[pair] %2
+    tcgen05_commit[pair multicast] %2, %1
+    yield
+  }} {{
+    yield
+  }}
+  tcgen05_free[512 pair] %0
+  return
+}}
+"#
+    );
+    let kernel = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let kernel =
+        passes::prepare(&kernel, &Target::Ptx(blackwell)).unwrap_or_else(|e| panic!("{e}"));
+    let assembled = assemble(&kernel, blackwell);
+    assert_eq!(assembled.usage.spill_stores, 0);
+    let code = Nvdisasm::find().unwrap().disassemble(&assembled).unwrap();
+    let count = |part: &str| code.text().lines().filter(|line| line.contains(part)).count();
+    let counts = ["MMA.2CTA", "UTCCP", "UTCBAR.2CTA"].map(count);
+    assert_eq!(counts, [16, 5, 2], "{}", code.text());
+    let written: String = ptx(&kernel, blackwell)
+        .text
+        .lines()
+        .filter(|line| line.contains("tcgen05."))
+        .map(|line| format!("{}\n", line.trim()))
+        .collect();
+    assert!(!written.contains("cta_group::1"), "{written}");
+    insta::assert_snapshot!(written);
+}
+
+/// A commit to several blocks, each for itself.
+#[test]
+fn commits_to_several_blocks_assemble() {
+    let blackwell = sm(100, true);
+    let text = r#"kernel @commit(%0 "blocks": u32 scalar) block(32, 1, 1) cluster(4, 1, 1) {
+  shared s0 "bar": u64 x 1 align 8
+  %1: ptr<shared, u64> = shared_addr[s0]
+  tcgen05_commit[multicast] %1, %0
+  return
+}
+"#;
+    let kernel = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assemble(&kernel, blackwell);
+    let text = ptx(&kernel, blackwell).text;
+    let written = "tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster\
+                   .multicast::cluster.b64 [";
+    assert!(text.contains(written), "{text}");
+}

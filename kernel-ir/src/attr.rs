@@ -7,6 +7,7 @@ use crate::op::Opcode;
 use crate::rounding::{f64_to_bf16, f64_to_f16};
 use crate::tcgen05::Tcgen05;
 use crate::tcgen05::copy::TensorCopy;
+use crate::tcgen05::group::Group;
 use crate::types::Scalar;
 use crate::wgmma::Wgmma;
 
@@ -275,6 +276,20 @@ impl ReduceOp {
     }
 }
 
+impl Attr {
+    /// The group of blocks that an instruction is of, if it is one of tensor memory that has one.
+    pub const fn group(&self) -> Option<Group> {
+        match self {
+            Attr::Columns { group, .. } | Attr::Group(group) | Attr::Commit { group, .. } => {
+                Some(*group)
+            }
+            Attr::Tcgen05(product) => Some(product.group),
+            Attr::Tcgen05Copy(copy) => Some(copy.group),
+            _ => None,
+        }
+    }
+}
+
 /// The part of an instruction that is not a value.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Attr {
@@ -353,7 +368,23 @@ pub enum Attr {
     },
     /// A warpgroup's matrix multiply-accumulate.
     Wgmma(Wgmma),
-    /// A block's matrix multiply-accumulate in tensor memory.
+    /// Columns of tensor memory that are taken or given back.
+    Columns {
+        /// How many, in each block.
+        count: u32,
+        /// By which blocks.
+        group: Group,
+    },
+    /// The blocks that say together that they take no more tensor memory.
+    Group(Group),
+    /// A `tcgen05_commit`.
+    Commit {
+        /// Whose products and copies it is of.
+        group: Group,
+        /// Whether barriers of several blocks of the cluster are come to.
+        multicast: bool,
+    },
+    /// A matrix multiply-accumulate in tensor memory.
     Tcgen05(Tcgen05),
     /// A copy from shared to tensor memory.
     Tcgen05Copy(TensorCopy),

@@ -162,6 +162,10 @@ pub enum Signature {
     TensorAlloc,
     /// `(address: u32) -> ()`.
     TensorFree,
+    /// `() -> ()`.
+    TensorYield,
+    /// `(ptr<shared, u64>) -> ()`, and with multicast the blocks as `u32` bits last.
+    TensorCommit,
     /// `(address: u32) -> vector of u32`.
     TensorLoad,
     /// `(address: u32, vector of u32) -> ()`.
@@ -414,12 +418,12 @@ table! {
     Wgmma "wgmma" Sync, S::Wgmma, SmOnly(90), "Begins D = A * B + C (or D = A * B, where the condition is false) on the warpgroup. D is in flight: only another `wgmma` may add to it, once, until a `wgmma_wait` has passed it on.";
     WgmmaCommit "wgmma_commit" Sync, S::Nothing, SmOnly(90), "Closes a group of `wgmma`s.";
     WgmmaWait "wgmma_wait" Sync, S::WgmmaWait, SmOnly(90), "Waits until at most that many of the latest groups are in flight, and passes on accumulators of the others.";
-    Tcgen05Alloc "tcgen05_alloc" Sync, S::TensorAlloc, SmOnly(100), "Takes columns of the block's tensor memory, a power of two from 32 to 512, or waits for them, and writes their address.";
-    Tcgen05Free "tcgen05_free" Sync, S::TensorFree, SmOnly(100), "Gives columns of tensor memory back, as many as were taken. Every block gives back all that it took.";
-    Tcgen05Yield "tcgen05_yield" Sync, S::Nothing, SmOnly(100), "Says that this block takes no more tensor memory.";
-    Tcgen05Mma "tcgen05_mma" Sync, S::Tcgen05, SmOnly(100), "Begins D = A * B + D (or D = A * B, where the condition is false), D in tensor memory, for one thread; a `tcgen05_commit` of it tells when it is over. With scales, runs of elements along k are multiplied by theirs, which lie in tensor memory, the same in the lanes of all four warps.";
-    Tcgen05Copy "tcgen05_copy" Sync, S::TensorCopy, SmOnly(100), "Begins to copy rows of shared memory to columns of tensor memory, for one thread. Its products that follow see them; a `tcgen05_commit` tells others.";
-    Tcgen05Commit "tcgen05_commit" Sync, S::MbarrierArrive, SmOnly(100), "Lets the barrier be come to once all products and copies to tensor memory that this thread has begun are over.";
+    Tcgen05Alloc "tcgen05_alloc" Sync, S::TensorAlloc, SmOnly(100), "Takes columns of the block's tensor memory, a power of two from 32 to 512, or waits for them, and writes their address. Of a pair of blocks a warp of each comes here, and both get the same columns.";
+    Tcgen05Free "tcgen05_free" Sync, S::TensorFree, SmOnly(100), "Gives columns of tensor memory back, as many as were taken. Every block gives back all that it took; of a pair a warp of each comes here.";
+    Tcgen05Yield "tcgen05_yield" Sync, S::TensorYield, SmOnly(100), "Says that this block takes no more tensor memory; of a pair a warp of each comes here.";
+    Tcgen05Mma "tcgen05_mma" Sync, S::Tcgen05, SmOnly(100), "Begins D = A * B + D (or D = A * B, where the condition is false), D in tensor memory, for one thread; a `tcgen05_commit` of it tells when it is over. With scales, runs of elements along k are multiplied by theirs, which lie in tensor memory, the same in the lanes of all four warps. Of a pair of blocks one thread of either begins it for both: each has half of the rows of A and half of the columns of B in its shared memory, at the same address, and half of the rows of D in its tensor memory.";
+    Tcgen05Copy "tcgen05_copy" Sync, S::TensorCopy, SmOnly(100), "Begins to copy rows of shared memory to columns of tensor memory, for one thread. Its products that follow see them; a `tcgen05_commit` tells others. Of a pair, each block copies from its shared memory.";
+    Tcgen05Commit "tcgen05_commit" Sync, S::TensorCommit, SmOnly(100), "Lets the barrier be come to once all products and copies to tensor memory that this thread has begun are over; with multicast, the barriers at its address in several blocks of the cluster.";
     Tcgen05Load "tcgen05_load" Sync, S::TensorLoad, SmOnly(100), "Begins to read columns of tensor memory, each lane of the warp those of its own: the address names lane 32 * w for warp w of a warpgroup. Only a `tcgen05_wait_load` takes the result.";
     Tcgen05Store "tcgen05_store" Sync, S::TensorStore, SmOnly(100), "Begins to write columns of tensor memory, as `tcgen05_load` reads them.";
     Tcgen05WaitLoad "tcgen05_wait_load" Sync, S::WgmmaWait, SmOnly(100), "Waits for this thread's reads of tensor memory, and passes on what they read.";

@@ -26,6 +26,7 @@ use crate::attr::{Attr, BoxMode, CacheHint};
 use crate::contract::{Requirement, Term};
 use crate::kernel::{Inst, Kernel, ParamKind, Region, Value};
 use crate::loc::Loc;
+use crate::tcgen05::group::Group;
 use crate::tcgen05::scales::Scales;
 use crate::tensor_map::Walk;
 use crate::types::Scalar;
@@ -219,6 +220,14 @@ fn layout_text(name: &str, layout: &SmemLayout) -> String {
     format!("{name} {major} {} {leading} {stride}", swizzle.name())
 }
 
+/// The word for a pair of blocks behind something else; one block has none.
+fn group_text(group: Group) -> String {
+    match group {
+        Group::One => String::new(),
+        Group::Pair => format!(" {}", group.name()),
+    }
+}
+
 /// An attribute in brackets behind the operation's name; empty for [`Attr::None`].
 pub(crate) fn attr_text(attr: &Attr) -> String {
     match attr {
@@ -271,17 +280,28 @@ pub(crate) fn attr_text(attr: &Attr) -> String {
             let a = a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));
             format!("[{}{a} {}]", shape.name(), layout_text("b", b))
         }
+        Attr::Columns { count, group } => format!("[{count}{}]", group_text(*group)),
+        Attr::Group(Group::One) => String::new(),
+        Attr::Group(Group::Pair) => "[pair]".to_owned(),
+        Attr::Commit { group, multicast } => match (group, multicast) {
+            (Group::One, false) => String::new(),
+            (Group::One, true) => "[multicast]".to_owned(),
+            (Group::Pair, false) => "[pair]".to_owned(),
+            (Group::Pair, true) => "[pair multicast]".to_owned(),
+        },
         Attr::Tcgen05(product) => {
+            let group = group_text(product.group);
             let a =
                 product.a.as_ref().map_or(String::new(), |a| format!(" {}", layout_text("a", a)));
             let scales = product.scales.map_or(String::new(), |scales| {
                 let Scales { kind, ty, count, a_byte, b_byte } = scales;
                 format!(" scales {} {} {count} {a_byte} {b_byte}", kind.name(), ty.name())
             });
-            format!("[{}{a} {}{scales}]", product.name(), layout_text("b", &product.b))
+            format!("[{}{group}{a} {}{scales}]", product.name(), layout_text("b", &product.b))
         }
         Attr::Tcgen05Copy(copy) => {
-            format!("[{}]", layout_text(&copy.shape.name(), &copy.layout))
+            let name = format!("{}{}", copy.shape.name(), group_text(copy.group));
+            format!("[{}]", layout_text(&name, &copy.layout))
         }
         Attr::Registers { count, raise } => {
             format!("[{count} {}]", if *raise { "raise" } else { "lower" })

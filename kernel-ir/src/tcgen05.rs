@@ -1,25 +1,27 @@
 //! The matrix instruction of the data centre's Blackwell: `tcgen05.mma`, begun by one thread, with sums
 //! in a memory of their own.
 //!
-//! `D = A * B + D` with `A: 128 x k`, `B: k x n`, `k` 32 bytes of elements. B is a tile in shared memory,
+//! `D = A * B + D` with `A: m x k`, `B: k x n`, `k` 32 bytes of elements. B is a tile in shared memory,
 //! A one too or in tensor memory; D is in tensor memory. Tiles in shared memory lie as those of `wgmma`
 //! do ([`SmemLayout`]; PTX ISA, "tcgen05: Shared Memory Layout and Swizzling", has the same canonical
 //! layouts), but what describes them, and the instruction, are words of another form (PTX ISA, "Shared
-//! memory descriptor", "Instruction descriptor"). Here is the form with one block (`cta_group::1`) and
-//! 128 rows.
+//! memory descriptor", "Instruction descriptor"). Here are the forms with one block and 128 rows, and with
+//! a pair of blocks ([`group`]) and 128 or 256 rows.
 //!
 //! Tensor memory has 128 lanes of 512 columns of 32 bits for each block (PTX ISA, "Tensor Memory"). A warp
 //! reaches the 32 lanes that its number in its warpgroup says.
 
 pub mod copy;
+pub mod group;
 pub mod scales;
 
 use crate::tensor_map::Swizzle;
 use crate::types::{Scalar, Type};
 use crate::wgmma::SmemLayout;
+use group::Group;
 use scales::{ScaledInstruction, Scales};
 
-/// Rows of A and D, each a lane of tensor memory.
+/// Lanes of tensor memory: rows of A and D in one block.
 pub const ROWS: u32 = 128;
 
 /// Columns of tensor memory.
@@ -31,6 +33,10 @@ pub const CELL: u32 = 4;
 /// A `tcgen05.mma`: its shape, and how its factors lie.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tcgen05 {
+    /// The blocks that multiply.
+    pub group: Group,
+    /// Rows of A and D.
+    pub m: u32,
     /// Columns of B and D.
     pub n: u32,
     /// Element type of A and B.
@@ -53,7 +59,7 @@ impl Tcgen05 {
 
     /// The shape's name in the text form, as in `m128n64k16.bf16.f32`.
     pub fn name(&self) -> String {
-        shape_name(self.n, self.ab, self.cd)
+        shape_name(self.m, self.n, self.ab, self.cd)
     }
 
     /// The kind of the instruction (PTX ISA, `tcgen05.mma`: "Kinds").
@@ -72,21 +78,25 @@ impl Tcgen05 {
     /// What is wrong with it, if anything is.
     pub fn fault(&self) -> Option<String> {
         let there = match self.scales {
-            None => exists(self.n, self.ab, self.cd),
+            None => exists(self.group, self.m, self.n, self.ab, self.cd),
             Some(scales) => {
                 if let Some(fault) = scales.fault() {
                     return Some(fault);
                 }
                 let narrow = are_pairs(self.ab, self.cd);
-                scaled_exists(self.n, self.ab, self.cd) && narrow == scales.kind.is_narrow()
+                let shape = scaled_exists(self.group, self.m, self.n, self.ab, self.cd);
+                shape && narrow == scales.kind.is_narrow()
             }
         };
         if !there {
-            return Some(format!("{} is no shape of tcgen05.mma.{}", self.name(), self.kind()));
+            let of = if self.group == Group::Pair { " of a pair" } else { "" };
+            let (name, kind) = (self.name(), self.kind());
+            return Some(format!("{name} is no shape of tcgen05.mma.{kind}{of}"));
         }
         // PTX ISA, "Various combinations of N shape with .cta_group qualifier for 8bit transpose B".
-        if self.b.mn_major && !self.n.is_multiple_of(16) {
-            return Some(format!("{} columns of B along n are no multiple of 16", self.n));
+        let whole = if self.ab.size() == 1 { 16 * self.group.blocks() } else { 16 };
+        if self.b.mn_major && !self.n.is_multiple_of(whole) {
+            return Some(format!("{} columns of B along n are no multiple of {whole}", self.n));
         }
         for layout in self.a.iter().chain([&self.b]) {
             // PTX ISA, "Valid Combinations of Type-Size, Major-ness and Swizzling"; of 4-bit floats,
@@ -112,16 +122,23 @@ impl Tcgen05 {
         let a_transposed = self.a.is_some_and(transposed);
         let b_transposed = transposed(self.b);
         if let Some(Scales { ty, a_byte, b_byte, .. }) = self.scales {
-            let (n, ab) = (self.n, self.ab);
-            return ScaledInstruction { n, ab, a_transposed, b_transposed, ty, a_byte, b_byte }
+            let (m, n, ab) = (self.m, self.n, self.ab);
+            return ScaledInstruction { m, n, ab, a_transposed, b_transposed, ty, a_byte, b_byte }
                 .encode();
         }
-        Instruction { n: self.n, ab: self.ab, cd: self.cd, a_transposed, b_transposed }.encode()
+        let (m, n, ab, cd) = (self.m, self.n, self.ab, self.cd);
+        Instruction { m, n, ab, cd, a_transposed, b_transposed }.encode()
     }
 }
 
-/// Whether factors are bytes of two 4-bit floats (E2M1), the first in the lower half (PTX ISA, "Packing
-/// format used for matrix A and B by .kind::mxf4 and .kind::mxf4nvf4"): bytes whose sums are floats.
+/// Whether factors are bytes of two 4-bit floats (E2M1), without padding (PTX ISA, "Packing format used for
+/// matrix A and B by .kind::mxf4 and .kind::mxf4nvf4"): bytes whose sums are floats.
+///
+/// The first is in the lower half. Of products the manual's text does not say so, but what makes their
+/// factors does: `cvt.rn.satfinite.e2m1x2.f32 d, a, b` puts `a` into the upper four bits and `b` into the
+/// lower ones (PTX ISA, `cvt`), and those who quantise for the tensor core (TensorRT-LLM and vLLM,
+/// `fp32_vec_to_e2m1`) give it the later of two neighbours as `a`. It is also where elements below a byte
+/// begin elsewhere in a factor: at the lowest bits.
 pub const fn are_pairs(ab: Scalar, cd: Scalar) -> bool {
     matches!((ab, cd), (Scalar::U8, Scalar::F32))
 }
@@ -137,27 +154,40 @@ fn element_name(ab: Scalar, cd: Scalar) -> String {
 }
 
 /// The name of a shape.
-pub fn shape_name(n: u32, ab: Scalar, cd: Scalar) -> String {
-    format!("m{ROWS}n{n}k{}.{}.{cd}", depth(ab, cd), element_name(ab, cd))
+pub fn shape_name(m: u32, n: u32, ab: Scalar, cd: Scalar) -> String {
+    format!("m{m}n{n}k{}.{}.{cd}", depth(ab, cd), element_name(ab, cd))
 }
 
-/// The columns and types of the shape of that name, if there is one.
-pub fn shape_from_name(name: &str) -> Option<(u32, Scalar, Scalar)> {
-    let (columns, types) = name.strip_prefix("m128n")?.split_once('k')?;
+/// The rows, columns and types of the shape of that name, if some group has it.
+pub fn shape_from_name(name: &str) -> Option<(u32, u32, Scalar, Scalar)> {
+    let (rows, rest) = name.strip_prefix('m')?.split_once('n')?;
+    let (columns, types) = rest.split_once('k')?;
     let mut types = types.split('.').skip(1);
     let ab = match types.next()? {
         "e2m1" => Scalar::U8,
         name => Scalar::from_name(name)?,
     };
-    let (n, cd) = (columns.parse().ok()?, Scalar::from_name(types.next()?)?);
-    let there = exists(n, ab, cd) || scaled_exists(n, ab, cd);
-    (there && shape_name(n, ab, cd) == name).then_some((n, ab, cd))
+    let (m, n) = (rows.parse().ok()?, columns.parse().ok()?);
+    let cd = Scalar::from_name(types.next()?)?;
+    let there = |group| exists(group, m, n, ab, cd) || scaled_exists(group, m, n, ab, cd);
+    let there = there(Group::One) || there(Group::Pair);
+    (there && shape_name(m, n, ab, cd) == name).then_some((m, n, ab, cd))
+}
+
+/// Whether a group of blocks multiplies so many rows (PTX ISA, `tcgen05.mma`: "Matrix shape").
+const fn rows_exist(group: Group, m: u32) -> bool {
+    match group {
+        Group::One => m == ROWS,
+        Group::Pair => m == ROWS || m == 2 * ROWS,
+    }
 }
 
 /// Whether there is such a block-scaled shape (PTX ISA, `tcgen05.mma`: "Matrix shape").
-pub fn scaled_exists(n: u32, ab: Scalar, cd: Scalar) -> bool {
+pub fn scaled_exists(group: Group, m: u32, n: u32, ab: Scalar, cd: Scalar) -> bool {
     let types = matches!(ab, Scalar::E4M3 | Scalar::E5M2) || are_pairs(ab, cd);
-    (8..=256).contains(&n) && n.is_multiple_of(8) && types && cd == Scalar::F32
+    let step = 8 * group.blocks();
+    let columns = (step..=256).contains(&n) && n.is_multiple_of(step);
+    rows_exist(group, m) && columns && types && cd == Scalar::F32
 }
 
 /// What is wrong with how something lies in shared memory, if anything is.
@@ -169,21 +199,24 @@ fn layout_fault(layout: SmemLayout) -> Option<String> {
 
 /// Whether there is such a shape (PTX ISA, `tcgen05.mma`: "Matrix shape" and "Data types"), with sums of
 /// 32 bits.
-pub fn exists(n: u32, ab: Scalar, cd: Scalar) -> bool {
+pub fn exists(group: Group, m: u32, n: u32, ab: Scalar, cd: Scalar) -> bool {
     use Scalar::*;
     let types = match ab {
         F16 | BF16 | TF32 | E4M3 | E5M2 => cd == F32,
         I8 | U8 => cd == I32,
         _ => false,
     };
-    (16..=256).contains(&n) && n.is_multiple_of(16) && types
+    let step = if cd == I32 { 16 * group.blocks() } else { 16 };
+    rows_exist(group, m) && (step..=256).contains(&n) && n.is_multiple_of(step) && types
 }
 
 /// What the instruction descriptor says (PTX ISA, "Instruction descriptor", the table of
-/// `.kind::tf32`, `.kind::f16`, `.kind::f8f6f4` and `.kind::i8`): a dense product of 128 rows whose
-/// factors are not negated.
+/// `.kind::tf32`, `.kind::f16`, `.kind::f8f6f4` and `.kind::i8`): a dense product whose factors are not
+/// negated. How many blocks multiply is no part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Instruction {
+    /// Rows of A and D.
+    pub m: u32,
     /// Columns of B and D.
     pub n: u32,
     /// Element type of A and B.
@@ -224,7 +257,7 @@ impl Instruction {
             | u32::from(self.a_transposed) << 15
             | u32::from(self.b_transposed) << 16
             | self.n >> 3 << 17
-            | ROWS >> 4 << 24
+            | self.m >> 4 << 24
     }
 
     /// What a word says to an instruction of this kind; `None` if that is none of these.
@@ -234,6 +267,7 @@ impl Instruction {
         };
         let codes = FACTORS.iter().find(|(name, _)| *name == kind)?.1;
         let instruction = Instruction {
+            m: (word >> 24 & 0x1F) << 4,
             n: (word >> 17 & 0x3F) << 3,
             ab: scalar(codes, word >> 7 & 7)?,
             cd: scalar(&SUMS, word >> 4 & 3)?,
@@ -310,31 +344,50 @@ mod tests {
 
     fn plain(n: u32, ab: Scalar, cd: Scalar) -> Tcgen05 {
         let b = SmemLayout { swizzle: Swizzle::B128, mn_major: false, leading: 16, stride: 1024 };
-        Tcgen05 { n, ab, cd, a: Some(b), b, scales: None }
+        Tcgen05 { group: Group::One, m: 128, n, ab, cd, a: Some(b), b, scales: None }
     }
 
     #[test]
     fn shapes_are_the_manuals() {
         for (ab, cd) in TYPES {
-            let there: Vec<u32> = (0..512).filter(|&n| exists(n, ab, cd)).collect();
-            assert_eq!(there, (1..=16).map(|i| 16 * i).collect::<Vec<_>>(), "{ab}");
-            for n in there {
-                let name = shape_name(n, ab, cd);
-                assert_eq!(shape_from_name(&name), Some((n, ab, cd)));
+            for (group, m, there) in [
+                (Group::One, 128, true),
+                (Group::One, 256, false),
+                (Group::Pair, 64, false),
+                (Group::Pair, 128, true),
+                (Group::Pair, 256, true),
+            ] {
+                let found: Vec<u32> = (0..512).filter(|&n| exists(group, m, n, ab, cd)).collect();
+                let step = if cd == Scalar::I32 { 16 * group.blocks() } else { 16 };
+                let all: Vec<u32> = (1..=256 / step).map(|i| step * i).collect();
+                assert_eq!(found, if there { all } else { Vec::new() }, "{group:?} {m} {ab}");
+                for n in found {
+                    let name = shape_name(m, n, ab, cd);
+                    assert_eq!(shape_from_name(&name), Some((m, n, ab, cd)));
+                }
             }
         }
-        assert!(!exists(64, Scalar::F32, Scalar::F32) && !exists(64, Scalar::I8, Scalar::F32));
-        assert_eq!(shape_from_name("m128n24k16.bf16.f32"), None);
-        assert_eq!(shape_from_name("m128n64k8.bf16.f32"), None);
+        let one = |n, ab, cd| exists(Group::One, 128, n, ab, cd);
+        assert!(!one(64, Scalar::F32, Scalar::F32) && !one(64, Scalar::I8, Scalar::F32));
+        for name in ["m128n24k16.bf16.f32", "m128n64k8.bf16.f32", "m64n64k16.bf16.f32"] {
+            assert_eq!(shape_from_name(name), None);
+        }
         for (ab, name) in [(Scalar::E4M3, "m128n8k32.e4m3.f32"), (Scalar::U8, "m128n8k64.e2m1.f32")]
         {
-            assert_eq!(shape_name(8, ab, Scalar::F32), name);
-            assert_eq!(shape_from_name(name), Some((8, ab, Scalar::F32)));
+            assert_eq!(shape_name(128, 8, ab, Scalar::F32), name);
+            assert_eq!(shape_from_name(name), Some((128, 8, ab, Scalar::F32)));
+            let scaled = |group, n| scaled_exists(group, 128, n, ab, Scalar::F32);
+            assert!(scaled(Group::One, 8) && scaled(Group::Pair, 16) && !scaled(Group::Pair, 24));
         }
         assert_eq!(shape_from_name("m128n4k64.e2m1.f32"), None);
         assert_eq!(plain(64, Scalar::E4M3, Scalar::F32).fault(), None);
         assert!(plain(8, Scalar::E4M3, Scalar::F32).fault().is_some());
         assert!(plain(64, Scalar::U8, Scalar::F32).fault().is_some());
+        let bytes = plain(48, Scalar::E4M3, Scalar::F32);
+        let across = SmemLayout { mn_major: true, ..bytes.b };
+        let fault = |group| Tcgen05 { group, b: across, ..bytes }.fault();
+        assert_eq!(fault(Group::One), None);
+        assert_eq!(fault(Group::Pair).unwrap(), "48 columns of B along n are no multiple of 32");
     }
 
     /// Every instruction's word, field by field as the manual's table has them, and back.
@@ -342,10 +395,10 @@ mod tests {
     fn instruction_descriptors_are_the_manuals() {
         for (ab, cd) in TYPES {
             let kind = plain(16, ab, cd).kind();
-            for n in (16..=256).step_by(16) {
+            for (m, n) in [128, 256].into_iter().flat_map(|m| (1..=16).map(move |i| (m, 16 * i))) {
                 for flags in 0..4 {
                     let (a_transposed, b_transposed) = (flags & 1 != 0, flags & 2 != 0);
-                    let found = Instruction { n, ab, cd, a_transposed, b_transposed };
+                    let found = Instruction { m, n, ab, cd, a_transposed, b_transposed };
                     let word = found.encode();
                     let bits = |from: u32, len: u32| word >> from & ((1 << len) - 1);
                     // Sparsity, saturation, reserved bits, negation, shifts: nothing.
@@ -360,7 +413,7 @@ mod tests {
                     assert_eq!(bits(4, 2), if cd == Scalar::I32 { 2 } else { 1 });
                     assert_eq!((bits(7, 3), bits(10, 3)), (factor, factor));
                     assert_eq!((bits(15, 1), bits(16, 1)), (flags & 1, flags >> 1));
-                    assert_eq!((bits(17, 6) * 8, bits(24, 5) * 16), (n, 128));
+                    assert_eq!((bits(17, 6) * 8, bits(24, 5) * 16), (n, m));
                     assert_eq!(Instruction::decode(kind, word), Some(found));
                 }
             }

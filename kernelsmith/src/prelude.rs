@@ -25,7 +25,8 @@ pub use crate::lang::swizzled::{Factor, Tile, Tiles, async_fence, tiles};
 pub use crate::lang::tensor_map::{Swizzle, TensorMap, TensorMapMut, TensorTile, TensorTileMut};
 pub use crate::lang::tensor_memory::{
     E2m1, ScaleFormat, TensorFactor, TensorMemory, TensorScales, TensorSums, tensor_commit,
-    tensor_fence_after, tensor_fence_before, tensor_memory, tensor_mma, tensor_mma_scaled,
+    tensor_fence_after, tensor_fence_before, tensor_memory, tensor_memory_of_pair, tensor_mma,
+    tensor_mma_scaled,
 };
 pub use crate::lang::thread::*;
 pub use crate::lang::wgmma::{

@@ -212,6 +212,33 @@ fn six_axes(a: &TensorMap<f32, 6>, // six axes
     a.tile([8; 6], Swizzle::None);
 }
 
+#[kernel(block = 128, cluster = 2)]
+fn commits_for_one_block(a: &TensorMap<bf16, 2>) {
+    let tile = tiles::<bf16>(1, [128, 64], Swizzle::B128).stage(0);
+    a.tile([128, 64], Swizzle::B128);
+    let done = mbarriers(1).stage(0);
+    let memory = tensor_memory_of_pair(64);
+    let sums = memory.sums::<bf16, 64>(0);
+    tensor_mma(sums, tile.k_major(0, 0), tile.k_major(0, 0), false);
+    tensor_commit(done); // one block's commit
+    memory.free();
+}
+
+#[kernel(block = 128, cluster = 3)]
+fn pairs_of_three() {
+    tensor_memory_of_pair(64).free(); // three blocks
+}
+
+#[kernel(block = 128, cluster = 2)]
+fn few_rows_of_a_pair() {
+    let a = tiles::<bf16>(1, [128, 64], Swizzle::B128).stage(0);
+    let b = tiles::<bf16>(1, [32, 64], Swizzle::B128).stage(0);
+    let memory = tensor_memory_of_pair(128);
+    let sums = memory.sums::<bf16, 128>(0);
+    tensor_mma(sums, a.k_major(0, 0), b.k_major(0, 0), false); // few rows
+    memory.free();
+}
+
 #[kernel(cluster = [3, 6])] // a large cluster
 fn large_cluster(y: &mut [f32]) {
     y[0] = 0.0;
@@ -418,6 +445,27 @@ fn stages_of_pipelines_are_given_back() {
     let says = ["released under a condition", "once by every thread that has it"];
     expect(releases_under_a_condition_ir(&target), "released by some", &says);
     expect(holds_to_the_end_ir(&target), "held to the end", &["never released", "behind the loop"]);
+}
+
+/// What neither types nor staging say of pairs of blocks, compiling does, at the same line.
+#[test]
+fn pairs_of_blocks_have_rules() {
+    let target = Target::sm(100, true);
+    let says = ["a factor of 32 rows", "the product takes 64 in each block"];
+    expect(few_rows_of_a_pair_ir(&target), "few rows", &says);
+    let rejected =
+        |kernel: Result<kernelsmith::ir::Kernel, StagingError>, marker, says: [&str; 2]| {
+            let kernel = kernel.unwrap_or_else(|error| panic!("{error}"));
+            let error = kernelsmith::ir::passes::prepare(&kernel, &target).unwrap_err().to_string();
+            let place = format!("staging_errors.rs:{}:", line_of(marker));
+            let found =
+                |line: &str| line.contains(&place) && says.iter().all(|part| line.contains(part));
+            assert!(error.lines().any(found), "{error}");
+        };
+    let says = ["`tcgen05_commit` of group `one`", "group `pair`"];
+    rejected(commits_for_one_block_ir(&target), "one block's commit", says);
+    let says = ["a cluster of [3, 1, 1]", "an even number of blocks"];
+    rejected(pairs_of_three_ir(&target), "three blocks", says);
 }
 
 #[test]

@@ -97,9 +97,13 @@ impl Run<'_, '_> {
         false
     }
 
-    /// The blocks that a load goes to.
-    fn destinations(&mut self, plain: &Plain, loc: Loc) -> Option<Vec<usize>> {
-        let Attr::Bulk { multicast: true, .. } = plain.attr else { return Some(vec![self.rank]) };
+    /// The blocks that a load goes to, or a commit.
+    pub(super) fn destinations(&mut self, plain: &Plain, loc: Loc) -> Option<Vec<usize>> {
+        let (Attr::Bulk { multicast: true, .. } | Attr::Commit { multicast: true, .. }) =
+            plain.attr
+        else {
+            return Some(vec![self.rank]);
+        };
         let mask = self.thread.get(plain.operands[plain.operands.len() - 1]) as u32;
         let count = self.hall.rooms.len();
         let named: Vec<usize> = (0..32).filter(|rank| mask >> rank & 1 != 0).collect();

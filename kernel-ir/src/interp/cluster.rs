@@ -83,7 +83,10 @@ impl Cluster {
                         }
                         self.hall.gathering.passes(&mut thread.clock);
                     }
-                    None => {}
+                    Some(Parked::Pair(time)) if !self.hall.pairs[block.rank / 2].is_past(time) => {
+                        continue;
+                    }
+                    Some(Parked::Pair(_)) | None => {}
                 }
                 thread.parked = None;
                 thread.state = State::Ready;

@@ -27,6 +27,8 @@ enum Awaited {
         parity: u32,
     },
     Cluster,
+    /// A warp of the peer that does the same.
+    Peer(Opcode),
     Named(usize),
     /// The other threads of the block, warpgroup or warp.
     Others(Opcode),
@@ -82,6 +84,13 @@ impl Cluster {
                 let on = match (thread.state, thread.parked) {
                     (State::Parked, Some(Parked::Mbarrier { at, parity })) => {
                         Awaited::Mbarrier { at, parity }
+                    }
+                    (State::Parked, Some(Parked::Pair(_))) => {
+                        let Action::Plain(plain) = &world.program.steps[thread.pc as usize].action
+                        else {
+                            continue;
+                        };
+                        Awaited::Peer(plain.op)
                     }
                     (State::Parked, _) => Awaited::Cluster,
                     (State::Waiting, _) => match (thread.awaits, Block::waits_at(world, thread)) {
@@ -142,6 +151,7 @@ impl Cluster {
                 comes.is_some() && comes == there && (rank == wait.rank || reaches_out(plain))
             }
             Awaited::Cluster => plain.op == Opcode::ClusterArrive,
+            Awaited::Peer(op) => plain.op == op && rank == wait.rank ^ 1,
             Awaited::Named(id) => {
                 let named =
                     matches!(plain.attr, Attr::Barrier { id: n, .. } if usize::from(n) == id);
@@ -181,6 +191,7 @@ impl Cluster {
                 let missing = self.hall.gathering.missing();
                 format!("at the cluster's barrier, where {missing} threads are missing")
             }
+            Awaited::Peer(op) => format!("at `{}` for a warp of the pair's other block", op.name()),
             Awaited::Named(id) => {
                 let came = self.hall.rooms[wait.rank].named[id].came;
                 format!("at barrier {id}, where only {came} threads have come")
@@ -226,7 +237,11 @@ fn arrival(plain: &Plain) -> Option<Reg> {
 /// Whether an instruction comes to barriers of other blocks.
 fn reaches_out(plain: &Plain) -> bool {
     let cluster = |reg: &Reg| matches!(reg.ty, Type::Ptr(Space::Cluster, _));
-    plain.operands.iter().any(cluster) || matches!(plain.attr, Attr::Bulk { multicast: true, .. })
+    let multicast = matches!(
+        plain.attr,
+        Attr::Bulk { multicast: true, .. } | Attr::Commit { multicast: true, .. }
+    );
+    multicast || plain.operands.iter().any(cluster)
 }
 
 /// Threads as ranges.

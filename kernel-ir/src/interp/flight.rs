@@ -48,16 +48,24 @@ impl Flight {
     /// What it still has to do in the shared memory of a block.
     pub(super) fn visit(&self, block: usize) -> Option<Visit> {
         let (there, what) = match &self.cargo {
-            Cargo::Load { rank, .. } => (*rank, "copies asynchronously to"),
-            Cargo::Store { rank, taken: None, .. } => (*rank, "copies asynchronously from"),
+            Cargo::Load { rank, .. } => (*rank == block, "copies asynchronously to"),
+            Cargo::Store { rank, taken: None, .. } => {
+                (*rank == block, "copies asynchronously from")
+            }
             Cargo::Store { .. } => return None,
-            Cargo::Arrival { rank, .. } => (*rank, "comes to a barrier with copies in"),
-            Cargo::Products { rank, .. } => (*rank, "multiplies by what is in"),
+            Cargo::Arrival { rank, .. } => (*rank == block, "comes to a barrier with copies in"),
+            Cargo::Products { products, rank, .. } => {
+                let on = |p: &Rc<Begun>| p.landed.get().is_none() && p.ranks.contains(&block);
+                (*rank == block || products.iter().any(on), MULTIPLIES)
+            }
         };
         let Flight { who, warp, loc, .. } = *self;
-        (there == block).then_some(Visit { who, warp, when: When::Coming, loc, what })
+        there.then_some(Visit { who, warp, when: When::Coming, loc, what })
     }
 }
+
+/// What products do in a block's memory.
+const MULTIPLIES: &str = "multiplies by what is in";
 
 /// What comes to a barrier.
 enum Coming<'k> {
@@ -148,8 +156,7 @@ impl Hall {
         products: &[Rc<Begun>],
         (rank, barrier): (usize, usize),
     ) {
-        let room = &mut self.rooms[rank];
-        let Some(object) = room.barriers.get(&barrier) else { return };
+        let Some(object) = self.rooms[rank].barriers.get(&barrier) else { return };
         let landed = object.landing();
         let mut known = Knowledge::default();
         for product in products {
@@ -158,11 +165,21 @@ impl Hall {
                 continue;
             }
             let end = Settled::Landed(landed);
-            for range in &product.shared {
-                room.shadow.settle(range.clone(), super::area::PIECE, product.copy, end);
+            for (rank, range) in &product.shared {
+                let shadow = &mut self.rooms[*rank].shadow;
+                shadow.settle(range.clone(), super::area::PIECE, product.copy, end);
             }
-            for part in product.reads.iter().chain([&product.writes]) {
-                room.tensor.settle(product.copy, *part, end);
+            for rank in product.ranks.clone() {
+                let room = &mut self.rooms[rank];
+                for part in product.reads.iter().chain([&product.writes]) {
+                    room.tensor.settle(product.copy, *part, end);
+                }
+                if product.ranks.len() > 1 {
+                    let (when, what) = (When::Landed(landed), MULTIPLIES);
+                    let Flight { who, warp, .. } = *flight;
+                    let loc = product.loc;
+                    visit::note(&mut room.visits, Visit { who, warp, when, loc, what });
+                }
             }
             product.landed.set(Some(landed));
         }

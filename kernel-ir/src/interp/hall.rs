@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::allocate::Pair;
 use super::clock::{Clock, Who};
 use super::fences::Fences;
 use super::finding::FindingKind;
@@ -69,6 +70,8 @@ pub(super) struct Hall {
     /// Copies on their way, and arrivals that wait for some.
     pub flights: Vec<Flight>,
     pub fences: Fences,
+    /// Where the blocks of each pair take tensor memory.
+    pub pairs: Vec<Pair>,
     /// The cluster's barrier.
     pub gathering: Gathering,
     /// Something happened that a parked thread may wait for.
@@ -85,6 +88,7 @@ impl Hall {
             rooms: numbers.iter().map(|&number| Room::new(world, number)).collect(),
             flights: Vec::new(),
             fences: Fences::default(),
+            pairs: (0..numbers.len().div_ceil(2)).map(|_| Pair::default()).collect(),
             gathering: Gathering::new(threads as usize * numbers.len()),
             changed: false,
             failed: false,

@@ -28,6 +28,7 @@
 //! nobody until a wait has settled it.
 
 mod access;
+mod allocate;
 mod area;
 mod atomic;
 mod block;

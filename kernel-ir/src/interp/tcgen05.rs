@@ -3,16 +3,13 @@
 
 use std::ops::Range;
 
-use super::access::Access;
 use super::block::Block;
 use super::finding::FindingKind;
 use super::hall::Hall;
 use super::program::Plain;
 use super::shadow::{Settled, Sort};
 use super::tensor::{Asked, LANES, Part};
-use super::thread::Run;
 use super::world::{Report, World};
-use crate::attr::Attr;
 use crate::loc::Loc;
 use crate::op::Opcode;
 use crate::tcgen05::place;
@@ -44,10 +41,6 @@ impl Block {
         if !self.whole(world, &warp, plain, loc) {
             return;
         }
-        let count = match plain.attr {
-            Attr::Count(count) => count,
-            _ => 0,
-        };
         let address = plain.operands.first().map(|&reg| self.threads[warp.start].get(reg) as u32);
         let differs =
             |reg| self.threads[warp.clone()].iter().any(|t| Some(t.get(reg) as u32) != address);
@@ -64,32 +57,17 @@ impl Block {
             self.refuse_tensor(world, &warp, loc, FindingKind::BarrierMisuse, what);
             return world.stopped = true;
         }
-        let who = self.threads[warp.start].clock.who;
-        let result = match (plain.op, address) {
-            (Opcode::Tcgen05Alloc, _) => {
-                let taken = hall.rooms[self.rank].tensor.take(count, who, loc);
-                taken.map(|first| self.write_address(world, hall, &warp, plain, first, loc))
-            }
-            (Opcode::Tcgen05Free, Some(address)) => {
-                let (lane, first) = place(address);
-                hall.rooms[self.rank].tensor.give(lane, first, count)
-            }
+        match (plain.op, address) {
             (Opcode::Tcgen05Load | Opcode::Tcgen05Store, Some(address)) => {
-                return self.move_columns(world, hall, warp, plain, address, loc);
+                self.move_columns(world, hall, warp, plain, address, loc);
             }
             (Opcode::Tcgen05WaitLoad | Opcode::Tcgen05WaitStore, _) => {
-                return self.wait_for_columns(hall, warp, plain);
+                self.wait_for_columns(hall, warp, plain);
             }
             _ => {
-                hall.rooms[self.rank].tensor.yields();
-                Ok(())
+                let given = address.filter(|_| plain.op == Opcode::Tcgen05Free);
+                self.allocate(world, hall, warp, (plain, given), loc);
             }
-        };
-        if let Err(what) = result {
-            let waits = what.starts_with("waits");
-            let kind = if waits { FindingKind::Deadlock } else { FindingKind::BarrierMisuse };
-            self.refuse_tensor(world, &warp, loc, kind, what);
-            world.stopped = true;
         }
     }
 
@@ -103,24 +81,6 @@ impl Block {
     ) {
         let who = self.threads[warp.start].clock.who;
         world.report(Report { kind, loc, who, what, other: None });
-    }
-
-    fn write_address(
-        &mut self,
-        world: &mut World<'_>,
-        hall: &mut Hall,
-        warp: &Range<usize>,
-        plain: &Plain,
-        first: u32,
-        loc: Loc,
-    ) {
-        let (rank, thread) = (self.rank, &mut self.threads[warp.start]);
-        let mut run = Run { world, hall, rank, thread };
-        let (pointer, sort) = (plain.operands[0], Sort::Write);
-        if let Some(spot) = run.reach(Access { pointer, bytes: 4, align: 4, sort, loc }) {
-            run.touch(&spot, sort, loc);
-            run.home_mut(spot.home).put(spot.at, &first.to_le_bytes());
-        }
     }
 
     /// Reads columns into the registers of each lane, or writes them.

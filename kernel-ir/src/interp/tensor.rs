@@ -132,14 +132,16 @@ impl Doings {
 pub(super) struct Begun {
     pub copy: Copying,
     pub loc: Loc,
-    /// What it reads of shared memory.
-    pub shared: Vec<Range<usize>>,
-    /// What it reads of tensor memory besides its sums.
+    /// The ranks of the blocks that it is in.
+    pub ranks: Range<usize>,
+    /// What it reads of shared memory, and in which block.
+    pub shared: Vec<(usize, Range<usize>)>,
+    /// What it reads of each block's tensor memory besides its sums.
     pub reads: Vec<Part>,
-    /// What it writes: sums, or what it copies.
+    /// What it writes in each: sums, or what it copies.
     pub writes: Part,
     /// What of a product follows without a wait has the same kind of sums.
-    pub shape: Option<(u32, Scalar, Scalar)>,
+    pub shape: Option<(u32, u32, Scalar, Scalar)>,
     pub committed: Cell<bool>,
     /// How others learn that it is over.
     pub landed: Landing,
@@ -170,24 +172,28 @@ impl Tensor {
         }
     }
 
-    /// Takes columns, the first that are free. What is wrong if that cannot be.
-    pub(super) fn take(&mut self, count: u32, who: Who, loc: Loc) -> Result<u32, String> {
+    /// What is wrong with taking columns now, if anything is.
+    pub(super) fn may_take(&self) -> Result<(), String> {
         if self.yielded {
             return Err("takes tensor memory after its block has said that it takes no more".into());
         }
-        let free = |first: u32| {
-            let clear = |t: &Taken| first + count <= t.first || t.first + t.count <= first;
-            self.taken.iter().all(clear)
-        };
-        let Some(first) = (0..=COLUMNS - count).step_by(count as usize).find(|&at| free(at)) else {
-            let taken: u32 = self.taken.iter().map(|t| t.count).sum();
-            return Err(format!(
-                "waits without end for {count} columns of tensor memory: its block has taken {taken} \
-                 of {COLUMNS}"
-            ));
-        };
+        Ok(())
+    }
+
+    /// How many columns are taken.
+    pub(super) fn taken(&self) -> u32 {
+        self.taken.iter().map(|t| t.count).sum()
+    }
+
+    /// Whether none of these columns is taken.
+    pub(super) fn is_free(&self, first: u32, count: u32) -> bool {
+        let clear = |t: &Taken| first + count <= t.first || t.first + t.count <= first;
+        self.taken.iter().all(clear)
+    }
+
+    /// Takes columns that are free.
+    pub(super) fn take(&mut self, first: u32, count: u32, who: Who, loc: Loc) {
         self.taken.push(Taken { first, count, who, loc });
-        Ok(first)
     }
 
     /// Gives columns back. What is wrong if they were not taken like that.

@@ -42,6 +42,8 @@ pub(super) enum Parked {
     Mbarrier { at: usize, parity: u32 },
     /// The cluster's barrier, at this time of it.
     Cluster(u32),
+    /// A warp of the peer, at this time of their pair.
+    Pair(u32),
 }
 
 /// A thread.

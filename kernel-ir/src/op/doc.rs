@@ -187,6 +187,8 @@ const fn fixed_form(signature: Signature) -> &'static str {
         Signature::BulkStore => "(to: ptr<global, s>, from: ptr<shared, s>, bytes: u32) -> ()",
         Signature::TensorAlloc => "(ptr<shared, u32>) -> ()",
         Signature::TensorFree => "(address: u32) -> ()",
+        Signature::TensorYield => "() -> ()",
+        Signature::TensorCommit => "(ptr<shared, u64>, [blocks: u32]) -> ()",
         Signature::TensorLoad => "(address: u32) -> vector of u32",
         Signature::TensorStore => "(address: u32, vector of u32) -> ()",
         Signature::Tcgen05 => {

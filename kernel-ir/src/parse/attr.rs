@@ -8,6 +8,7 @@ use crate::kernel::{Label, LocalId, SharedId, VarId};
 use crate::mma::MmaShape;
 use crate::op::{Opcode, Signature};
 use crate::tcgen05::copy::{CopyShape, TensorCopy};
+use crate::tcgen05::group::Group;
 use crate::tcgen05::scales::{ScaleType, ScaledKind, Scales};
 use crate::tcgen05::{Tcgen05, shape_from_name};
 use crate::tensor_map::Swizzle;
@@ -17,7 +18,11 @@ use crate::wgmma::{SmemLayout, Wgmma};
 /// The attribute of an operation.
 pub(super) fn attr(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
     if !text.eat("[") {
-        return Ok(Attr::None);
+        return Ok(match op.info().signature {
+            Signature::TensorYield => Attr::Group(Group::One),
+            Signature::TensorCommit => Attr::Commit { group: Group::One, multicast: false },
+            _ => Attr::None,
+        });
     }
     let attr = inner(text, op)?;
     text.expect("]")?;
@@ -77,9 +82,16 @@ fn inner(text: &mut Cursor<'_>, op: Opcode) -> Parsed<Attr> {
         Signature::Tcgen05 => tcgen05(text)?,
         Signature::TensorCopy => {
             let shape = named(text, "a shape of copies", CopyShape::from_name)?;
-            Attr::Tcgen05Copy(TensorCopy { shape, layout: layout(text)? })
+            let group = group(text);
+            Attr::Tcgen05Copy(TensorCopy { group, shape, layout: layout(text)? })
         }
-        Signature::TensorAlloc | Signature::TensorFree => Attr::Count(text.number()?),
+        Signature::TensorAlloc | Signature::TensorFree => {
+            Attr::Columns { count: text.number()?, group: group(text) }
+        }
+        Signature::TensorYield => Attr::Group(group(text)),
+        Signature::TensorCommit => {
+            Attr::Commit { group: group(text), multicast: text.eat("multicast") }
+        }
         Signature::WgmmaWait if op == Opcode::Tcgen05WaitLoad => {
             return text.error(format!("`{}` takes nothing in brackets", op.name()));
         }
@@ -120,12 +132,18 @@ fn wgmma(text: &mut Cursor<'_>) -> Parsed<Attr> {
 }
 
 fn tcgen05(text: &mut Cursor<'_>) -> Parsed<Attr> {
-    let (n, ab, cd) = named(text, "a matrix shape", shape_from_name)?;
+    let (m, n, ab, cd) = named(text, "a matrix shape", shape_from_name)?;
+    let group = group(text);
     let a = if text.eat("a") { Some(layout(text)?) } else { None };
     text.expect("b")?;
     let b = layout(text)?;
     let scales = if text.eat("scales") { Some(scales(text)?) } else { None };
-    Ok(Attr::Tcgen05(Tcgen05 { n, ab, cd, a, b, scales }))
+    Ok(Attr::Tcgen05(Tcgen05 { group, m, n, ab, cd, a, b, scales }))
+}
+
+/// The blocks that an instruction is of: one, unless it says that it is a pair.
+fn group(text: &mut Cursor<'_>) -> Group {
+    if text.eat(Group::Pair.name()) { Group::Pair } else { Group::One }
 }
 
 fn scales(text: &mut Cursor<'_>) -> Parsed<Scales> {

@@ -1,6 +1,7 @@
 //! Copies from shared to tensor memory (PTX ISA, `tcgen05.cp`).
 
 use super::ROWS;
+use super::group::Group;
 use crate::wgmma::SmemLayout;
 
 /// What a copy moves: rows of shared memory, each of 16 or 32 bytes, to all 128 lanes (PTX ISA, "Data
@@ -23,6 +24,8 @@ pub enum CopyShape {
 /// A `tcgen05.cp`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TensorCopy {
+    /// The blocks that copy, each from its own shared to its own tensor memory, at the same addresses.
+    pub group: Group,
     /// What it moves.
     pub shape: CopyShape,
     /// How the rows lie in shared memory: as those of a factor along k, of bytes.

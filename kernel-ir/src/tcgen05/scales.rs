@@ -5,8 +5,13 @@
 //! row `i` in column `i / 32`, lane `i % 32`, and the same again in the lanes of the other three warps
 //! ("Scale Factor A ID", "Scale Factor B ID"; "Scale factors for A and B matrices need to be duplicated to
 //! all 32 lane partitions"). Which bytes of the cells they are, the instruction descriptor says.
+//!
+//! Of a pair of blocks each has the scales of its own rows of A, and those of all columns of B. Where a
+//! block's sums fill the lanes by halves, so do the scales of B: those of the first half of the columns
+//! are in the lanes below 64, twice the same, those of the second in the others (CUTLASS's `tmem_sf_frg`
+//! of two multiprocessors, `ScaleFactorDuplicated4by1` and `ScaleFactorDuplicated2by2`).
 
-use super::{CELL, ROWS};
+use super::{CELL, Tcgen05};
 use crate::types::Scalar;
 
 /// Lanes that the scales lie in, four times the same.
@@ -133,6 +138,26 @@ pub const fn scale_row(lane: u32, column: u32) -> u32 {
     column * LANES + lane % LANES
 }
 
+impl Tcgen05 {
+    /// Columns of tensor memory that the scales of A and of B lie in, in each block.
+    pub const fn scale_columns(&self) -> [u32; 2] {
+        [Scales::columns(self.rows()), Scales::columns(self.columns())]
+    }
+
+    /// The first lane and the column of the scales of a row of A, counted in its block, and the lanes behind,
+    /// 32 apart, that have the same.
+    pub const fn a_scale_place(&self, row: u32) -> (u32, u32, u32) {
+        let (lane, column) = scale_place(row);
+        (lane, column, 4)
+    }
+
+    /// The same of a column of B.
+    pub const fn b_scale_place(&self, column: u32) -> (u32, u32, u32) {
+        let (lane, at) = scale_place(column % self.columns());
+        (column / self.columns() * self.rows() + lane, at, 4 / self.halves())
+    }
+}
+
 /// The number that a 4-bit float of the lower four bits is (PTX ISA, "Alternate Floating-Point Data
 /// Formats": `e2m1`): a sign, two bits of an exponent, one of a mantissa.
 pub fn e2m1(bits: u8) -> f64 {
@@ -142,10 +167,12 @@ pub fn e2m1(bits: u8) -> f64 {
 }
 
 /// What the instruction descriptor says (PTX ISA, "Instruction descriptor", the tables of
-/// `.kind::mxf8f6f4` and of `.kind::mxf4` and `.kind::mxf4nvf4`): a dense product of 128 rows whose factors
-/// are not negated. How many scales a row has is no part of it.
+/// `.kind::mxf8f6f4` and of `.kind::mxf4` and `.kind::mxf4nvf4`): a dense product whose factors
+/// are not negated. How many scales a row has, and how many blocks multiply, is no part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScaledInstruction {
+    /// Rows of A and D.
+    pub m: u32,
     /// Columns of B and D.
     pub n: u32,
     /// Element type of A and B; of pairs of 4-bit floats, `u8`.
@@ -181,7 +208,7 @@ impl ScaledInstruction {
             | u32::from(self.b_transposed) << 16
             | self.n >> 3 << 17
             | u32::from(self.ty == ScaleType::Ue8m0) << 23
-            | ROWS >> 7 << 27
+            | self.m >> 7 << 27
             | self.a_byte << 29
     }
 
@@ -191,6 +218,7 @@ impl ScaledInstruction {
             narrow == kind.is_narrow() && code == word >> 7 & 7
         };
         let instruction = ScaledInstruction {
+            m: (word >> 27 & 3) << 7,
             n: (word >> 17 & 0x3F) << 3,
             ab: FACTORS.iter().find(found)?.0,
             a_transposed: word >> 15 & 1 != 0,
@@ -253,8 +281,10 @@ mod tests {
             (ScaledKind::Mxf4, Scalar::U8, 1),
             (ScaledKind::Mxf4Nvf4, Scalar::U8, 1),
         ] {
-            for (n, flags) in (8..=256).step_by(8).flat_map(|n| (0..128).map(move |f| (n, f))) {
+            for (n, flags) in (8..=256).step_by(8).flat_map(|n| (0..256).map(move |f| (n, f))) {
+                let m = if flags >> 7 == 0 { 128 } else { 256 };
                 let found = ScaledInstruction {
+                    m,
                     n,
                     ab,
                     a_transposed: flags & 1 != 0,
@@ -272,7 +302,7 @@ mod tests {
                 assert_eq!((bits(4, 2), bits(29, 2)), (found.b_byte, found.a_byte));
                 assert_eq!((bits(7, 3), bits(10, 3)), (factor, factor));
                 assert_eq!((bits(15, 1), bits(16, 1)), (flags & 1, flags >> 1 & 1));
-                assert_eq!((bits(17, 6) * 8, bits(27, 2) * 128), (n, 128));
+                assert_eq!((bits(17, 6) * 8, bits(27, 2) * 128), (n, m));
                 assert_eq!(bits(23, 1) == 1, found.ty == ScaleType::Ue8m0);
                 assert_eq!(ScaledInstruction::decode(kind, word), Some(found));
             }
@@ -287,11 +317,41 @@ mod tests {
         for row in 0..256 {
             let (lane, column) = scale_place(row);
             assert!(lane < LANES && column < Scales::columns(row + 1));
-            for quarter in 0..ROWS / LANES {
+            for quarter in 0..4 {
                 assert_eq!(scale_row(quarter * LANES + lane, column), row);
             }
         }
         assert_eq!([8, 32, 40, 128, 256].map(Scales::columns), [1, 1, 2, 4, 8]);
+    }
+
+    /// The corners of CUTLASS's layouts, each cell of a block once.
+    #[test]
+    fn scales_of_pairs_are_in_all_lanes_that_read_them() {
+        use crate::tcgen05::group::Group;
+        use crate::tensor_map::Swizzle;
+        use crate::wgmma::SmemLayout;
+        let b = SmemLayout { swizzle: Swizzle::B128, mn_major: false, leading: 16, stride: 1024 };
+        for (group, m, columns, corner) in [
+            (Group::One, 128, [4, 8], (31, 7, 4)),
+            (Group::Pair, 256, [4, 8], (31, 7, 4)),
+            (Group::Pair, 128, [2, 4], (95, 3, 2)),
+        ] {
+            let (ab, cd, n) = (Scalar::E4M3, Scalar::F32, 256);
+            let product = Tcgen05 { group, m, n, ab, cd, a: None, b, scales: None };
+            assert_eq!(product.scale_columns(), columns);
+            assert_eq!(product.b_scale_place(255), corner);
+            assert_eq!(product.a_scale_place(33), (1, 1, 4));
+            let cells = |(lane, column, copies): (u32, u32, u32)| {
+                (0..copies).map(move |i| (lane + LANES * i, column))
+            };
+            let a = (0..product.rows()).flat_map(|row| cells(product.a_scale_place(row)));
+            let b = (0..n).flat_map(|column| cells(product.b_scale_place(column)));
+            for (found, columns) in [a.collect::<Vec<_>>(), b.collect()].iter().zip(columns) {
+                let different: std::collections::HashSet<_> = found.iter().collect();
+                assert_eq!((different.len(), found.len() as u32), (found.len(), 128 * columns));
+                assert!(found.iter().all(|&(lane, column)| lane < 128 && column < columns));
+            }
+        }
     }
 
     #[test]

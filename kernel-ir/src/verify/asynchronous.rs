@@ -17,6 +17,7 @@ impl Verifier<'_> {
             Signature::Wgmma => self.wgmma(inst),
             Signature::TensorAlloc
             | Signature::TensorFree
+            | Signature::TensorYield
             | Signature::TensorLoad
             | Signature::TensorStore
             | Signature::Tcgen05
@@ -34,6 +35,13 @@ impl Verifier<'_> {
                 }
             }
             Signature::MbarrierArrive => self.barrier(inst, 0, &[Space::Shared]),
+            Signature::TensorCommit => {
+                self.barrier(inst, 0, &[Space::Shared]);
+                if let Attr::Commit { multicast: true, .. } = inst.attr {
+                    self.operand_is(inst, 1, Type::U32);
+                    self.has_cluster(inst);
+                }
+            }
             Signature::MbarrierInit | Signature::MbarrierExpect | Signature::MbarrierWait => {
                 self.barrier(inst, 0, &[Space::Shared]);
                 self.operand_is(inst, 1, Type::U32);

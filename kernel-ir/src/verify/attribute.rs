@@ -44,8 +44,10 @@ fn expected(op: Opcode, attr: &Attr) -> (&'static str, bool) {
             ("no attribute", matches!(attr, Attr::None))
         }
         Signature::TensorAlloc | Signature::TensorFree => {
-            ("a number of columns", matches!(attr, Attr::Count(_)))
+            ("a number of columns", matches!(attr, Attr::Columns { .. }))
         }
+        Signature::TensorYield => ("a group of blocks", matches!(attr, Attr::Group(_))),
+        Signature::TensorCommit => ("a group of blocks", matches!(attr, Attr::Commit { .. })),
         Signature::Tcgen05 => ("a shape and layouts", matches!(attr, Attr::Tcgen05(_))),
         Signature::TensorCopy => ("a shape and layout", matches!(attr, Attr::Tcgen05Copy(_))),
         Signature::WgmmaWait => ("a number of groups", matches!(attr, Attr::Count(_))),
@@ -143,11 +145,10 @@ impl Verifier<'_> {
                     self.breach(Rule::TensorMemory, Some(inst), fault, expected);
                 }
             }
-            Attr::Count(columns)
-                if matches!(inst.op, Opcode::Tcgen05Alloc | Opcode::Tcgen05Free)
-                    && !(columns.is_power_of_two() && (32..=512).contains(columns)) =>
+            Attr::Columns { count, .. }
+                if !(count.is_power_of_two() && (32..=512).contains(count)) =>
             {
-                let found = format!("{columns} columns");
+                let found = format!("{count} columns");
                 let expected = "a power of two from 32 to 512";
                 self.breach(Rule::TensorMemory, Some(inst), found, expected);
             }

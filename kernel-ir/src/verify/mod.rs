@@ -91,6 +91,7 @@ pub fn verify(kernel: &Kernel) -> Result<(), VerifyError> {
     verifier.declarations();
     verifier.body();
     verifier.loads_are_waited_for();
+    verifier.groups_agree();
     let Verifier { violations, count, .. } = verifier;
     if count == 0 {
         return Ok(());

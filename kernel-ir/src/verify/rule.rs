@@ -64,6 +64,7 @@ rules! {
     NamedBarrier "named-barrier" "A named barrier is one of 1 to 15, and as many threads come there as make whole warps of 32, 1024 at most.";
     WgmmaShape "wgmma-shape" "A `wgmma`'s shape is one that there is, its factors' offsets are multiples of 16 bytes below 2^18, and only factors of 16 bits lie along m or n.";
     TensorMemory "tensor-memory" "Columns of tensor memory are taken by powers of two from 32 to 512 and moved 2, 4, .. 128 at a time; what a `tcgen05_load` reads goes to a `tcgen05_wait_load` and nowhere else; the shape of a `tcgen05_mma` is one that there is, its factors' offsets are multiples of 16 bytes below 2^18, only factors of 8 and 16 bits lie along m or n, and it has the type and number of scales that its kind has, at a byte that they may begin at; a `tcgen05_copy` is of rows along k.";
+    TensorGroup "tensor-group" "All that a kernel does in tensor memory is of one block, or all of pairs of blocks; one with pairs fixes a cluster of an even number of blocks.";
     BulkCopy "bulk-copy" "Only loads arrive in several blocks and only stores combine: integers by any operation, floats by `add`, f16 and bf16 also by `min` and `max`; a tensor that is stored to is written. Rows are copied of matrices in boxes of one row, pixels through maps with a window, and loaded only.";
     RegisterShare "register-share" "A share of registers is a multiple of 8 from 24 to 256.";
     AccessOrder "access-order" "An atomic load is relaxed or acquires; an atomic store is relaxed or releases.";

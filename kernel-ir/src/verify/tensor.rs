@@ -6,6 +6,7 @@ use super::{Rule, Verifier, list};
 use crate::attr::Attr;
 use crate::kernel::Inst;
 use crate::op::Opcode;
+use crate::tcgen05::group::Group;
 use crate::types::{Scalar, Space, Type};
 
 impl Verifier<'_> {
@@ -16,6 +17,7 @@ impl Verifier<'_> {
                     self.operand_fits(inst, 0, elem == Scalar::U32, "a pointer to u32");
                 }
             }
+            Opcode::Tcgen05Yield => {}
             Opcode::Tcgen05Free => self.operand_is(inst, 0, Type::U32),
             Opcode::Tcgen05Load => {
                 self.operand_is(inst, 0, Type::U32);
@@ -57,6 +59,31 @@ impl Verifier<'_> {
             let expected = format!("{} for {}", list(expected), product.name());
             self.breach(Rule::OperandType, Some(inst), list(found), expected);
         }
+    }
+
+    /// All of a kernel's instructions have the same group (PTX ISA, of each of them), and there are pairs only
+    /// in clusters of an even number of blocks ("CTA Pair").
+    pub(super) fn groups_agree(&mut self) {
+        let kernel = self.kernel;
+        let mut first = None;
+        kernel.body.walk(&mut |inst| {
+            let Some(group) = inst.attr.group() else { return };
+            let expected = *first.get_or_insert(group);
+            if group != expected {
+                let found = format!("`{}` of group `{}`", inst.op.name(), group.name());
+                let expected = format!("group `{}`, as before in the kernel", expected.name());
+                self.breach(Rule::TensorGroup, Some(inst), found, expected);
+            }
+            let blocks = kernel.cluster_dim.map_or(1, |dim| dim.iter().product::<u32>());
+            if group == Group::Pair && !blocks.is_multiple_of(2) {
+                let found = match kernel.cluster_dim {
+                    Some(dim) => format!("a cluster of {dim:?}"),
+                    None => "a kernel whose blocks stand alone".to_owned(),
+                };
+                let expected = "one that fixes a cluster of an even number of blocks";
+                self.breach(Rule::TensorGroup, Some(inst), found, expected);
+            }
+        });
     }
 
     /// Registers that a load is still writing are read by nobody but the wait for it.

@@ -36,6 +36,11 @@ fn counts(inst: &Inst) -> Option<(RangeInclusive<usize>, usize)> {
         Signature::Stmatrix | Signature::MbarrierInit => (2, 0),
         Signature::Wgmma => (4, 1),
         Signature::TensorAlloc | Signature::TensorFree => (1, 0),
+        Signature::TensorYield => (0, 0),
+        Signature::TensorCommit => match inst.attr {
+            Attr::Commit { multicast: true, .. } => (2, 0),
+            _ => (1, 0),
+        },
         Signature::TensorLoad => (1, 1),
         Signature::TensorStore => (2, 0),
         Signature::Tcgen05 => match &inst.attr {
@@ -161,6 +166,8 @@ impl<'k> Verifier<'k> {
             | Signature::WgmmaWait
             | Signature::TensorAlloc
             | Signature::TensorFree
+            | Signature::TensorYield
+            | Signature::TensorCommit
             | Signature::TensorLoad
             | Signature::TensorStore
             | Signature::Tcgen05

@@ -7,6 +7,12 @@
 //! rows. Factors in shared memory are tiles, as those of `wgmma`. Factors may be scaled in blocks
 //! ([`tensor_mma_scaled`]: MXFP8, MXFP4, NVFP4).
 //!
+//! Two blocks of a cluster whose ranks differ in the last bit, a *pair*, [multiply
+//! together](tensor_memory_of_pair): 256 rows, of which each has 128, by columns of which each loads half.
+//! One thread of either begins products for both, and commits them to a barrier of both
+//! ([`TensorMemory::commit_to_pair`]). All types of a pair's tensor memory say so by their last parameter, 2,
+//! so that nothing of one block is mixed with them.
+//!
 //! ```
 //! use kernelsmith::prelude::*;
 //!
@@ -35,6 +41,7 @@ use std::marker::PhantomData;
 
 use half::{bf16, f16};
 use kernelsmith_ir::tcgen05::copy::{CopyShape, TensorCopy};
+use kernelsmith_ir::tcgen05::group::Group;
 use kernelsmith_ir::tcgen05::scales::{ScaleType, ScaledKind, Scales};
 use kernelsmith_ir::tcgen05::{COLUMNS, ROWS, Tcgen05};
 use kernelsmith_ir::tensor_map::Swizzle;
@@ -43,6 +50,7 @@ use kernelsmith_ir::{Attr, Opcode, Scalar, Space, Type, Value};
 use kernelsmith_runtime::{e4m3, e5m2};
 
 use super::cast::{bitcast, cast};
+use super::cluster::{cluster_rank, cluster_sync};
 use super::compare::eq;
 use super::control::Condition;
 use super::element::{Element, Num, Stored};
@@ -97,29 +105,81 @@ factors! {
     E2m1: u8, U8 -> f32, F32;
 }
 
-/// Columns of tensor memory that the block has taken.
+/// Columns of tensor memory that the block has taken, or each block of a pair, where `BLOCKS` is 2.
 #[must_use = "columns are given back by `free`"]
-pub struct TensorMemory {
+pub struct TensorMemory<const BLOCKS: usize = 1> {
     address: Val<u32>,
     columns: usize,
+}
+
+/// The group that instructions of so many blocks have. There is memory of one block and of two only.
+const fn group(blocks: usize) -> Group {
+    if blocks == 2 { Group::Pair } else { Group::One }
 }
 
 /// Takes `columns` of tensor memory, a power of two from 32 to 512, or waits until another block of the
 /// multiprocessor has given some back. All threads of the block come here together, once in a kernel.
 #[track_caller]
 pub fn tensor_memory(columns: usize) -> TensorMemory {
+    take(columns)
+}
+
+/// Takes `columns` of the tensor memory of both blocks of a pair, the same ones. All threads of the cluster
+/// come here together, once in a kernel; the cluster has an even number of blocks:
+/// `#[kernel(block = 128, cluster = 2)]`. Barriers that were made before can be used behind it.
+///
+/// ```
+/// use kernelsmith::prelude::*;
+///
+/// /// 256 x 64 sums over 64 columns; each block has 128 rows of `a`, 32 of the 64 of `b`, and writes 128
+/// /// rows of `c`.
+/// #[device]
+/// fn product(a: Tile<bf16>, b: Tile<bf16>, loaded: Mbarrier, done: Mbarrier, c: &mut [f32]) {
+///     // Comes to `loaded` of the first block when this block's tiles are there.
+///     if thread_idx_x() == 0 {
+///         loaded.arrive_at(0);
+///     }
+///     let memory = tensor_memory_of_pair(64);
+///     let sums = memory.sums::<bf16, 64>(0);
+///     if cluster_rank() == 0 && thread_idx_x() == 0 {
+///         loaded.wait(0);
+///         for k in unroll(0..4) {
+///             tensor_mma(sums, a.k_major(0, 16 * k), b.k_major(0, 16 * k), k > 0);
+///         }
+///         memory.commit_to_pair(done);
+///     }
+///     done.wait(0);
+///     tensor_fence_after();
+///     let row = sums.read::<64>(0);
+///     for j in unroll(0..64) {
+///         c[64 * (128 * cluster_rank() + thread_idx_x()) + j] = row[j];
+///     }
+///     memory.free();
+/// }
+/// ```
+#[track_caller]
+pub fn tensor_memory_of_pair(columns: usize) -> TensorMemory<2> {
+    // The peer is there, and goes on being (PTX ISA, `tcgen05.alloc`).
+    cluster_sync();
+    take(columns)
+}
+
+#[track_caller]
+fn take<const BLOCKS: usize>(columns: usize) -> TensorMemory<BLOCKS> {
     if !columns.is_power_of_two() || !(32..=COLUMNS as usize).contains(&columns) {
         fail(format!("{columns} columns of tensor memory: a power of two from 32 to {COLUMNS}"));
     }
     let place = shared_as::<u32>("tensor_memory", 1, 4).slot_at(0usize).address();
-    let takes = (Opcode::Tcgen05Alloc, Attr::Count(columns as u32), Some(place));
-    by_first_warp([takes, (Opcode::Tcgen05Yield, Attr::None, None)]);
+    let group = group(BLOCKS);
+    let all = Attr::Columns { count: columns as u32, group };
+    let takes = (Opcode::Tcgen05Alloc, all, Some(place));
+    by_first_warp([takes, (Opcode::Tcgen05Yield, Attr::Group(group), None)]);
     barrier();
     let address = Val::from_id(build(|b| b.load(place, Type::U32)));
     TensorMemory { address, columns }
 }
 
-impl TensorMemory {
+impl<const BLOCKS: usize> TensorMemory<BLOCKS> {
     /// The address of columns that there are, from `first` on.
     #[track_caller]
     fn column(&self, first: usize, count: usize) -> Val<u32> {
@@ -130,28 +190,57 @@ impl TensorMemory {
         self.address + first as u32
     }
 
-    /// The columns from `first` on as 128 rows of `N` sums of products of `T`.
+    /// The columns from `first` on as 128 rows of `N` sums of products of `T`, in each block.
     #[track_caller]
-    pub fn sums<T: TensorFactor, const N: usize>(&self, first: usize) -> TensorSums<T, N> {
+    pub fn sums<T: TensorFactor, const N: usize>(&self, first: usize) -> TensorSums<T, N, BLOCKS> {
         TensorSums { address: self.column(first, N), ty: PhantomData }
     }
 
     /// The columns from `first` on as the scales of `rows` rows of a factor: four columns for each 128 rows.
+    /// Of a pair, each block has those of its own 128 rows of the left factor, and of all of the right one.
     #[track_caller]
-    pub fn scales(&self, first: usize, rows: usize) -> TensorScales {
+    pub fn scales(&self, first: usize, rows: usize) -> TensorScales<BLOCKS> {
         let address = self.column(first, 4 * rows.div_ceil(CHUNK_ROWS));
         TensorScales { address, rows, byte: 0 }
     }
 
-    /// Gives the columns back, once all threads of the block have come here: each has waited for what it
-    /// began.
+    /// Comes to the barrier of this block once all products and copies to tensor memory are over that this
+    /// thread has begun, in both blocks of a pair.
+    #[track_caller]
+    pub fn commit(&self, barrier: Mbarrier) {
+        commit(group(BLOCKS), barrier, None);
+    }
+
+    /// Gives the columns back, once all threads of the block, or of a pair's cluster, have come here: each has
+    /// waited for what it began.
     #[track_caller]
     pub fn free(self) {
         emit(Opcode::Tcgen05FenceBefore, &[]);
-        barrier();
-        let attr = Attr::Count(self.columns as u32);
+        match group(BLOCKS) {
+            Group::One => barrier(),
+            Group::Pair => cluster_sync(),
+        }
+        let attr = Attr::Columns { count: self.columns as u32, group: group(BLOCKS) };
         by_first_warp([(Opcode::Tcgen05Free, attr, Some(self.address.id))]);
     }
+}
+
+impl TensorMemory<2> {
+    /// [`commit`](TensorMemory::commit) to the barriers of both blocks of the pair, at the same address.
+    #[track_caller]
+    pub fn commit_to_pair(&self, barrier: Mbarrier) {
+        let rank: Val<u32> = cast(cluster_rank());
+        let blocks = Val::<u32>::from(0b11u32) << (rank & !1u32);
+        commit(Group::Pair, barrier, Some(blocks));
+    }
+}
+
+#[track_caller]
+fn commit(group: Group, barrier: Mbarrier, blocks: Option<Val<u32>>) {
+    let attr = Attr::Commit { group, multicast: blocks.is_some() };
+    let operands: Vec<Value> =
+        [barrier.address()].into_iter().chain(blocks.map(|blocks| blocks.id)).collect();
+    build(|b| b.emit(Opcode::Tcgen05Commit, attr, &operands, &[]));
 }
 
 /// Operations that the block's first warp does. No closure, so that they stand at the caller's line.
@@ -172,16 +261,16 @@ fn emit(op: Opcode, operands: &[Value]) {
     build(|b| b.emit(op, Attr::None, operands, &[]));
 }
 
-/// 128 rows of `N` sums in tensor memory, those of products of `T`.
+/// 128 rows of `N` sums in tensor memory, in each block, those of products of `T`.
 #[derive(Clone, Copy)]
-pub struct TensorSums<T: TensorFactor, const N: usize> {
+pub struct TensorSums<T: TensorFactor, const N: usize, const BLOCKS: usize = 1> {
     address: Val<u32>,
     ty: PhantomData<T>,
 }
 
-impl<T: TensorFactor, const N: usize> TensorSums<T, N> {
+impl<T: TensorFactor, const N: usize, const BLOCKS: usize> TensorSums<T, N, BLOCKS> {
     /// `C` sums, a power of two up to 128, from column `first` on: thread `i` of the warpgroup gets those of
-    /// row `i`. All lanes of the warp come here together, behind a [`tensor_fence_after`].
+    /// row `i` of its block. All lanes of the warp come here together, behind a [`tensor_fence_after`].
     #[track_caller]
     pub fn read<const C: usize>(&self, first: usize) -> [Val<T::Sum>; C] {
         let end = first.saturating_add(C);
@@ -217,18 +306,19 @@ const CHUNK_BYTES: usize = 512;
 
 /// Scales of a factor's rows in tensor memory: four bytes for each row.
 #[derive(Clone, Copy)]
-pub struct TensorScales {
+pub struct TensorScales<const BLOCKS: usize = 1> {
     address: Val<u32>,
     rows: usize,
     byte: u32,
 }
 
-impl TensorScales {
+impl<const BLOCKS: usize> TensorScales<BLOCKS> {
     /// Begins to copy the scales from shared memory, from the first element on. Byte `j` of row `r` is at
     /// `512 * (r / 128) + 16 * (r % 32) + 4 * (r % 128 / 32) + j`: scales of 128 rows and 4 blocks lie
     /// together, as cuBLASLt has them ("1D Block Scaling Factors Layout"). One thread does this; its
     /// products that follow see them. Where threads wrote them, an
-    /// [`async_fence`](super::swizzled::async_fence) and a barrier come before.
+    /// [`async_fence`](super::swizzled::async_fence) and a barrier come before. Each block of a pair copies
+    /// from its own shared memory.
     #[track_caller]
     pub fn copy(&self, from: &Shared<u8>) {
         let chunks = self.rows.div_ceil(CHUNK_ROWS);
@@ -237,7 +327,8 @@ impl TensorScales {
         // Rows of 16 bytes, 8 of them in 128 bytes.
         let layout =
             SmemLayout { swizzle: Swizzle::None, mn_major: false, leading: 0, stride: 128 };
-        let attr = Attr::Tcgen05Copy(TensorCopy { shape: CopyShape::Rows32, layout });
+        let (group, shape) = (group(BLOCKS), CopyShape::Rows32);
+        let attr = Attr::Tcgen05Copy(TensorCopy { group, shape, layout });
         for chunk in 0..chunks {
             let to = self.address + 4 * chunk as u32;
             let first = Val::<usize>::from(chunk * CHUNK_BYTES);
@@ -249,7 +340,7 @@ impl TensorScales {
     }
 
     /// The same, of which a product takes what begins at this byte of each row's four.
-    pub fn byte(self, byte: usize) -> TensorScales {
+    pub fn byte(self, byte: usize) -> TensorScales<BLOCKS> {
         TensorScales { byte: byte as u32, ..self }
     }
 }
@@ -297,9 +388,12 @@ impl ScaleFormat {
 /// Begins `sums = a * b + sums`, or `a * b` where `accumulate` is false, for one thread. `a` has 128 rows, `b`
 /// as many as there are columns of sums, a multiple of 16; each reaches 32 bytes along k. Products with the
 /// same sums follow each other.
+///
+/// Of a pair, each block has 128 rows of `a` and half of those of `b` at the same addresses of its shared
+/// memory. Both have waited for what they loaded; the thread knows of that.
 #[track_caller]
-pub fn tensor_mma<T: TensorFactor, const N: usize>(
-    sums: TensorSums<T, N>,
+pub fn tensor_mma<T: TensorFactor, const N: usize, const BLOCKS: usize>(
+    sums: TensorSums<T, N, BLOCKS>,
     a: Factor<T::Input>,
     b: Factor<T::Input>,
     accumulate: impl IntoVal<bool>,
@@ -307,14 +401,14 @@ pub fn tensor_mma<T: TensorFactor, const N: usize>(
     begin(sums, [a, b], None, accumulate.into_val());
 }
 
-/// [`tensor_mma`] of factors with scales, those of `a` and of `b`: `b` has a multiple of 8 rows.
+/// [`tensor_mma`] of factors with scales, those of `a` and of `b`: `b` has a multiple of 8 rows in each block.
 #[track_caller]
-pub fn tensor_mma_scaled<T: TensorFactor, const N: usize>(
-    sums: TensorSums<T, N>,
+pub fn tensor_mma_scaled<T: TensorFactor, const N: usize, const BLOCKS: usize>(
+    sums: TensorSums<T, N, BLOCKS>,
     a: Factor<T::Input>,
     b: Factor<T::Input>,
     format: ScaleFormat,
-    scales: [TensorScales; 2],
+    scales: [TensorScales<BLOCKS>; 2],
     accumulate: impl IntoVal<bool>,
 ) {
     for (scales, rows) in scales.iter().zip([ROWS as usize, N]) {
@@ -326,20 +420,22 @@ pub fn tensor_mma_scaled<T: TensorFactor, const N: usize>(
 }
 
 #[track_caller]
-fn begin<T: TensorFactor, const N: usize>(
-    sums: TensorSums<T, N>,
+fn begin<T: TensorFactor, const N: usize, const BLOCKS: usize>(
+    sums: TensorSums<T, N, BLOCKS>,
     [a, b]: [Factor<T::Input>; 2],
-    scaled: Option<(ScaleFormat, [TensorScales; 2])>,
+    scaled: Option<(ScaleFormat, [TensorScales<BLOCKS>; 2])>,
     accumulate: Val<bool>,
 ) {
     let (ab, cd) = T::TYPES;
-    for (factor, rows) in [(&a, ROWS as usize), (&b, N)] {
-        if factor.rows < rows {
-            fail(format!("a factor of {} rows: the product takes {rows}", factor.rows));
+    let (group, m, n) = (group(BLOCKS), ROWS * BLOCKS as u32, N as u32);
+    let scales = scaled.map(|(format, [a, b])| format.scales(a.byte, b.byte));
+    let product = Tcgen05 { group, m, n, ab, cd, a: Some(a.layout), b: b.layout, scales };
+    for (factor, rows) in [(&a, product.rows()), (&b, product.b_rows())] {
+        if factor.rows < rows as usize {
+            let each = if group == Group::Pair { " in each block" } else { "" };
+            fail(format!("a factor of {} rows: the product takes {rows}{each}", factor.rows));
         }
     }
-    let scales = scaled.map(|(format, [a, b])| format.scales(a.byte, b.byte));
-    let product = Tcgen05 { n: N as u32, ab, cd, a: Some(a.layout), b: b.layout, scales };
     if let Some(fault) = product.fault() {
         fail(fault);
     }
@@ -357,10 +453,11 @@ fn begin<T: TensorFactor, const N: usize>(
     build(|b| b.emit(Opcode::Tcgen05Mma, Attr::Tcgen05(product), &operands, &[]));
 }
 
-/// Comes to the barrier once all products and copies to tensor memory are over that this thread has begun.
+/// Comes to the barrier once all products and copies to tensor memory are over that this thread has begun,
+/// those of one block. Those of a pair are committed by [`TensorMemory::commit_to_pair`].
 #[track_caller]
 pub fn tensor_commit(barrier: Mbarrier) {
-    emit(Opcode::Tcgen05Commit, &[barrier.address()]);
+    commit(Group::One, barrier, None);
 }
 
 /// Orders this thread's accesses of tensor memory before what lets other threads know of them.

@@ -11,4 +11,5 @@ mod harness;
 mod hopper;
 mod races;
 mod tensor_memory;
+mod tensor_pairs;
 mod unwritten;

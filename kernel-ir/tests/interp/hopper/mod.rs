@@ -6,6 +6,7 @@ mod barriers;
 mod copies;
 mod gemm;
 mod matrices;
+mod pairs;
 mod pipeline;
 mod scaled;
 mod scene;

@@ -2,6 +2,7 @@
 //! the line is found.
 
 use kernelsmith_ir::interp::FindingKind::{self, *};
+use kernelsmith_ir::tcgen05::group::Group;
 use kernelsmith_ir::tcgen05::scales::{ScaleType, ScaledKind, Scales};
 use kernelsmith_ir::tcgen05::{Tcgen05, scales::e2m1};
 use kernelsmith_ir::tensor_map::Swizzle;
@@ -331,7 +332,8 @@ fn combinations_that_there_are_not() {
     let bytes = ScaledKind::Mxf8f6f4;
     let scales = Scales { kind: bytes, ty: ScaleType::Ue8m0, count: 1, a_byte: 0, b_byte: 0 };
     let (ab, cd) = (Scalar::E4M3, Scalar::F32);
-    let product = Tcgen05 { n: 64, ab, cd, a: None, b, scales: Some(scales) };
+    let product =
+        Tcgen05 { group: Group::One, m: 128, n: 64, ab, cd, a: None, b, scales: Some(scales) };
     assert_eq!(product.fault(), None);
     let kind = ScaledKind::Mxf4;
     let narrow = Scales { kind, count: 2, ..scales };

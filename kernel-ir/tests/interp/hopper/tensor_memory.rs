@@ -3,6 +3,7 @@
 
 use half::bf16;
 use kernelsmith_ir::interp::FindingKind::{self, *};
+use kernelsmith_ir::tcgen05::group::Group;
 use kernelsmith_ir::tcgen05::{Tcgen05, a_place};
 use kernelsmith_ir::tensor_map::Swizzle;
 use kernelsmith_ir::wgmma::SmemLayout;
@@ -262,7 +263,8 @@ fn products_come_through_the_compiler() {
         assert!(error.contains("sm_100a"), "{error}");
     }
     let b = SmemLayout { swizzle: Swizzle::B64, mn_major: true, leading: 512, stride: 1024 };
-    let product = Tcgen05 { n: 64, ab: Scalar::BF16, cd: Scalar::F32, a: None, b, scales: None };
+    let (group, ab, cd) = (Group::One, Scalar::BF16, Scalar::F32);
+    let product = Tcgen05 { group, m: 128, n: 64, ab, cd, a: None, b, scales: None };
     assert_eq!(product.fault(), None);
     let wide = Tcgen05 { ab: Scalar::TF32, ..product };
     assert_eq!(wide.fault().unwrap(), "factors of tf32 lie along k");

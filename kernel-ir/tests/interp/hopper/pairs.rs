@@ -1,0 +1,337 @@
+//! Products of two blocks in the tensor memory of both: right ones find nothing and compute the right
+//! numbers in every schedule, and of each planted bug the line is found.
+
+use half::bf16;
+use kernelsmith_ir::interp::FindingKind::{self, *};
+use kernelsmith_ir::tensor_map::Swizzle;
+use kernelsmith_ir::wgmma::SmemLayout;
+use kernelsmith_ir::{Target, parse, passes, verify};
+
+use super::scene::{Scene, finds, finds_nothing, replaced};
+
+/// `C = A * B'`, A of 256 x 32 and B of 64 x 32: each block copies half of the rows of both, one thread of
+/// the first begins two products of a depth of 16, and each warp reads 32 rows of what its block has.
+const PRODUCT: &str = r#"
+kernel @k(%a "a": ptr<global, bf16> readonly, %b "b": ptr<global, bf16> readonly, %c "c": ptr<global, f32> exclusive) block(128, 1, 1) cluster(2, 1, 1) {
+  shared s0 "full": u64 x 1 align 8
+  shared s1 "done": u64 x 1 align 8
+  shared s2 "ready": u64 x 1 align 8
+  shared s3 "place": u32 x 1 align 4
+  shared s4 "a_tile": bf16 x 4096 align 1024
+  shared s5 "b_tile": bf16 x 1024 align 1024
+  %full: ptr<shared, u64> = shared_addr[s0]
+  %done: ptr<shared, u64> = shared_addr[s1]
+  %ready: ptr<shared, u64> = shared_addr[s2]
+  %place: ptr<shared, u32> = shared_addr[s3]
+  %a_tile: ptr<shared, bf16> = shared_addr[s4]
+  %b_tile: ptr<shared, bf16> = shared_addr[s5]
+  %zero: u32 = const[u32 0]
+  %one: u32 = const[u32 1]
+  %both: u32 = const[u32 3]
+  %no: bool = const[bool false]
+  %yes: bool = const[bool true]
+  %thread: u32 = thread_idx[x]
+  %warp: u32 = warp_id
+  %rank: u32 = cluster_rank
+  %leads: bool = eq %thread, %zero
+  %first_warp: bool = eq %warp, %zero
+  %even: bool = eq %rank, %zero
+  if %leads {
+    mbarrier_init %full, %one
+    mbarrier_init %done, %one
+    mbarrier_init %ready, %one
+    mbarrier_fence
+    yield
+  } {
+    yield
+  }
+  cluster_arrive
+  cluster_wait
+  if %first_warp {
+    tcgen05_alloc[128 pair] %place //~ alloc
+    tcgen05_yield[pair]
+    yield
+  } {
+    yield
+  }
+  barrier
+  %d: u32 = load[align 4] %place //~ place
+  %sixteen: u32 = const[u32 16]
+  %lane: u32 = const[u32 5]
+  %lanes: u32 = shl %warp, %lane
+  %upper: u32 = shl %lanes, %sixteen
+  %own: u32 = or %d, %upper
+  if %leads {
+    %a_bytes: u32 = const[u32 8192]
+    %b_bytes: u32 = const[u32 2048]
+    %bytes: u32 = const[u32 10240]
+    %a_count: u32 = const[u32 4096]
+    %b_count: u32 = const[u32 1024]
+    %a_first: u32 = mul %rank, %a_count
+    %b_first: u32 = mul %rank, %b_count
+    %a_own: ptr<global, bf16> = ptr_add %a, %a_first
+    %b_own: ptr<global, bf16> = ptr_add %b, %b_first
+    mbarrier_arrive_expect %full, %bytes
+    bulk_load[normal] %a_tile, %a_own, %a_bytes, %full //~ load_a
+    bulk_load[normal] %b_tile, %b_own, %b_bytes, %full //~ load_b
+    mbarrier_wait %full, %zero
+    if %even {
+      %a_next: u32 = const[u32 2048]
+      %b_next: u32 = const[u32 512]
+      %a_last: ptr<shared, bf16> = ptr_add %a_tile, %a_next
+      %b_last: ptr<shared, bf16> = ptr_add %b_tile, %b_next
+      mbarrier_wait %ready, %zero //~ ready
+      tcgen05_mma[m256n64k16.bf16.f32 pair a k none 2048 128 b k none 512 128] %d, %a_tile, %b_tile, %no //~ first
+      tcgen05_mma[m256n64k16.bf16.f32 pair a k none 2048 128 b k none 512 128] %d, %a_last, %b_last, %yes //~ second
+      tcgen05_commit[pair multicast] %done, %both //~ commit
+      yield
+    } {
+      %there: ptr<cluster, u64> = map_shared %ready, %zero
+      mbarrier_arrive %there
+      yield
+    }
+    yield
+  } {
+    yield
+  }
+  mbarrier_wait %done, %zero //~ wait
+  tcgen05_fence_after //~ after
+  %read: <64 x u32> = tcgen05_load %own //~ load
+  %sums: <64 x u32> = tcgen05_wait_load %read
+  %floats: <64 x f32> = bitcast %sums
+  %wide: u32 = const[u32 64]
+  %rows: u32 = const[u32 128]
+  %row_first: u32 = mul %rank, %rows
+  %row: u32 = add %row_first, %thread
+  %at: u32 = mul %row, %wide
+  %to: ptr<global, f32> = ptr_add %c, %at
+  store[align 4] %to, %floats
+  tcgen05_fence_before
+  cluster_arrive
+  cluster_wait
+  if %first_warp {
+    tcgen05_free[128 pair] %d //~ free
+    yield
+  } {
+    yield
+  }
+  return
+}
+"#;
+
+/// The same with 128 rows: each block has 64 of them, in the lower lanes those of the first 32 columns, in
+/// the others those of the rest.
+fn low() -> String {
+    let text = PRODUCT
+        .replace(
+            "m256n64k16.bf16.f32 pair a k none 2048 128",
+            "m128n64k16.bf16.f32 pair a k none 1024 128",
+        )
+        .replace("%a_bytes: u32 = const[u32 8192]", "%a_bytes: u32 = const[u32 4096]")
+        .replace("%bytes: u32 = const[u32 10240]", "%bytes: u32 = const[u32 6144]")
+        .replace("%a_count: u32 = const[u32 4096]", "%a_count: u32 = const[u32 2048]")
+        .replace("%a_next: u32 = const[u32 2048]", "%a_next: u32 = const[u32 1024]")
+        .replace("<64 x", "<32 x");
+    replaced(
+        &text,
+        "  %rows: u32 = const[u32 128]
+  %row_first: u32 = mul %rank, %rows
+  %row: u32 = add %row_first, %thread
+  %at: u32 = mul %row, %wide
+",
+        "  %row_first: u32 = mul %rank, %wide
+  %own_row: u32 = rem %thread, %wide
+  %half: u32 = div %thread, %wide
+  %row: u32 = add %row_first, %own_row
+  %row_at: u32 = mul %row, %wide
+  %half_at: u32 = shl %half, %lane
+  %at: u32 = add %row_at, %half_at
+",
+    )
+}
+
+fn a(row: usize, k: usize) -> f32 {
+    ((row * 7 + row / 64 + k * 3) % 11) as f32 - 5.0
+}
+
+fn b(column: usize, k: usize) -> f32 {
+    ((column * 5 + column / 32 + k) % 7) as f32 - 3.0
+}
+
+/// Both halves of a factor of 32 columns along k, each as it lies in a block's shared memory.
+fn packed(rows: usize, of: fn(usize, usize) -> f32) -> Vec<u8> {
+    let (half, mut all) = (rows / 2, Vec::new());
+    let leading = half as u32 * 16;
+    let layout = SmemLayout { swizzle: Swizzle::None, mn_major: false, leading, stride: 128 };
+    for first in [0, half] {
+        let mut bytes = vec![0; half * 64];
+        for (row, k) in (0..half).flat_map(|row| (0..32).map(move |k| (row, k))) {
+            let at = layout.address(0, 2, row as u32, k as u32) as usize;
+            let element = bf16::from_f32(of(first + row, k));
+            bytes[at..at + 2].copy_from_slice(&element.to_le_bytes());
+        }
+        all.extend(bytes);
+    }
+    all
+}
+
+fn scene(text: &str) -> Scene {
+    let rows = if text.contains("m256") { 256 } else { 128 };
+    Scene::new(text, 2, 128)
+        .pointer(64 * rows, &packed(rows, a))
+        .pointer(4096, &packed(64, b))
+        .pointer(rows * 64 * 4, &[])
+}
+
+fn check(scene: &Scene, rows: usize) {
+    let bytes = scene.bytes(2, rows * 64 * 4);
+    for (i, word) in bytes.chunks(4).enumerate() {
+        let expected: f32 = (0..32).map(|k| a(i / 64, k) * b(i % 64, k)).sum();
+        assert_eq!(f32::from_le_bytes(word.try_into().unwrap()), expected, "{i}");
+    }
+}
+
+fn planted(part: &str, by: &str, expected: &[(FindingKind, &str, &str)]) {
+    let text = replaced(PRODUCT, part, by);
+    finds(|| scene(&text), expected);
+}
+
+#[test]
+fn a_product_of_256_rows() {
+    finds_nothing(|| scene(PRODUCT), |scene| check(scene, 256));
+}
+
+#[test]
+fn a_product_of_128_rows() {
+    let text = low();
+    finds_nothing(|| scene(&text), |scene| check(scene, 128));
+}
+
+/// The peer's tiles may not have come, or not been begun.
+#[test]
+fn factors_of_the_peer_that_nobody_waited_for() {
+    planted(
+        "      mbarrier_wait %ready, %zero //~ ready\n",
+        "",
+        &[
+            (CopyInFlight, "first", "load_a"),
+            (CopyInFlight, "load_a", "first"),
+            (Uninitialized, "first", ""),
+            (Uninitialized, "second", ""),
+        ],
+    );
+}
+
+#[test]
+fn sums_that_one_block_is_not_told_of() {
+    planted("[pair multicast] %done, %both", "[pair] %done", &[(Deadlock, "wait", "")]);
+    let other = planted_other_block();
+    finds(|| scene(&other), &[(OutOfBounds, "commit", "")]);
+}
+
+/// A commit to a third block of two.
+fn planted_other_block() -> String {
+    replaced(PRODUCT, "%both: u32 = const[u32 3]", "%both: u32 = const[u32 7]")
+}
+
+#[test]
+fn sums_that_one_block_does_not_wait_for() {
+    planted(
+        "  mbarrier_wait %done, %zero //~ wait\n",
+        "  if %even {
+    mbarrier_wait %done, %zero //~ wait
+    yield
+  } {
+    yield
+  }
+",
+        &[
+            (CopyInFlight, "load", "second"),
+            (CopyInFlight, "load", "first"),
+            (CopyInFlight, "first", "load"),
+            (CopyInFlight, "second", "load"),
+            (Uninitialized, "load", ""),
+        ],
+    );
+}
+
+#[test]
+fn fences_that_are_missing() {
+    planted("  tcgen05_fence_after //~ after\n", "", &[(MissingFence, "load", "second")]);
+}
+
+/// One block takes tensor memory, and its peer does not, or comes for other columns.
+#[test]
+fn memory_that_only_one_block_takes() {
+    let alloc = "    tcgen05_alloc[128 pair] %place //~ alloc\n    tcgen05_yield[pair]\n";
+    let only_even = format!("    if %even {{\n{alloc}    yield\n    }} {{\n    yield\n    }}\n");
+    planted(alloc, &only_even, &[(Deadlock, "alloc", ""), (Uninitialized, "place", "")]);
+    let other = "    if %even {
+    tcgen05_alloc[128 pair] %place //~ alloc
+    yield
+    } {
+    tcgen05_alloc[64 pair] %place //~ less
+    yield
+    }
+";
+    planted(alloc, other, &[(BarrierMisuse, "alloc", "less"), (BarrierMisuse, "less", "alloc")]);
+    let twice = "  if %even {
+    tcgen05_yield[pair] //~ twice
+    yield
+  } {
+    yield
+  }
+  if %first_warp {
+    tcgen05_alloc";
+    let text = replaced(PRODUCT, "  if %first_warp {\n    tcgen05_alloc", twice);
+    let found = finds(
+        || scene(&text),
+        &[
+            (BarrierMisuse, "twice", "twice"),
+            (BarrierMisuse, "twice", "alloc"),
+            (BarrierMisuse, "alloc", "twice"),
+        ],
+    );
+    assert!(found.iter().any(|f| f.what.contains("by two warps of one block")));
+}
+
+#[test]
+fn memory_that_only_one_block_gives_back() {
+    let free = "    tcgen05_free[128 pair] %d //~ free\n";
+    let only_even = format!("    if %even {{\n{free}    yield\n    }} {{\n    yield\n    }}\n");
+    planted(free, &only_even, &[(EndedBlock, "alloc", ""), (Deadlock, "free", "")]);
+    planted(free, "", &[(EndedBlock, "alloc", "")]);
+    planted("free[128 pair]", "free[64 pair]", &[(BarrierMisuse, "free", "")]);
+}
+
+/// A block that ends while its peer multiplies by what it has.
+#[test]
+fn a_peer_that_has_ended() {
+    planted(
+        "  mbarrier_wait %done, %zero //~ wait\n",
+        "  if %even {
+    yield
+  } {
+    return
+  }
+  mbarrier_wait %done, %zero //~ wait\n",
+        &[(EndedBlock, "first", ""), (EndedBlock, "second", ""), (EndedBlock, "alloc", "")],
+    );
+}
+
+/// Text and back, with every word; the passes leave the instructions as they are.
+#[test]
+fn products_of_pairs_come_through_the_compiler() {
+    for text in [PRODUCT.to_owned(), low()] {
+        let scene = scene(&text);
+        let kernel = scene.kernel();
+        let printed = kernel.to_string();
+        assert_eq!(parse(&printed).unwrap().to_string(), printed);
+        for word in ["alloc[128 pair]", "yield[pair]", "commit[pair multicast]", "free[128 pair]"] {
+            assert!(printed.contains(word), "{word}\n{printed}");
+        }
+        let prepared = passes::prepare(kernel, &Target::sm(100, true)).unwrap();
+        verify(&prepared).unwrap();
+        assert_eq!(prepared.to_string().matches(" pair").count(), 4);
+    }
+}
