@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use kernelsmith::prelude::Float;
 use kernelsmith::tune::{self, Event, Record, Trial, Tuned, Tuner};
 use kernelsmith::{Device, bf16, f16};
-use kernelsmith_kernels::attention::{self, tune_attention};
+use kernelsmith_kernels::attention::{self, AttentionElement, tune_attention};
 use kernelsmith_kernels::matmul::{Factor, Output, tune_matmul};
 
 use crate::Outcome;
@@ -153,7 +153,7 @@ fn products<T: Factor + Output<T::Sum>>(matmul: &Matmul) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn attentions<T: Float>(of: &Attention) -> Outcome {
+fn attentions<T: Float + AttentionElement>(of: &Attention) -> Outcome {
     let (device, (m, n, d)) = (Device::cpu(), of.shape);
     let attention = attention::Attention::new(m, n, d).batch(of.batch).heads(of.heads);
     let attention = attention.kv_heads(of.kv_heads.unwrap_or(of.heads));

@@ -11,8 +11,9 @@ use super::config::Tile;
 use super::cpu_config::{CpuConfig, Parts, RowsTile, Shape, USUAL_BLOCKS};
 use super::decode::{attention_parts, part_len};
 use super::eighths::Descales;
+use super::element::AttentionElement;
 use super::form::{Form, ScoreFunction};
-use super::gather::{Sequences, gather};
+use super::gather::{Factors, Sequences, gather};
 use super::hopper;
 use super::lengths::Apart;
 use super::operand::is_dense;
@@ -59,7 +60,29 @@ impl<T: Stored, O: Num> Problem<'_, T, O> {
     }
 }
 
-impl<'a, T: Float, O: Num> Problem<'a, T, O> {
+impl<'a, T: AttentionElement, O: Num> Problem<'a, T, O> {
+    /// Keys and values as f32, their rows one after another, times the factors that scores and values have.
+    pub(super) fn converted(&self) -> Result<Converted, Error> {
+        let (sequences, [q, k, v]) = (self.sequences(), self.descales.views(&self.a));
+        let of = |x, of| {
+            let factors = Factors { of, ends: self.key_ends };
+            gather::<T, f32>(sequences, sequences.most, false, x, factors)
+        };
+        let shape = |d| [sequences.batch, self.k.shape()[1], sequences.most, d];
+        let Attention { dimension: d, value_dimension: dv, .. } = self.a;
+        Ok(([of(self.k, [q, k])?, of(self.v, [v, None])?], [shape(d), shape(dv)]))
+    }
+
+    /// Where keys and values are, packed ones as those of one sequence.
+    fn sequences(&self) -> Sequences<'a> {
+        let Problem { a, lengths, table, .. } = *self;
+        let [outer, _, rows, _] = self.k.shape();
+        let (batch, most) = if table.is_some() { (a.batch, a.keys) } else { (outer, rows) };
+        Sequences { batch, most, ends: None, lengths, table }
+    }
+}
+
+impl<'a, T: Float + AttentionElement, O: Num> Problem<'a, T, O> {
     /// Nothing is empty but, perhaps, the keys. On the CPU the best configuration is searched for if `tuned`.
     pub(super) fn run<S>(self, score: S, tuned: bool) -> Result<(), Error>
     where
@@ -141,15 +164,6 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         TypeId::of::<T>() == TypeId::of::<bf16>() && is_cpu(device) && device.limits().has_dot2
     }
 
-    /// Keys and values as f32, their rows one after another.
-    fn converted(&self) -> Result<Converted, Error> {
-        let sequences = self.sequences();
-        let of = |x| gather::<T, f32>(sequences, sequences.most, false, x);
-        let shape = |d| [sequences.batch, self.k.shape()[1], sequences.most, d];
-        let Attention { dimension: d, value_dimension: dv, .. } = self.a;
-        Ok(([of(self.k)?, of(self.v)?], [shape(d), shape(dv)]))
-    }
-
     /// What the CPU's cost model knows of it.
     pub(super) fn cpu_shape(&self) -> Shape {
         let Attention { batch, kv_heads, queries, keys, causal, .. } = self.a;
@@ -206,22 +220,14 @@ impl<'a, T: Float, O: Num> Problem<'a, T, O> {
         let Problem { a, key_ends, lengths, table, k, v, .. } = self;
         let (rows, tokens) = (a.keys, k.shape()[2]);
         let all = Sequences { batch: a.batch, most: rows, ends: key_ends, lengths, table };
-        let values = gather::<T, u32>(all, rows.next_multiple_of(2), true, v)?;
+        let values = gather::<T, u32>(all, rows.next_multiple_of(2), true, v, Factors::default())?;
         let in_place = table.is_none() && key_ends.is_none() && is_dense(&k);
         // Elements that begin or end between words are no words.
         if let (true, Ok(words)) = (in_place, k.data().cast::<u32>()) {
             return self.rows::<u32, u32, S>(words, values.view(), (rows, tokens), tile, score);
         }
-        let keys = gather::<T, u32>(all, rows, false, k)?;
+        let keys = gather::<T, u32>(all, rows, false, k, Factors::default())?;
         self.rows::<u32, u32, S>(keys.view(), values.view(), (rows, tokens), tile, score)
-    }
-
-    /// Where keys and values are, packed ones as those of one sequence.
-    fn sequences(&self) -> Sequences<'a> {
-        let Problem { a, lengths, table, .. } = *self;
-        let [outer, _, rows, _] = self.k.shape();
-        let (batch, most) = if table.is_some() { (a.batch, a.keys) } else { (outer, rows) };
-        Sequences { batch, most, ends: None, lengths, table }
     }
 
     /// Few queries: the keys are divided among blocks, so many for each thread.

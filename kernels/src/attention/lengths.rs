@@ -61,6 +61,18 @@ pub(super) fn span(
     }
 }
 
+/// The sequence that a row is of, of those that end where the next begins: the last that begins there or before.
+#[device]
+pub(super) fn sequence_of(ends: &[u32], row: usize) -> usize {
+    let mut sequence = 0usize;
+    for i in 1..ends.len().saturating_sub(1) {
+        if ends[i] as usize <= row {
+            sequence = i;
+        }
+    }
+    sequence
+}
+
 #[device]
 impl Span {
     /// The same of a sequence that has a place of its own along the first axis.

@@ -31,7 +31,6 @@ pub use combine::{combine_parts, combine_parts_ir};
 pub use config::HEAD_DIMENSIONS;
 pub use cpu_config::{CpuConfig, RowsTile};
 pub use decode::{attention_parts, attention_parts_ir};
-pub use eighths::{widen_rows, widen_rows_ir};
 pub use element::AttentionElement;
 pub use flash::{flash_attention, flash_attention_scored};
 pub use form::{Form, ScoreMap, Unchanged};

@@ -8,6 +8,7 @@ use kernelsmith::tune::{Tuned, Tuner, version_of};
 
 use super::builder::FlashAttention;
 use super::cpu_config::{self, CpuConfig, Shape};
+use super::element::AttentionElement;
 use super::form::ScoreFunction;
 use super::launch::Problem;
 use super::shape::Attention;
@@ -39,7 +40,7 @@ type Key = (Shape, TypeId, usize);
 static CHOICES: Choices<Key, CpuConfig> = Choices::new();
 
 /// The configuration of an attention on the CPU.
-pub(super) fn choose<T: Float, O: Num, S>(
+pub(super) fn choose<T: Float + AttentionElement, O: Num, S>(
     problem: &Problem<'_, T, O>,
     score: S,
     tuned: bool,
@@ -72,7 +73,7 @@ fn bucket(shape: Shape) -> Shape {
 }
 
 /// The tuner of an attention.
-fn prepared<'t, T: Float, O: Num>(
+fn prepared<'t, T: Float + AttentionElement, O: Num>(
     problem: &Problem<'_, T, O>,
     tuner: Tuner<'t>,
 ) -> Tuner<'t, CpuConfig> {
@@ -88,7 +89,7 @@ fn prepared<'t, T: Float, O: Num>(
 }
 
 /// Measures the attention into memory of its own: outputs see one attention, whatever is tried.
-fn search<T: Float, O: Num, S>(
+fn search<T: Float + AttentionElement, O: Num, S>(
     problem: &Problem<'_, T, O>,
     score: S,
     tuner: Tuner<'_>,
@@ -108,7 +109,7 @@ where
 /// # Errors
 /// The numbers of `attention` do not go together, or one is 0; the device is no CPU; memory is short; what
 /// [`Tuner::run`] says.
-pub fn tune_attention<T: Float>(
+pub fn tune_attention<T: Float + AttentionElement>(
     device: &Device,
     attention: Attention,
     tuner: Tuner<'_>,

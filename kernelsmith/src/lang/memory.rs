@@ -392,7 +392,7 @@ macro_rules! views {
 /// The arithmetic of dimensions that const generics do not have.
 macro_rules! outer {
     ($name:ident: $($from:literal => $to:literal),*) => {$(
-        impl<T: Num> $name<T, $from> {
+        impl<T: Stored> $name<T, $from> {
             /// The view of one dimension less at an index of the first axis: a row of a matrix, a
             /// matrix of a batch. Checked.
             #[track_caller]

@@ -14,7 +14,7 @@ fn numbers(len: usize, step: usize) -> Vec<f32> {
 }
 
 /// By each configuration, of `T` rounded from the same numbers.
-fn by_all<T: Float>(
+fn by_all<T: Float + AttentionElement>(
     attention: Attention,
     of: impl Fn(f32) -> T,
     configs: &[CpuConfig],
