@@ -3,6 +3,7 @@
 
 use kernelsmith::prelude::*;
 
+use super::clear::{Threads, clear};
 use super::combine::{combine, is_last};
 use super::config::{Plan, STAGES, panel, swizzle};
 use super::copies::{Copies, Values, copy};
@@ -150,7 +151,7 @@ pub fn attention_forward<
                     if plan.ragged && bytes > 1 {
                         if hi * BN > n {
                             let values = values.stage(v_use.peek());
-                            clear(values, n - (hi - 1) * BN, plan.threads());
+                            clear(values, n - (hi - 1) * BN, Threads::multiplying(plan.threads()));
                         }
                     }
                     let mut out = InFlight::<Wgmma<T, DV>>::zero();
@@ -302,22 +303,4 @@ pub(super) fn rescaled<S: WgmmaAtom<Sum = f32>>(
 /// How far a product reaches along what is added up.
 fn depth<T: Stored>() -> usize {
     32 / T::TYPE.size() as usize
-}
-
-/// Makes rows from `first` on zeros: they are none of the sequence's, and their weights of 0 would not make
-/// zeros of infinities. All `threads` of the warpgroups that multiply do this together.
-#[device]
-pub(super) fn clear<T: Stored + AttentionElement>(
-    values: Tile<T>,
-    first: usize,
-    #[comptime] threads: u32,
-) {
-    let (thread, zero) = (thread_idx_x() - 128, T::narrow(0.0));
-    for row in first..values.rows() {
-        for column in (thread..values.columns()).step_by(threads as usize) {
-            values.at(row, column).set(zero);
-        }
-    }
-    async_fence();
-    barrier_sync(8, threads);
 }

@@ -1,6 +1,7 @@
 //! The attention of Hopper: TMA copies, `wgmma`, and warpgroups with roles.
 
 pub mod backward;
+mod clear;
 mod combine;
 pub mod config;
 mod copies;

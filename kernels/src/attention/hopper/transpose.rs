@@ -2,6 +2,7 @@
 
 use kernelsmith::prelude::*;
 
+use super::clear::{Threads, clear};
 use super::config::{Plan, STAGES, swizzle};
 use super::work::{Lengths, Shape, Who};
 use crate::attention::element::AttentionElement;
@@ -15,6 +16,9 @@ const THREADS: u32 = 32 * WARPS as u32;
 
 /// Their named barrier.
 const BARRIER: u32 = 10;
+
+/// What they are together.
+const TOGETHER: Threads = Threads { first: 32, count: THREADS, barrier: BARRIER };
 
 /// Stages that values come to, and those that they are transposed to.
 pub(super) struct Transposes<T: Stored> {
@@ -67,7 +71,7 @@ pub(super) fn transpose<T: Stored + AttentionElement>(
                 let (source, first) = (from.stage(values.index()), number * tile);
                 if plan.ragged {
                     if first + tile > work.keys.len {
-                        clear(source, work.keys.len - first);
+                        clear(source, work.keys.len - first, TOGETHER);
                     }
                 }
                 let columns = turned.acquire();
@@ -75,7 +79,7 @@ pub(super) fn transpose<T: Stored + AttentionElement>(
                 for group in (own..tile / 16).step_by(WARPS) {
                     source.transpose_bytes(target, group);
                 }
-                // What was written is for the products to read, and what was cleared for copies to overwrite.
+                // What was written is for the products to read.
                 async_fence();
                 barrier_sync(BARRIER, THREADS);
                 columns.commit_bytes(0);
@@ -83,16 +87,4 @@ pub(super) fn transpose<T: Stored + AttentionElement>(
             }
         }
     }
-}
-
-/// Makes rows from `first` on zeros: their weights of 0 would not make zeros of what is no number.
-#[device]
-fn clear<T: Stored + AttentionElement>(values: Tile<T>, first: usize) {
-    let zero = T::narrow(0.0);
-    for row in first..values.rows() {
-        for column in (thread_idx_x() - 32..values.columns()).step_by(32 * WARPS) {
-            values.at(row, column).set(zero);
-        }
-    }
-    barrier_sync(BARRIER, THREADS);
 }

@@ -2,10 +2,11 @@
 
 use kernelsmith::prelude::*;
 
+use super::super::clear::{Threads, clear};
 use super::super::combine::{combine, is_last};
 use super::super::config::{Plan, STAGES, panel};
 use super::super::copies::{Copies, copy};
-use super::super::forward::{begin_scores, clear, rescaled};
+use super::super::forward::{begin_scores, rescaled};
 use super::super::output::{Row, store};
 use super::super::rows::{TwoRows, differ};
 use super::super::scores::{Queries, ScoreFn, pass_of, passes, score_scale};
@@ -114,7 +115,7 @@ pub fn attention_latent<T: Float + AttentionElement, O: Num>(
                     if plan.ragged {
                         if hi * KEYS > n {
                             let keys = k_tiles.stage(k_use.peek());
-                            clear(keys, n - (hi - 1) * KEYS, BOTH);
+                            clear(keys, n - (hi - 1) * KEYS, Threads::multiplying(BOTH));
                         }
                     }
                     // Tiles that all of these queries see, `low` to `high`; the last one is always masked.
