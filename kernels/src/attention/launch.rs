@@ -22,7 +22,7 @@ use super::shape::Attention;
 use super::tiled::attention_tiled;
 use super::tuning;
 use super::words::Words;
-use super::workspace::AttentionWorkspace;
+use super::workspace::{AttentionWorkspace, room};
 use crate::error::Error;
 use crate::matmul::is_cpu;
 
@@ -252,11 +252,11 @@ impl<'a, T: Float + AttentionElement, O: Num> Problem<'a, T, O> {
         let len = rows * part_len(dv);
         let blocks = pairs * splits * pieces;
         let mut own = None;
-        let workspace = match self.workspace {
-            Some(workspace) => workspace,
-            None => own.insert(AttentionWorkspace::new(&device)?),
+        let parts = match self.workspace {
+            Some(workspace) => workspace.parts(blocks * len)?,
+            None => own.insert(room(&device, blocks * len)?),
         };
-        let mut parts = workspace.parts(blocks * len)?.slice_mut(..blocks * len)?;
+        let mut parts = parts.slice_mut(..blocks * len)?;
         let to = View::of_mut(parts.reborrow(), [blocks, len]).partition([1, len]);
         attention_parts::<T, K, W, S>(
             batch, kv_heads, m, n, group, window, scale, cap, d, dv, rows, apart, form, score,

@@ -26,6 +26,12 @@ pub(super) struct Arrivals<'a> {
     pub(super) launch: u64,
 }
 
+/// So many numbers, each of which is written before it is read.
+pub(super) fn room(device: &Device, len: usize) -> Result<Buffer<f32>, Error> {
+    // SAFETY: the promise above.
+    Ok(unsafe { Buffer::uninit(device, len) }?)
+}
+
 impl AttentionWorkspace {
     /// For attentions on this device; empty at first.
     ///
@@ -51,8 +57,7 @@ impl AttentionWorkspace {
     /// Room for so many numbers at least, each of which is written before it is read.
     pub(super) fn parts(&mut self, len: usize) -> Result<&mut Buffer<f32>, Error> {
         if self.parts.len() < len {
-            // SAFETY: the promise above.
-            self.parts = unsafe { Buffer::uninit(&self.device, len) }?;
+            self.parts = room(&self.device, len)?;
         }
         Ok(&mut self.parts)
     }
