@@ -52,3 +52,39 @@ pub(crate) fn check<T: Float + Exact>(
     }
     Ok((error, 2f64.powi(-6)))
 }
+
+/// The gradients by the sinks of an attention, which come of the statistics that the other gradients need. The
+/// error is taken by the sizes of what is summed.
+pub(crate) fn check_sinks<T: Float + Exact>(device: &Device, a: Attention) -> Checked {
+    let count = |elements: Option<usize>| elements.ok_or("too many elements");
+    let (queries, keys) = (count(a.query_elements())?, count(a.key_elements())?);
+    let (q, k) = (numbers(25, queries), numbers(26, keys));
+    let (v, d_out) = (numbers(27, keys), numbers(28, queries));
+    let sinks: Vec<f64> = (0..a.heads).map(|h| h as f64 * 0.75 - 1.0).collect();
+    let same = |s, _, _, _| s;
+    let (out, lse) = reference::attention_with_sinks(&a, same, Some(&sinks), &q, &k, &v);
+    let value = |x: &f64| T::near(*x).value();
+    let (mut expected, mut sizes) = (vec![0.0; a.heads], vec![0.0; a.heads]);
+    for (row, lse) in lse.iter().enumerate() {
+        let (head, columns) =
+            (row / a.queries % a.heads, row * a.dimension..(row + 1) * a.dimension);
+        let products = columns.map(|at| value(&out[at]) * value(&d_out[at]));
+        let weight = (sinks[head] - lse).exp();
+        expected[head] -= weight * products.clone().sum::<f64>();
+        sizes[head] += weight * products.map(f64::abs).sum::<f64>();
+    }
+    let (q, k) = (buffer::<T>(device, &q)?, buffer::<T>(device, &k)?);
+    let (v, d_out) = (buffer::<T>(device, &v)?, buffer::<T>(device, &d_out)?);
+    let (out, lse) = (buffer::<T>(device, &out)?, buffer::<f32>(device, &lse)?);
+    let (sinks, mut d_sinks) =
+        (buffer::<f32>(device, &sinks)?, buffer::<f32>(device, &vec![f64::NAN; a.heads])?);
+    let zeros = |len| Buffer::<T>::zeros(device, len);
+    let (mut dq, mut dk, mut dv) = (zeros(queries)?, zeros(keys)?, zeros(keys)?);
+    let forward = Forward { q: &q, k: &k, v: &v, out: &out, lse: &lse };
+    let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
+    FlashAttentionBackward::new(a).sinks(&sinks, &mut d_sinks).run(forward, &d_out, gradients)?;
+    let found = d_sinks.to_vec()?;
+    let shares = found.iter().zip(expected).zip(sizes);
+    let shares = shares.map(|((&x, y), size)| (f64::from(x) - y) / size);
+    Ok((worst(shares, vec![0.0; a.heads]), 1e-5))
+}

@@ -348,6 +348,14 @@ fn gradients_of_attention() {
     gradients::<f16>(Attention::new(72, 136, 40).batch(2), false, 1);
 }
 
+/// More tiles than one, with an odd end, of several heads and sequences.
+#[test]
+fn gradients_of_attention_by_sinks() {
+    let a = Attention::new(72, 40, 64).batch(2).heads(2).kv_heads(1).causal();
+    holds(gradients::check_sinks::<bf16>(&Device::interpreter(), a));
+    holds(gradients::check_sinks::<f16>(&Device::cpu(), a));
+}
+
 /// More queries than keys and fewer; blocks that wait for others have the same bits every time.
 #[test]
 fn gradients_of_causal_attention() {

@@ -361,4 +361,10 @@ fn all_gradients(cases: &mut Vec<Case>) {
         }
         add("long", Attention::new(1500, 1600, d).heads(2).causal());
     }
+    for d in [64, 128] {
+        let a = Attention::new(200, 300, d).batch(2).heads(4).kv_heads(2).causal();
+        cases.push(case("attention gradients", format!("by sinks x{d}"), move |device| {
+            gradients::check_sinks::<bf16>(device, a)
+        }));
+    }
 }

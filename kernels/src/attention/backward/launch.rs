@@ -74,12 +74,12 @@ where
 {
     let own = hopper::Call { a: call.a, form: call.form, deterministic: call.deterministic };
     if let Some(tile) = hopper::choose::<T, O>(own, gradients.dq) {
-        if let Some(sinks) = sinks {
-            let wide = Wide::new(d_out)?;
-            let delta = delta(call.a.value_dimension, forward.out, &wide)?;
-            sinks.run(&call.a, forward.lse, &delta)?;
-        }
-        return hopper::run(own, tile, forward, d_out, gradients);
+        let lse = forward.lse;
+        let statistics = hopper::run(own, tile, forward, d_out, gradients)?;
+        return match sinks {
+            Some(sinks) => sinks.run(&call.a, lse, statistics.delta()?),
+            None => Ok(()),
+        };
     }
     let Forward { q, k, v, out, lse } = forward;
     let Gradients { dq, dk, dv } = gradients;
@@ -88,7 +88,8 @@ where
     let d_out = Wide::new(d_out)?;
     let delta = delta(call.a.value_dimension, out, &d_out)?;
     if let Some(sinks) = sinks {
-        sinks.run(&call.a, lse, &delta)?;
+        let lines = call.a.batch * call.a.heads;
+        sinks.run(&call.a, lse, View::of(&delta, [lines, 1, call.a.queries]))?;
     }
     if dq.is_empty() && dk.is_empty() {
         return Ok(());

@@ -1,5 +1,6 @@
 //! The gradients by attention's sinks.
 
+use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;
 
 use crate::attention::shape::Attention;
@@ -14,12 +15,13 @@ pub(super) struct Sinks<'a> {
 
 /// `d_sinks[h] = -sum(exp(sinks[h] - lse) * delta)` over the `m` queries of head `h` in all sequences of a
 /// batch: a sink is a key whose value is zero, and so is the gradient of its weight `exp(sinks[h] - lse)`,
-/// of which the softmax takes off `delta`. `lse, delta: batch x heads x m`. A block is one warp and takes a
-/// head.
+/// of which the softmax takes off `delta`. `lse: batch x heads x m`, and `delta: batch * heads x tiles x rows`, row
+/// after row of a head's tiles. A block is one warp and takes a head.
 #[kernel(
     block = warp_size(),
     requires = (
-        lse.len() == batch * sinks.len() * m, delta.len() == lse.len(), d_sinks.len() == sinks.len(),
+        lse.len() == batch * sinks.len() * m, delta.shape(0) == batch * sinks.len(),
+        delta.shape(1) * delta.shape(2) >= m, d_sinks.len() == sinks.len(),
     ),
 )]
 pub fn sink_gradients(
@@ -27,7 +29,7 @@ pub fn sink_gradients(
     m: usize,
     sinks: &[f32],
     lse: &[f32],
-    delta: &[f32],
+    delta: &View<f32, 3>,
     d_sinks: &mut [f32],
 ) {
     let (head, heads) = (block_idx_x(), sinks.len());
@@ -37,12 +39,17 @@ pub fn sink_gradients(
     let sink = sinks[head];
     let mut sum = 0.0;
     for sequence in 0..batch {
-        let first = (sequence * heads + head) * m;
-        let (lse, delta) = (&lse[first..first + m], &delta[first..first + m]);
-        for i in (thread_idx_x()..m).step_by(warp_size()) {
-            // Where nothing was seen, the sink neither.
-            let weight = if lse[i] == f32::NEG_INFINITY { 0.0 } else { (sink - lse[i]).exp() };
-            sum = weight.mul_add(-delta[i], sum);
+        let line = sequence * heads + head;
+        let (lse, delta) = (&lse[line * m..line * m + m], delta.outer(line));
+        for tile in 0..delta.shape(0) {
+            let (first, delta) = (tile * delta.shape(1), delta.outer(tile));
+            let rows = delta.shape(0).min(m.saturating_sub(first));
+            for row in (thread_idx_x()..rows).step_by(warp_size()) {
+                let lse = lse[first + row];
+                // Where nothing was seen, the sink neither.
+                let weight = if lse == f32::NEG_INFINITY { 0.0 } else { (sink - lse).exp() };
+                sum = weight.mul_add(-delta[[row]], sum);
+            }
         }
     }
     let sum = warp_sum(sum);
@@ -52,12 +59,13 @@ pub fn sink_gradients(
 }
 
 impl Sinks<'_> {
-    /// With the logarithms of the softmax's sums, and what the softmax takes off its weights' gradients.
+    /// With the logarithms of the softmax's sums, and what the softmax takes off its weights' gradients, see
+    /// [`sink_gradients`].
     pub(super) fn run(
         self,
         a: &Attention,
         lse: &Buffer<f32>,
-        delta: &Buffer<f32>,
+        delta: ViewArg<'_, f32, 3>,
     ) -> Result<(), Error> {
         let device = self.d_sinks.device().clone();
         if a.heads > 0 {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;
 
 use super::config::{self, KEYS, Tile};
@@ -23,6 +24,23 @@ pub(in crate::attention) struct Call {
     pub(in crate::attention) deterministic: bool,
 }
 
+/// What a backward pass knows of its queries, see [`attention_statistics`].
+#[derive(Debug)]
+pub(in crate::attention) struct Statistics {
+    numbers: Buffer<f32>,
+    /// Heads of all sequences, tiles of each, and rows of a tile.
+    shape: [usize; 3],
+}
+
+impl Statistics {
+    /// What the softmax takes off the gradients of each query's weights: `lines x tiles x rows`.
+    pub(in crate::attention) fn delta(&self) -> Result<ViewArg<'_, f32, 3>, Error> {
+        let [_, tiles, rows] = self.shape;
+        let strides = [tiles * 2 * rows, 2 * rows, 1];
+        Ok(View::of(self.numbers.slice(rows..)?, self.shape).strides(strides))
+    }
+}
+
 /// The tile by which Hopper's kernel computes the gradients, if the device is a Hopper GPU and there is a kernel
 /// for them.
 pub(in crate::attention) fn choose<T: Float, O: Float>(call: Call, dq: &Buffer<T>) -> Option<Tile> {
@@ -31,14 +49,14 @@ pub(in crate::attention) fn choose<T: Float, O: Float>(call: Call, dq: &Buffer<T
     if types { config::choose(device.target(), &call.a, call.form) } else { None }
 }
 
-/// Launches a backward pass with a tile that was [chosen](choose).
+/// Launches a backward pass with a tile that was [chosen](choose); gives what it knows of the queries.
 pub(in crate::attention) fn run<T: Float, O: Float>(
     call: Call,
     tile: Tile,
     forward: Forward<'_, T, O>,
     d_out: &Buffer<O>,
     gradients: Gradients<'_, T>,
-) -> Result<(), Error> {
+) -> Result<Statistics, Error> {
     if T::TYPE == bf16::TYPE {
         bf16s(call, tile, typed(forward), of(d_out), typed_mut(gradients))
     } else {
@@ -74,7 +92,7 @@ macro_rules! types {
             forward: Forward<'_, $t, $t>,
             d_out: &Buffer<$t>,
             gradients: Gradients<'_, $t>,
-        ) -> Result<(), Error> {
+        ) -> Result<Statistics, Error> {
             match tile.columns {
                 64 => launch::<$t, 64, 64, 32>(call, forward, d_out, gradients),
                 96 => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
@@ -94,7 +112,7 @@ fn launch<T: Float, const D: usize, const M: usize, const DQ: usize>(
     forward: Forward<'_, T, T>,
     d_out: &Buffer<T>,
     gradients: Gradients<'_, T>,
-) -> Result<(), Error>
+) -> Result<Statistics, Error>
 where
     Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, M>: WgmmaAtom<Input = T, Sum = f32>,
@@ -144,5 +162,5 @@ where
     ordered_sums::<T, D, M, DQ>(heads, m, d, each, a.scale, &sums, dq)
         .grid(tiles)
         .launch(&device)?;
-    Ok(())
+    Ok(Statistics { numbers: statistics, shape: [heads, each, M] })
 }
