@@ -317,10 +317,18 @@ fn every_mode_of_copies_assembles() {
         "cp.async.bulk.prefetch.tensor.4d.L2.global.im2col.L2::cache_hint [",
         "cp.async.bulk.prefetch.tensor.2d.L2.global [",
         "cp.async.bulk.prefetch.L2.global.L2::cache_hint [",
-        "ld.global.L2::cache_hint.f32 ",
-        "st.global.L2::cache_hint.f32 ",
+        "createpolicy.fractional.L2::evict_first.b64 ",
+        "createpolicy.fractional.L2::evict_last.b64 ",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
+    }
+    // A load goes first and a store last: by the policies made just before them.
+    for (policy, access) in [("first", "ld.global"), ("last", "st.global")] {
+        let line = text.lines().find(|line| line.contains(&format!("{access}.L2::cache_hint.f32")));
+        let line = line.unwrap_or_else(|| panic!("{access}\n{text}"));
+        let register = line.rsplit(", ").next().unwrap().trim_end_matches(';');
+        let made = format!("createpolicy.fractional.L2::evict_{policy}.b64 {register}, 1.0;");
+        assert!(text.contains(&made), "{made}\n{text}");
     }
     let code = sass(&kernel);
     assert_eq!(
@@ -357,10 +365,42 @@ fn rows_are_gathered_and_scattered_on_blackwell() {
             Ok(kernel) => {
                 assert!(there, "{target:?}");
                 assemble(&kernel, target);
+                let text = ptx(&kernel, target).text;
+                let count = |part: &str| text.matches(part).count();
+                let written = [
+                    "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.",
+                    "cp.async.bulk.tensor.2d.global.shared::cta.tile::scatter4.",
+                    "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile::scatter4.",
+                ];
+                // Only what stores has the latter two.
+                let stores = usize::from(kernel.to_string().contains("tma_store"));
+                assert_eq!(written.map(count), [1, stores, stores], "{text}");
             }
             Err(error) => assert!(!there && error.to_string().contains("of rows"), "{error}"),
         }
     }
+}
+
+/// A launch that overlaps the one before: what it waits for comes first, and what lets the next one begin
+/// is not moved before it.
+#[test]
+fn overlapping_launches_assemble() {
+    let kernel = prepared(
+        r#"kernel @overlaps(%0 "x": ptr<global, f32> readonly, %1 "y": ptr<global, f32> exclusive) block(32, 1, 1) {
+  grid_wait
+  %2: f32 = load[align 4] %0
+  grid_release
+  store[align 4] %1, %2
+  return
+}
+"#,
+    );
+    let text = ptx(&kernel, HOPPER).text;
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}\n{text}"));
+    let (wait, release) = (at("griddepcontrol.wait;"), at("griddepcontrol.launch_dependents;"));
+    assert!(wait < at("ld.global") && at("ld.global") < release && release < at("st.global"));
+    let code = sass(&kernel);
+    assert_eq!((code.count("ACQBULK"), code.count("PREEXIT")), (1, 1), "{}", code.text());
 }
 
 /// Every kind of product in tensor memory, A from both memories, what takes, moves and orders it.
