@@ -28,108 +28,72 @@ where
     let (B::Matrix(b) | B::Packed(_, b)) = problem.b;
     let factors = (order(problem.a, 2)?, order(b, 1)?);
     let c = problem.c.reborrow();
-    launch::<W, T, T::Sum, O, F>(Work::new(factors, problem.terms, c, problem.tuned)?, map)
+    launch::<W, T::Sum, O, F>(Work::new(factors, problem.terms, c, problem.tuned)?, map)
 }
 
 /// Launches a product the way a search or the model chooses, if there is a kernel for it.
-pub(super) fn launch<W, T, E, O, F>(
-    mut work: Work<'_, T, E, O>,
+pub(super) fn launch<W: Family, E: Summed, O: Num, F: Pointwise<E>>(
+    mut work: Work<'_, W::Input, E, O>,
     map: F,
-) -> Option<Result<(), Error>>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-    F: Pointwise<E>,
-{
-    let alone = |config, work: &mut Work<'_, T, E, O>| {
-        by_config::<W, T, E, O, _>(config, work, function(Identity))
+) -> Option<Result<(), Error>> {
+    let alone = |config, work: &mut Work<'_, W::Input, E, O>| {
+        by_config::<W, E, O, _>(config, work, function(Identity))
     };
-    match tuning::choose::<W, T, E, O>(&work, Sums::Plain, alone).transpose()? {
-        Ok(config) => Some(by_config::<W, T, E, O, F>(config, &mut work, map)),
+    match tuning::choose::<W, E, O>(&work, Sums::Plain, alone).transpose()? {
+        Ok(config) => Some(by_config::<W, E, O, F>(config, &mut work, map)),
         Err(error) => Some(Err(error)),
     }
 }
 
 /// Launches the product in a way that is legal for it.
-pub(super) fn by_config<W, T, E, O, F>(
+pub(super) fn by_config<W: Family, E: Summed, O: Num, F: Pointwise<E>>(
     config: Config,
-    work: &mut Work<'_, T, E, O>,
+    work: &mut Work<'_, W::Input, E, O>,
     map: F,
-) -> Result<(), Error>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-    F: Pointwise<E>,
-{
+) -> Result<(), Error> {
     match config.parts {
-        1 => by_width::<W, T, E, O, F>(config, work, map),
-        _ => in_parts::<W, T, E, O, F>(config, work, map),
+        1 => by_width::<W, E, O, F>(config, work, map),
+        _ => in_parts::<W, E, O, F>(config, work, map),
     }
 }
 
 /// Sums over parts of the depth first, then those of each element in their order, and the epilogue: C has
 /// the same bits each time.
-fn in_parts<W, T, E, O, F>(
+fn in_parts<W: Family, E: Summed, O: Num, F: Pointwise<E>>(
     config: Config,
-    work: &mut Work<'_, T, E, O>,
+    work: &mut Work<'_, W::Input, E, O>,
     map: F,
-) -> Result<(), Error>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-    F: Pointwise<E>,
-{
+) -> Result<(), Error> {
     let Work { a, b, terms, c, .. } = work;
     finish::in_parts(config.parts, *terms, map, c.reborrow(), |c| {
         let mut all = Work { a: *a, b: *b, terms: Terms::default(), c, tuned: false };
-        by_width::<W, T, W::Sum, W::Sum, _>(config, &mut all, function(Identity))
+        by_width::<W, W::Sum, W::Sum, _>(config, &mut all, function(Identity))
     })
 }
 
 /// Launches the kernel of the width that was chosen.
-fn by_width<W, T, E, O, F>(
+fn by_width<W: Family, E: Summed, O: Num, F: Pointwise<E>>(
     config: Config,
-    work: &mut Work<'_, T, E, O>,
+    work: &mut Work<'_, W::Input, E, O>,
     map: F,
-) -> Result<(), Error>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-    F: Pointwise<E>,
-{
+) -> Result<(), Error> {
     // The stages are those of `config::WIDTHS`.
     match config.width {
-        16 => cooperative::<W::N16, T, E, O, F, 12>(config, work, map),
-        32 => cooperative::<W::N32, T, E, O, F, 10>(config, work, map),
-        64 => cooperative::<W::N64, T, E, O, F, 8>(config, work, map),
-        128 if config.pingpong => pingpong::<W::N128, T, E, O, F, 6>(config, work, map),
-        128 => cooperative::<W::N128, T, E, O, F, 6>(config, work, map),
-        192 => cooperative::<W::N192, T, E, O, F, 5>(config, work, map),
-        _ => cooperative::<W::N256, T, E, O, F, 4>(config, work, map),
+        16 => cooperative::<W::N16, E, O, F, 12>(config, work, map),
+        32 => cooperative::<W::N32, E, O, F, 10>(config, work, map),
+        64 => cooperative::<W::N64, E, O, F, 8>(config, work, map),
+        128 if config.pingpong => pingpong::<W::N128, E, O, F, 6>(config, work, map),
+        128 => cooperative::<W::N128, E, O, F, 6>(config, work, map),
+        192 => cooperative::<W::N192, E, O, F, 5>(config, work, map),
+        _ => cooperative::<W::N256, E, O, F, 4>(config, work, map),
     }
 }
 
-fn cooperative<W, T, E, O, F, const STAGES: usize>(
+fn cooperative<W: WgmmaAtom, E: Summed, O: Num, F: Pointwise<E>, const STAGES: usize>(
     config: Config,
-    work: &mut Work<'_, T, E, O>,
+    work: &mut Work<'_, W::Input, E, O>,
     map: F,
-) -> Result<(), Error>
-where
-    W: WgmmaAtom<Input = T>,
-    W::Sum: Num,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-    F: Pointwise<E>,
-{
+) -> Result<(), Error> {
     let Config { cluster, parts, exchanged, group, .. } = config;
     let grid = config.grid(work.c.shape(), work.units());
     let Work { a, b, terms, c, .. } = work;
@@ -146,7 +110,7 @@ where
         false => (None, None),
     };
     let sums = sums.as_mut().map(|sums| View::of_mut(sums, [grid, BM * W::N]));
-    matmul_cooperative::<W, T, W::Sum, E, O, STAGES, F>(
+    matmul_cooperative::<W, W::Input, W::Sum, E, O, STAGES, F>(
         alpha,
         parts,
         group / cluster,
@@ -168,26 +132,18 @@ where
     Ok(())
 }
 
-fn pingpong<W, T, E, O, F, const STAGES: usize>(
+fn pingpong<W: WgmmaAtom, E: Summed, O: Num, F: Pointwise<E>, const STAGES: usize>(
     config: Config,
-    work: &mut Work<'_, T, E, O>,
+    work: &mut Work<'_, W::Input, E, O>,
     map: F,
-) -> Result<(), Error>
-where
-    W: WgmmaAtom<Input = T>,
-    W::Sum: Num,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-    F: Pointwise<E>,
-{
+) -> Result<(), Error> {
     let Config { cluster, group, .. } = config;
     let grid = config.grid(work.c.shape(), work.units());
     let Work { a: (a_order, a), b: (b_order, b), terms, c, .. } = work;
     let device = c.device().clone();
     let Terms { alpha, steps, bias, residual, scales: [rows, columns], .. } = *terms;
     let form = Form { a: *a_order, b: *b_order, cluster, exchanged: false };
-    matmul_pingpong::<W, T, W::Sum, E, O, STAGES, F>(
+    matmul_pingpong::<W, W::Input, W::Sum, E, O, STAGES, F>(
         alpha,
         group / cluster,
         form,

@@ -70,17 +70,11 @@ static CHOICES: Choices<Key, Option<Config>> = Choices::new();
 
 /// The way a product takes, if there is a kernel for it. A search measures ways by `run`, which launches one
 /// without an epilogue.
-pub(super) fn choose<W, T, E, O>(
-    work: &Work<'_, T, E, O>,
+pub(super) fn choose<W: Family, E: Summed, O: Num>(
+    work: &Work<'_, W::Input, E, O>,
     sums: Sums,
-    run: impl FnMut(Config, &mut Work<'_, T, E, O>) -> Result<(), Error>,
-) -> Result<Option<Config>, Error>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-{
+    run: impl FnMut(Config, &mut Work<'_, W::Input, E, O>) -> Result<(), Error>,
+) -> Result<Option<Config>, Error> {
     let (product, units, device) = (work.product(), work.units(), work.c.device());
     let types = [TypeId::of::<W>(), TypeId::of::<O>()];
     let Product { batch, m, n, depth, element, .. } = product;
@@ -96,7 +90,7 @@ where
                 return Ok(None);
             }
             Ok(match searching {
-                true => Some(Some(search::<W, T, E, O>(work, sums, tuner, run)?.config)),
+                true => Some(Some(search::<W, E, O>(work, sums, tuner, run)?.config)),
                 false => prepared::<W, O>(device, &product, sums, tuner).recorded()?.map(Some),
             })
         },
@@ -131,18 +125,12 @@ fn prepared<'t, W: Family, O: Num>(
 
 /// Measures the product of the problem's factors, without its epilogue, into memory of its own: the
 /// caller's C may be part of its product. What fits the L2 cache is measured as it lies there.
-fn search<W, T, E, O>(
-    work: &Work<'_, T, E, O>,
+fn search<W: Family, E: Summed, O: Num>(
+    work: &Work<'_, W::Input, E, O>,
     sums: Sums,
     tuner: Tuner<'_>,
-    mut run: impl FnMut(Config, &mut Work<'_, T, E, O>) -> Result<(), Error>,
-) -> Result<Tuned<Config>, Error>
-where
-    W: Family<Input = T>,
-    T: Stored,
-    E: Num + Summed,
-    O: Num,
-{
+    mut run: impl FnMut(Config, &mut Work<'_, W::Input, E, O>) -> Result<(), Error>,
+) -> Result<Tuned<Config>, Error> {
     let (device, [batch, m, n]) = (work.c.device(), work.c.shape());
     // Rows that the copy engine can write: of a multiple of 16 bytes.
     let row = n.next_multiple_of(16 / size_of::<O>());

@@ -38,9 +38,9 @@ macro_rules! floats {
                 map: F,
             ) -> Option<Result<(), Error>> {
                 if problem.fast && !problem.blocks {
-                    return hopper::row_scaled_product::<$ty, _, _, _>(problem, map);
+                    return hopper::row_scaled_product::<$ty, _, _>(problem, map);
                 }
-                hopper::scaled_product::<$ty, _, _, _>(problem, map)
+                hopper::scaled_product::<$ty, _, _>(problem, map)
             }
         })*
     };
@@ -57,7 +57,7 @@ impl ScaledFactor for i8 {
         if problem.blocks {
             return None;
         }
-        hopper::row_scaled_product::<i8, _, _, _>(problem, map)
+        hopper::row_scaled_product::<i8, _, _>(problem, map)
     }
 
     fn elsewhere<O: Output<f32>, F: Map<f32>>(

@@ -35,9 +35,9 @@ fn a_search_is_kept_for_products_of_the_size() {
         let tuner = Tuner::new(&device).mode(mode).cache(&cache).most(2);
         let tuner = tuner.limit(Duration::from_millis(1));
         let run = |config, work: &mut Work<'_, bf16, f32, f32>| {
-            by_config::<bf16, _, _, _, _>(config, work, function(Identity))
+            by_config::<bf16, _, _, _>(config, work, function(Identity))
         };
-        let tuned = search::<bf16, bf16, f32, f32>(&work, Sums::Plain, tuner, run).unwrap();
+        let tuned = search::<bf16, f32, f32>(&work, Sums::Plain, tuner, run).unwrap();
         // What was found is a product.
         run(tuned.config, &mut work).unwrap();
         (product, tuned)
