@@ -1,6 +1,8 @@
 //! The library's kernels on the CPU against their f64 references, on random shapes and values.
 
-use kernelsmith::{Buffer, Device, bf16, f16};
+mod common;
+
+use kernelsmith::{Buffer, bf16, f16};
 use kernelsmith_kernels::elementwise::saxpy;
 use kernelsmith_kernels::matmul::matmul;
 use kernelsmith_kernels::norm::{layer_norm, rms_norm, softmax};
@@ -8,36 +10,14 @@ use kernelsmith_kernels::{Error, reference};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-fn device() -> Device {
-    Device::cpu()
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&x| x.into()).collect()
-}
-
-fn assert_close(found: &[f32], expected: &[f64], allowed: f64) -> Result<(), TestCaseError> {
-    prop_assert_eq!(found.len(), expected.len());
-    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-        let close = (f64::from(found) - expected).abs() <= allowed
-            || (found.is_nan() && expected.is_nan())
-            || f64::from(found) == expected;
-        prop_assert!(close, "element {}: {} against {}", i, found, expected);
-    }
-    Ok(())
-}
-
-/// Poisoned, so that an element nobody writes shows.
-fn poisoned(len: usize) -> Buffer<f32> {
-    Buffer::from_slice(&device(), &vec![f32::NAN; len]).unwrap()
-}
+use common::*;
 
 proptest! {
     #[test]
     fn saxpy_is_a_fused_multiply_add(a in -1e3f32..1e3, xy in vec((-1e3f32..1e3, -1e3f32..1e3), 0..600)) {
         let (xs, ys): (Vec<f32>, Vec<f32>) = xy.into_iter().unzip();
-        let x = Buffer::from_slice(&device(), &xs).unwrap();
-        let mut y = Buffer::from_slice(&device(), &ys).unwrap();
+        let x = buffer(&xs);
+        let mut y = buffer(&ys);
         saxpy(a, &x, &mut y).unwrap();
         // Rounded once: the same bits as mul_add.
         let expected: Vec<f32> = xs.iter().zip(&ys).map(|(x, y)| a.mul_add(*x, *y)).collect();
@@ -47,7 +27,7 @@ proptest! {
     #[test]
     fn softmax_rows_match(rows in 0usize..9, columns in 1usize..200, scale in 0.1f32..30.0, seed in any::<u64>()) {
         let xs = values(rows * columns, scale, seed);
-        let x = Buffer::from_slice(&device(), &xs).unwrap();
+        let x = buffer(&xs);
         let mut y = poisoned(xs.len());
         softmax(columns, &x, &mut y).unwrap();
         assert_close(&y.to_vec().unwrap(), &reference::softmax(columns, &wide(&xs)), 2e-6)?;
@@ -57,7 +37,7 @@ proptest! {
     fn norms_match(rows in 0usize..9, columns in 1usize..300, scale in 1e-3f32..1e3, seed in any::<u64>()) {
         let xs = values(rows * columns, scale, seed);
         let [ws, bs] = [1, 2].map(|i| values(columns, 2.0, seed ^ i));
-        let [x, w, b] = [&xs, &ws, &bs].map(|x| Buffer::from_slice(&device(), x).unwrap());
+        let [x, w, b] = [&xs, &ws, &bs].map(|x| buffer(x));
         let [xs, ws, bs] = [wide(&xs), wide(&ws), wide(&bs)];
         let mut y = poisoned(xs.len());
         rms_norm(columns, 1e-6, &x, &w, &mut y).unwrap();
@@ -72,8 +52,8 @@ proptest! {
     #[test]
     fn matmul_matches_on_any_shape(m in 0usize..150, n in 0usize..150, k in 0usize..300, seed in any::<u64>()) {
         let (xs, ys) = (values(m * k, 1.0, seed), values(k * n, 1.0, !seed));
-        let a = Buffer::from_slice(&device(), &xs).unwrap();
-        let b = Buffer::from_slice(&device(), &ys).unwrap();
+        let a = buffer(&xs);
+        let b = buffer(&ys);
         let mut c = poisoned(m * n);
         matmul((m, n, k), &a, &b, &mut c).unwrap();
         // k roundings of sums of at most k products in [-1, 1].
@@ -90,8 +70,8 @@ proptest! {
             ($ty:ty) => {{
                 let xs: Vec<$ty> = xs.iter().map(|&x| <$ty>::from_f32(x)).collect();
                 let ys: Vec<$ty> = ys.iter().map(|&y| <$ty>::from_f32(y)).collect();
-                let a = Buffer::from_slice(&device(), &xs).unwrap();
-                let b = Buffer::from_slice(&device(), &ys).unwrap();
+                let a = buffer(&xs);
+                let b = buffer(&ys);
                 let mut c = poisoned(m * n);
                 matmul((m, n, k), &a, &b, &mut c).unwrap();
                 let xs: Vec<f64> = xs.iter().map(|x| x.to_f64()).collect();
@@ -104,25 +84,11 @@ proptest! {
     }
 }
 
-/// Values in `[-scale, scale]`.
-fn values(len: usize, scale: f32, seed: u64) -> Vec<f32> {
-    let mut state = seed | 1;
-    (0..len)
-        .map(|_| {
-            // xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * scale
-        })
-        .collect()
-}
-
 #[test]
 fn softmax_of_infinities_and_nan_is_as_defined() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     let rows = [[0.0, -inf, 0.0], [inf, 0.0, 0.0], [nan, 0.0, 0.0], [-inf, -inf, -inf]];
-    let x = Buffer::from_slice(&device(), rows.as_flattened()).unwrap();
+    let x = buffer(rows.as_flattened());
     let mut y = poisoned(12);
     softmax(3, &x, &mut y).unwrap();
     let y = y.to_vec().unwrap();
@@ -133,8 +99,8 @@ fn softmax_of_infinities_and_nan_is_as_defined() {
 
 #[test]
 fn matmul_passes_nan_and_infinity_on() {
-    let a = Buffer::from_slice(&device(), &[f32::NAN, 0.0, f32::INFINITY, 1.0]).unwrap();
-    let b = Buffer::from_slice(&device(), &[1.0f32, 0.0, 0.0, 1.0]).unwrap();
+    let a = buffer(&[f32::NAN, 0.0, f32::INFINITY, 1.0]);
+    let b = buffer(&[1.0f32, 0.0, 0.0, 1.0]);
     let mut c = poisoned(4);
     matmul((2, 2, 2), &a, &b, &mut c).unwrap();
     let c = c.to_vec().unwrap();
@@ -160,8 +126,8 @@ fn norms_of_small_floats_round_once() {
     let round = |v: Vec<f32>| v.into_iter().map(bf16::from_f32).collect::<Vec<bf16>>();
     let (columns, rows) = (100, 7);
     let (xs, ws) = (round(values(rows * columns, 3.0, 5)), round(values(columns, 1.0, 6)));
-    let [x, w] = [&xs, &ws].map(|x| Buffer::from_slice(&device(), x).unwrap());
-    let mut y = Buffer::from_slice(&device(), &vec![bf16::NAN; xs.len()]).unwrap();
+    let [x, w] = [&xs, &ws].map(|x| buffer(x));
+    let mut y = buffer(&vec![bf16::NAN; xs.len()]);
     rms_norm(columns, 1e-6, &x, &w, &mut y).unwrap();
     let [xs, ws] = [&xs, &ws].map(|v| v.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
     let expected = reference::rms_norm(columns, 1e-6, &xs, &ws);
@@ -176,8 +142,8 @@ fn norms_of_small_floats_round_once() {
 #[test]
 fn results_are_the_same_bits_from_run_to_run() {
     let (m, n, k) = (200, 130, 520);
-    let a = Buffer::from_slice(&device(), &values(m * k, 1.0, 7)).unwrap();
-    let b = Buffer::from_slice(&device(), &values(k * n, 1.0, 8)).unwrap();
+    let a = buffer(&values(m * k, 1.0, 7));
+    let b = buffer(&values(k * n, 1.0, 8));
     let run = || {
         let mut c = poisoned(m * n);
         matmul((m, n, k), &a, &b, &mut c).unwrap();
@@ -200,14 +166,14 @@ fn products_of_bytes_and_bf16_are_exact_on_every_instruction_set() {
                 (0..k).map(|p| i32::from(x[i / n * k + p]) * i32::from(y[p * n + i % n])).sum()
             })
             .collect();
-        let [a, b] = [&x, &y].map(|x| Buffer::from_slice(&device(), x).unwrap());
+        let [a, b] = [&x, &y].map(|x| buffer(x));
         let mut c = Buffer::<i32>::zeros(&device(), m * n).unwrap();
         matmul((m, n, k), &a, &b, &mut c).unwrap();
         assert_eq!(c.to_vec().unwrap(), expected, "{m} x {n} x {k}");
         // At most 131 products of 2^14: all sums are integers below 2^24.
         let [a, b] = [&x, &y].map(|x| {
             let x: Vec<bf16> = x.iter().map(|&x| bf16::from_f32(x.into())).collect();
-            Buffer::from_slice(&device(), &x).unwrap()
+            buffer(&x)
         });
         let mut c = poisoned(m * n);
         matmul((m, n, k), &a, &b, &mut c).unwrap();

@@ -4,7 +4,7 @@ use kernelsmith::Buffer;
 use kernelsmith::prelude::View;
 use kernelsmith_kernels::attention::{Attention, FlashAttention, flash_attention};
 
-use crate::helpers::*;
+use crate::common::*;
 
 #[test]
 fn wrong_shapes_name_argument_value_and_rule() {

@@ -6,6 +6,7 @@ use kernelsmith_kernels::attention::{
 use kernelsmith_kernels::reference;
 use proptest::prelude::*;
 
+use crate::common::*;
 use crate::helpers::*;
 use kernelsmith::prelude::View;
 

@@ -8,6 +8,7 @@ use kernelsmith_kernels::matmul::Output;
 use kernelsmith_kernels::reference;
 use proptest::prelude::*;
 
+use crate::common::*;
 use crate::helpers::*;
 
 /// `batch x rows x heads x d` of `batch x heads x rows x d`.

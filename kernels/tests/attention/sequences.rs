@@ -6,6 +6,7 @@ use kernelsmith_kernels::reference;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::common::*;
 use crate::helpers::*;
 
 /// From lengths: 0, and where each ends.
