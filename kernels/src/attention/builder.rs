@@ -42,8 +42,9 @@ use crate::matmul::Output;
 /// Elements are f32, f16 or bf16, outputs of the same type or f32; sums are f32.
 ///
 /// They are `e4m3` too, with factors ([`q_descale`](Self::q_descale), [`k_descale`](Self::k_descale),
-/// [`v_descale`](Self::v_descale)), as by FlashAttention-3: on Hopper both products are of 8-bit floats, so that
-/// weights are rounded to 4 bits, relative to 2^8 times the greatest; elsewhere tensors are converted to f32.
+/// [`v_descale`](Self::v_descale)), as by FlashAttention-3: on Hopper, with up to 256 columns and those of values a
+/// multiple of 16, both products are of 8-bit floats, so that weights are rounded to 4 bits, relative to 2^8 times
+/// the greatest; else tensors are converted to f32.
 ///
 /// CPUs with AVX512-BF16 take products of bf16 by [`dot2`](kernelsmith::prelude::dot2()), two at a time:
 /// denormals then are zeros, and weights are rounded to bf16 for their product with values, so that an
