@@ -5,10 +5,12 @@ use kernelsmith::ir::Kernel;
 use kernelsmith::prelude::*;
 use kernelsmith::{StagingError, Target};
 use kernelsmith_kernels::attention::Form;
-use kernelsmith_kernels::attention::hopper::backward::attention_gradients_ir;
+use kernelsmith_kernels::attention::hopper::backward::{
+    attention_gradients_ir, attention_gradients_wide_ir,
+};
 
 use crate::in_flight::in_flight;
-use crate::loops::{Loop, innermost};
+use crate::loops::innermost;
 
 fn gradients<T: Float, const D: usize, const M: usize, const DQ: usize>(
     form: Form,
@@ -23,51 +25,107 @@ where
     attention_gradients_ir::<T, D, M, DQ>(&hopper, form, turns)
 }
 
-/// Each loop has the products of S and dP, `D / 16` each, of dV and dK, `M / 16` each, and of dQ, 128 keys in
-/// steps of 16; an exponential for each score that a thread has. The masked loops and the whole one are alike.
-#[test]
-fn gradients_are_what_was_planned() {
-    let plain = Form { causal: false, windowed: false, capped: false, scored: false };
-    let causal = Form { causal: true, ..plain };
-    let windowed = Form { windowed: true, ..causal };
-    for (name, kernel, [d, rows, own, loops], turns) in [
-        ("64", gradients::<f16, 64, 64, 32>(windowed, true), [64, 64, 32, 3], true),
-        ("96 in any order", gradients::<bf16, 96, 64, 48>(plain, false), [96, 64, 48, 2], false),
-        ("128", gradients::<bf16, 128, 64, 64>(causal, true), [128, 64, 64, 2], true),
-    ] {
-        let kernel = kernel.unwrap();
-        let hopper: Target = "sm_90a".parse().unwrap();
-        let found = resources(&kernel, None, &hopper).unwrap();
-        assert_eq!(found.note, None, "{name}");
-        // With 128 columns what is needed before and behind the loops is kept in memory meanwhile.
-        let most = if d == 128 { 4 } else { 0 };
-        assert_eq!(found.registers, Some(168), "{name}");
-        assert!(found.spills.is_some_and(|spills| spills <= most), "{name}: {:?}", found.spills);
-        let code = emit(&kernel, None, &hopper, Stage::Sass).unwrap();
-        let count = |name: &str| code.matches(name).count();
-        let products = 2 * (d / 16) + 2 * (rows / 16) + 128 / 16;
-        assert_eq!(count("HGMMA."), loops * products, "{name}");
-        assert_eq!(count("MUFU.EX2"), loops * rows / 2, "{name}");
-        // Panels of Q, dO and V, and of K, whose panels are parts of a warpgroup's columns of dQ; the rows'
-        // numbers.
-        let (panels, own_panels) = (d.div_ceil(if d == 96 { 32 } else { 64 }), own_panels(d, own));
-        assert_eq!(count("UTMALDG."), 2 * panels + 2 * (panels + own_panels) + 1, "{name}");
-        assert_eq!(count("UTMASTG."), panels + own_panels, "{name}");
-        assert_eq!(count("UTMAREDG."), 2, "{name}");
-        assert_eq!(code.contains("ATOM"), turns, "{name}");
-        assert_eq!(in_flight(&code).overwritten, Vec::<[usize; 2]>::new(), "{name}");
-        let bodies = innermost(&code, "HGMMA.");
-        assert_eq!(bodies.len(), loops, "{name}");
-        let spilled = |body: &Loop<'_>| body.count("LDL") + body.count("STL") > 0;
-        assert!(!bodies.iter().any(spilled), "{name}");
+/// What a kernel is to be.
+struct Planned {
+    /// Columns, and those of dQ that a warpgroup has.
+    columns: [usize; 2],
+    turns: bool,
+    loops: usize,
+    /// Exponentials of a thread in each loop.
+    exponentials: usize,
+    /// Registers that may spill, and how often one is read in a loop.
+    spills: [u32; 2],
+}
+
+/// Whether warpgroups share keys, and have half of the columns each.
+fn wide(d: usize) -> bool {
+    d > 128
+}
+
+/// Each loop has the products of S and dP, `D / 16` each, of dV and dK, for 64 queries in steps of 16, and of dQ,
+/// 128 or 64 keys in such steps. Masked loops and the whole one are alike.
+fn is_what_was_planned(name: &str, kernel: Result<Kernel, StagingError>, planned: Planned) {
+    let Planned { columns: [d, own], turns, loops, exponentials, spills: [most, most_read] } =
+        planned;
+    let kernel = kernel.unwrap();
+    let hopper: Target = "sm_90a".parse().unwrap();
+    let found = resources(&kernel, None, &hopper).unwrap();
+    assert_eq!(found.note, None, "{name}");
+    assert_eq!(found.registers, Some(168), "{name}");
+    assert!(found.spills.is_some_and(|spills| spills <= most), "{name}: {:?}", found.spills);
+    let code = emit(&kernel, None, &hopper, Stage::Sass).unwrap();
+    let count = |name: &str| code.matches(name).count();
+    let keys = if wide(d) { 64 } else { 128 };
+    assert_eq!(count("HGMMA."), loops * (2 * (d / 16) + 2 * (64 / 16) + keys / 16), "{name}");
+    assert_eq!(count("MUFU.EX2"), loops * exponentials, "{name}");
+    // Panels of K, and of the others: where warpgroups have columns of their own, they are parts of these. Rows'
+    // numbers besides.
+    let own_panels = panels(d, own);
+    let others = if wide(d) { own_panels } else { panels(d, d) };
+    let loads = 2 * others + keys / 64 * (others + own_panels) + 1;
+    assert_eq!(count("UTMALDG."), loads, "{name}");
+    assert_eq!(count("UTMASTG."), if wide(d) { own_panels } else { others + own_panels }, "{name}");
+    assert_eq!(count("UTMAREDG."), if own > 96 { 4 } else { 2 }, "{name}");
+    assert_eq!(code.contains("ATOM"), turns, "{name}");
+    let in_flight = in_flight(&code);
+    assert_eq!(in_flight.overwritten, Vec::<[usize; 2]>::new(), "{name}");
+    // Weights and dS are left factors in registers, or in shared memory.
+    let left = if wide(d) { 0 } else { loops * 2 * (64 / 16) };
+    assert_eq!(in_flight.left_factors, left, "{name}");
+    let bodies = innermost(&code, "HGMMA.");
+    assert_eq!(bodies.len(), loops, "{name}");
+    for body in bodies {
+        assert_eq!(body.count("STL"), 0, "{name}");
+        assert!(body.count("LDL") <= most_read as usize, "{name}: {}", body.count("LDL"));
     }
 }
 
-/// Panels of a tile of K: 128 bytes wide, 64 or 32, as the columns of a warpgroup allow.
-fn own_panels(d: usize, own: usize) -> usize {
-    match own {
-        32 => d / 32,
-        48 => d / 16,
-        _ => d / 64,
-    }
+/// Panels of `d` columns, whose width divides the columns that a factor begins at.
+fn panels(d: usize, own: usize) -> usize {
+    let wide = [64, 32, 16].into_iter().find(|&wide| own.is_multiple_of(wide));
+    d / wide.expect("columns of products")
+}
+
+const PLAIN: Form = Form { causal: false, windowed: false, capped: false, scored: false };
+const CAUSAL: Form = Form { causal: true, ..PLAIN };
+const WINDOWED: Form = Form { windowed: true, ..CAUSAL };
+
+#[test]
+fn gradients_are_what_was_planned() {
+    let planned =
+        |columns, turns, loops| Planned { columns, turns, loops, exponentials: 32, spills: [0, 0] };
+    let kernel = gradients::<f16, 64, 64, 32>(WINDOWED, true);
+    is_what_was_planned("64", kernel, planned([64, 32], true, 3));
+    let kernel = gradients::<bf16, 96, 64, 48>(PLAIN, false);
+    is_what_was_planned("96 in any order", kernel, planned([96, 48], false, 2));
+    // With 128 columns what is needed before and behind the loops is kept in memory meanwhile.
+    let kernel = gradients::<bf16, 128, 64, 64>(CAUSAL, true);
+    let plan = planned([128, 64], true, 2);
+    is_what_was_planned("128", kernel, Planned { spills: [4, 0], ..plan });
+    // With a cap besides a few numbers that do not change in a loop.
+    let kernel = gradients::<bf16, 128, 64, 64>(Form { capped: true, ..CAUSAL }, true);
+    let plan = planned([128, 64], true, 2);
+    is_what_was_planned(
+        "128 with a cap",
+        kernel,
+        Planned { exponentials: 64, spills: [9, 4], ..plan },
+    );
+}
+
+#[test]
+fn gradients_of_the_widest_heads_are_what_was_planned() {
+    let hopper: Target = "sm_90a".parse().unwrap();
+    let planned =
+        |columns, turns, loops| Planned { columns, turns, loops, exponentials: 16, spills: [0, 0] };
+    let kernel = attention_gradients_wide_ir::<f16, 192, 96>(&hopper, WINDOWED, true);
+    is_what_was_planned("192", kernel, planned([192, 96], true, 3));
+    let kernel = attention_gradients_wide_ir::<bf16, 256, 128>(&hopper, PLAIN, false);
+    is_what_was_planned("256 in any order", kernel, planned([256, 128], false, 2));
+    let kernel = attention_gradients_wide_ir::<bf16, 256, 128>(
+        &hopper,
+        Form { capped: true, ..CAUSAL },
+        true,
+    );
+    let plan = planned([256, 128], true, 2);
+    is_what_was_planned("256 with a cap", kernel, Planned { exponentials: 32, ..plan });
 }

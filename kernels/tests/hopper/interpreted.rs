@@ -369,9 +369,23 @@ fn gradients_of_wider_heads() {
     gradients::<bf16>(Attention::new(72, 136, 128).causal(), true, 1);
 }
 
+/// Warpgroups that share keys and have half of the columns each, handed over at once or in two parts.
+#[test]
+fn gradients_of_the_widest_heads() {
+    gradients::<f16>(Attention::new(72, 40, 136), false, 1);
+    gradients::<bf16>(Attention::new(136, 72, 200).causal(), true, 2);
+    gradients::<bf16>(
+        Attention::new(72, 136, 192).heads(2).kv_heads(1).causal().window(70),
+        true,
+        1,
+    );
+    gradients::<f16>(Attention::new(72, 40, 256).soft_cap(1.5).causal(), false, 1);
+}
+
 #[test]
 fn gradients_of_groups_windows_and_caps() {
     gradients::<bf16>(Attention::new(64, 136, 64).heads(2).kv_heads(1).causal(), true, 1);
     gradients::<bf16>(Attention::new(72, 136, 64).causal().window(70), true, 1);
     gradients::<f16>(Attention::new(64, 40, 64).soft_cap(1.5).causal(), false, 1);
+    gradients::<bf16>(Attention::new(64, 40, 128).soft_cap(1.5), false, 1);
 }

@@ -16,7 +16,7 @@ use super::turns::medians;
 pub(super) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for (tokens, batch) in SHAPES.into_iter().rev() {
-        for d in [128, 64] {
+        for d in [128, 64, 256, 192] {
             for causal in [false, true] {
                 let a = Attention::new(tokens, tokens, d).batch(batch).heads(2048 / d);
                 let a = if causal { a.causal() } else { a };

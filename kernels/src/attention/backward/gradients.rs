@@ -45,7 +45,7 @@ pub struct Gradients<'a, T: Float> {
 /// [`Attention`] for shapes. With a bias of scores: [`FlashAttentionBackward::bias`].
 ///
 /// Sums are f32 and rounded to `T` once; weights and the gradients of scores are rounded to `T` before they are
-/// multiplied where tensor cores do that (bf16 and f16 on Hopper GPUs, up to 128 columns, without a bias).
+/// multiplied where tensor cores do that (bf16 and f16 on Hopper GPUs, up to 256 columns, without a bias).
 /// Results are the same bits from run to run on one machine. A key
 /// that no query sees and a query that sees no key have gradients of zero. A NaN in a row reaches whatever
 /// depends on that row, and may reach rows near those by masked weights, as `0 * NaN` is NaN.

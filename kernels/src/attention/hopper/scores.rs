@@ -169,10 +169,22 @@ pub(super) fn unless_before(score: f32, #[comptime] column: u32, from: u32) -> f
     if column >= from { score } else { f32::NEG_INFINITY }
 }
 
-/// `cap * tanh(score / cap)`, as `cap - 2 cap / (1 + e^(2 score / cap))`: two instructions of the special
-/// units, where `tanh` itself is many. The quotient is the square of the reciprocal root.
+/// `cap * tanh(score / cap)`.
 #[device]
 pub(super) fn capped(score: f32, cap: f32) -> f32 {
-    let root = ((score * (2.0 * LOG2_E / cap)).exp2_fast() + 1.0).rsqrt();
-    cap - 2.0 * cap * (root * root)
+    cap - 2.0 * cap * share(score * (2.0 * LOG2_E / cap))
+}
+
+/// `tanh(x)`, where `exponent` is `x * 2 log2(e)`.
+#[device]
+pub(super) fn tangent(exponent: f32) -> f32 {
+    1.0 - 2.0 * share(exponent)
+}
+
+/// `1 / (1 + 2^exponent)`: two instructions of the special units, where `tanh` itself is many. The quotient is
+/// the square of the reciprocal root.
+#[device]
+fn share(exponent: f32) -> f32 {
+    let root = (exponent.exp2_fast() + 1.0).rsqrt();
+    root * root
 }

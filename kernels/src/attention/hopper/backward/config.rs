@@ -9,7 +9,11 @@ use crate::attention::shape::Attention;
 /// Keys of a block: 64 for each of the two warpgroups that multiply.
 pub const KEYS: usize = 128;
 
-/// Stages of queries and gradients of outputs. The buffers of dS take turns with them.
+/// Those of a block with more than 128 columns, of which each warpgroup has half.
+pub const WIDE_KEYS: usize = 64;
+
+/// Stages of queries and, up to 128 columns, of gradients of outputs; more have one. The buffers of dS take
+/// turns with them, or those of weights.
 pub const STAGES: usize = 2;
 
 /// Registers of a thread of the warps that copy and add, and of those that multiply: shares of 65536, in steps of
@@ -27,13 +31,17 @@ pub struct Tile {
     pub queries: usize,
     /// Columns of dQ that a warpgroup computes: all, of 64 queries each, or half of them.
     pub own: usize,
+    /// Keys of a block.
+    pub keys: usize,
 }
 
 /// The tiles there are kernels for.
-pub const TILES: [Tile; 3] = [
-    Tile { columns: 64, queries: 64, own: 32 },
-    Tile { columns: 96, queries: 64, own: 48 },
-    Tile { columns: 128, queries: 64, own: 64 },
+pub const TILES: [Tile; 5] = [
+    Tile { columns: 64, queries: 64, own: 32, keys: KEYS },
+    Tile { columns: 96, queries: 64, own: 48, keys: KEYS },
+    Tile { columns: 128, queries: 64, own: 64, keys: KEYS },
+    Tile { columns: 192, queries: 64, own: 96, keys: WIDE_KEYS },
+    Tile { columns: 256, queries: 64, own: 128, keys: WIDE_KEYS },
 ];
 
 /// Whether the products of dV begin before the gradients of scores are computed, with so many columns. Then weights
@@ -42,18 +50,36 @@ pub const fn early(columns: usize) -> bool {
     columns <= 96
 }
 
+/// Parts in which a warpgroup hands its columns of dQ over, one after another: 64 times 256 numbers at once have no
+/// room in shared memory.
+pub const fn parts(own: usize) -> usize {
+    if own > 96 { 2 } else { 1 }
+}
+
 impl Tile {
+    /// Whether warpgroups have the same keys, and half of the columns each of all sums.
+    pub const fn wide(self) -> bool {
+        self.keys == WIDE_KEYS
+    }
+
     /// Bytes of shared memory: keys and values, two stages of queries, of gradients of outputs and of dS, rows'
-    /// numbers, dQ, and the barriers.
+    /// numbers, dQ, and the barriers. Wide ones have one stage of gradients of outputs, two of weights, one dS,
+    /// and a [part](parts) of dQ.
     pub const fn shared_bytes(self) -> usize {
-        let Tile { columns, queries, .. } = self;
-        let narrow = 2 * KEYS * columns + 2 * STAGES * queries * columns + STAGES * KEYS * queries;
-        2 * narrow + 4 * (2 * STAGES * queries + queries * columns) + 16 * (1 + STAGES)
+        let Tile { columns, queries, own, keys } = self;
+        let (outs, of_scores) = if self.wide() { (1, STAGES + 1) } else { (STAGES, STAGES) };
+        let rows = 2 * keys + (STAGES + outs) * queries;
+        let narrow = rows * columns + of_scores * keys * queries;
+        let numbers = 2 * STAGES * queries + queries * columns / parts(own);
+        2 * narrow + 4 * numbers + 16 * (2 + STAGES)
     }
 
     /// Registers of a thread that hold dK and dV, weights, their gradients, and, where its products have begun, the
-    /// weights as a factor.
+    /// weights as a factor; of wide ones dK, dV and dQ.
     pub const fn registers(self) -> usize {
+        if self.wide() {
+            return self.own / 2 * 3;
+        }
         let factor = if early(self.columns) { self.queries / 4 } else { 0 };
         self.columns + self.queries / 2 + self.queries / 2 + factor
     }
@@ -70,7 +96,7 @@ pub fn tile(dimension: usize) -> Option<Tile> {
 }
 
 /// The tile by which Hopper's kernel takes a backward pass of bf16 or f16 throughout. Biases of scores, more than
-/// 128 columns, values of other columns than keys and scales that turn the order of scores around are the general
+/// 256 columns, values of other columns than keys and scales that turn the order of scores around are the general
 /// kernel's.
 pub fn choose(target: &Target, a: &Attention, form: Form) -> Option<Tile> {
     let some = [a.batch, a.heads, a.queries, a.keys].iter().all(|&n| n > 0);
@@ -104,7 +130,8 @@ mod tests {
         let columns = |d| choose(&hopper, &Attention::new(9, 9, d), plain).map(|tile| tile.columns);
         assert_eq!([32, 64, 72, 96].map(columns), [64, 64, 96, 96].map(Some));
         assert_eq!([104, 128].map(columns), [128, 128].map(Some));
-        assert_eq!([136, 256].map(columns), [None; 2]);
+        assert_eq!([136, 192, 200, 256].map(columns), [192, 192, 256, 256].map(Some));
+        assert_eq!(columns(264), None);
         let a = Attention::new(9, 9, 64);
         assert_eq!(choose(&Target::sm(80, false), &a, plain), None);
         assert_eq!(choose(&hopper, &a, Form { scored: true, ..plain }), None);

@@ -7,7 +7,7 @@ use super::config::{FEW, KEYS, MANY, STAGES};
 use super::copies::{Copies, copy};
 use super::partial;
 use super::step::{Step, Sums};
-use super::sums::{GROUPS, Meeting, Parts, RELEASES, add, meet};
+use super::sums::{Added, GROUPS, Meeting, Parts, RELEASES, add, meet};
 use super::weights::{Keys, Weights};
 use super::work::{Shape, pass_of, passes};
 use crate::attention::form::Form;
@@ -82,7 +82,7 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
         lower_registers(FEW);
         if warp_id() == 0 {
             if elect() {
-                let piece = shape.piece(form, M, Who::Thread, index);
+                let piece = shape.piece(form, M, KEYS, Who::Thread, index);
                 let copies = Copies {
                     q_box,
                     k_box,
@@ -96,20 +96,22 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
                     s_tiles,
                     keys: k_fill,
                     queries: q_fill,
+                    outs: None,
                 };
                 copy(shape, piece, M, copies);
             }
         }
         if warp_id() == 1 {
-            let piece = shape.piece(form, M, Who::Warps, index);
-            add(shape, piece, form, M, dq_tiles, dq_box, turns);
+            let piece = shape.piece(form, M, KEYS, Who::Warps, index);
+            let added = Added { rows: M, keys: KEYS, parts: 1, tiles: dq_tiles };
+            add(shape, piece, form, added, dq_box, turns);
         }
     } else {
         raise_registers(MANY);
         let own = own_warpgroup();
         let leads = thread_idx_x() % 128 == 0;
-        let piece = shape.piece(form, M, Who::Warps, index);
-        let keys = Keys::of::<T, M>(form, shape, piece, own);
+        let piece = shape.piece(form, M, KEYS, Who::Warps, index);
+        let keys = Keys::of::<T, M>(form, shape, piece.tile * KEYS + own * 64);
         let weights = Weights { form, scale, cap, keys };
         let step = Step {
             own,
@@ -143,7 +145,7 @@ pub fn attention_gradients<T: Float, const D: usize, const M: usize, const DQ: u
 /// The number of the block's piece of work: with turns a ticket, as who waits for others must know that they
 /// have begun, which nothing says of blocks with smaller indices.
 #[device]
-fn number(#[comptime] turns: Option<SliceMut<u32>>) -> u32 {
+pub(super) fn number(#[comptime] turns: Option<SliceMut<u32>>) -> u32 {
     if let Some(turns) = turns {
         let mut ticket = 0;
         if thread_idx_x() == 0 {
@@ -157,7 +159,7 @@ fn number(#[comptime] turns: Option<SliceMut<u32>>) -> u32 {
 
 /// Which of the warpgroups that multiply this is.
 #[device]
-fn own_warpgroup() -> usize {
+pub(super) fn own_warpgroup() -> usize {
     let own = warpgroup_id() - 1;
     // SAFETY: the block has one warpgroup more, number 0, which does not come here.
     unsafe { assume(own < GROUPS) };

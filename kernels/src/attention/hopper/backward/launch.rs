@@ -5,10 +5,11 @@ use std::any::Any;
 use kernelsmith::launch::ViewArg;
 use kernelsmith::prelude::*;
 
-use super::config::{self, KEYS, Tile};
+use super::config::{self, KEYS, Tile, WIDE_KEYS};
 use super::kernel::attention_gradients;
 use super::partial::{self, ordered_sums};
 use super::prepare::attention_statistics;
+use super::wide::attention_gradients_wide;
 use crate::attention::backward::{Forward, Gradients};
 use crate::attention::form::Form;
 use crate::attention::hopper::config::section;
@@ -93,10 +94,13 @@ macro_rules! types {
             d_out: &Buffer<$t>,
             gradients: Gradients<'_, $t>,
         ) -> Result<Statistics, Error> {
+            let all = (call, forward, d_out, gradients);
             match tile.columns {
-                64 => launch::<$t, 64, 64, 32>(call, forward, d_out, gradients),
-                96 => launch::<$t, 96, 64, 48>(call, forward, d_out, gradients),
-                _ => launch::<$t, 128, 64, 64>(call, forward, d_out, gradients),
+                64 => launch::<$t, 64, 64, 32>(all, KEYS, narrow::<$t, 64, 64, 32>),
+                96 => launch::<$t, 96, 64, 48>(all, KEYS, narrow::<$t, 96, 64, 48>),
+                128 => launch::<$t, 128, 64, 64>(all, KEYS, narrow::<$t, 128, 64, 64>),
+                192 => launch::<$t, 192, 64, 96>(all, WIDE_KEYS, wide::<$t, 192, 96>),
+                _ => launch::<$t, 256, 64, 128>(all, WIDE_KEYS, wide::<$t, 256, 128>),
             }
         }
     )*};
@@ -107,23 +111,82 @@ types! {
     f16s: f16;
 }
 
-fn launch<T: Float, const D: usize, const M: usize, const DQ: usize>(
+/// What the kernel that does the work gets.
+struct Work<'a, T: Float> {
     call: Call,
-    forward: Forward<'_, T, T>,
-    d_out: &Buffer<T>,
-    gradients: Gradients<'_, T>,
-) -> Result<Statistics, Error>
+    forward: Forward<'a, T, T>,
+    d_out: &'a Buffer<T>,
+    statistics: &'a Buffer<f32>,
+    turns: Option<&'a mut Buffer<u32>>,
+    sums: &'a mut Buffer<f32>,
+    dk: &'a mut Buffer<T>,
+    dv: &'a mut Buffer<T>,
+}
+
+/// The launch of a kernel: they have the same arguments.
+macro_rules! launch_of {
+    ($kernel:expr, $work:expr) => {{
+        let Work { call: Call { a, form, .. }, forward, d_out, statistics, .. } = $work;
+        let Work { turns, sums, dk, dv, .. } = $work;
+        let Attention { queries: m, keys: n, dimension: d, .. } = a;
+        let (heads, lines) = (a.batch * a.heads, a.batch * a.kv_heads);
+        let group = a.heads / a.kv_heads;
+        let (of_queries, of_keys) = ([heads, m, d], [lines, n, d]);
+        let rows = sums.len() / partial::WIDE;
+        $kernel(
+            m,
+            n,
+            lines,
+            group,
+            a.window.unwrap_or(n).min(n),
+            // Queries and gradients of outputs of a head of keys are read again and again.
+            section(m.saturating_mul(4 * d * group), 1),
+            a.scale,
+            a.soft_cap.unwrap_or(0.0),
+            form,
+            View::of(forward.q, of_queries),
+            View::of(forward.k, of_keys),
+            View::of(forward.v, of_keys),
+            View::of(d_out, of_queries),
+            View::of(statistics, [statistics.len() / 4, 4]),
+            turns,
+            View::of_mut(sums, [rows, partial::WIDE]),
+            View::of_mut(dk, of_keys),
+            View::of_mut(dv, of_keys),
+        )
+    }};
+}
+
+fn narrow<T: Float, const D: usize, const M: usize, const DQ: usize>(
+    work: Work<'_, T>,
+) -> Launch<'_>
 where
     Wgmma<T, D>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, M>: WgmmaAtom<Input = T, Sum = f32>,
     Wgmma<T, DQ>: WgmmaAtom<Input = T, Sum = f32>,
 {
-    let Call { a, form, deterministic } = call;
-    let Forward { q, k, v, out, lse } = forward;
+    launch_of!(attention_gradients::<T, D, M, DQ>, work)
+}
+
+fn wide<T: Float, const D: usize, const DQ: usize>(work: Work<'_, T>) -> Launch<'_>
+where
+    Wgmma<T, 32>: WgmmaAtom<Input = T, Sum = f32>,
+    Wgmma<T, DQ>: WgmmaAtom<Input = T, Sum = f32>,
+{
+    launch_of!(attention_gradients_wide::<T, D, DQ>, work)
+}
+
+fn launch<T: Float, const D: usize, const M: usize, const DQ: usize>(
+    (call, forward, d_out, gradients): (Call, Forward<'_, T, T>, &Buffer<T>, Gradients<'_, T>),
+    keys: usize,
+    kernel: fn(Work<'_, T>) -> Launch<'_>,
+) -> Result<Statistics, Error> {
+    let Call { a, deterministic, .. } = call;
+    let Forward { out, lse, .. } = forward;
     let Gradients { dq, dk, dv } = gradients;
     let Attention { queries: m, keys: n, dimension: d, .. } = a;
     let device = dq.device().clone();
-    let (heads, lines, group) = (a.batch * a.heads, a.batch * a.kv_heads, a.heads / a.kv_heads);
+    let heads = a.batch * a.heads;
     let each = m.div_ceil(M);
     let tiles = heads * each;
     // SAFETY: the kernel writes every element before another one reads it.
@@ -132,33 +195,18 @@ where
         .grid(tiles)
         .launch(&device)?;
     let mut sums = Buffer::<f32>::zeros(&device, tiles * M * D)?;
-    let rows = sums.len() / partial::WIDE;
     let mut turns = Buffer::<u32>::zeros(&device, if deterministic { 1 + tiles } else { 0 })?;
-    let (of_queries, of_keys) = ([heads, m, d], [lines, n, d]);
-    // Queries and gradients of outputs of a head of keys are read again and again.
-    let section = section(m.saturating_mul(4 * d * group), 1);
-    attention_gradients::<T, D, M, DQ>(
-        m,
-        n,
-        lines,
-        group,
-        a.window.unwrap_or(n).min(n),
-        section,
-        a.scale,
-        a.soft_cap.unwrap_or(0.0),
-        form,
-        View::of(q, of_queries),
-        View::of(k, of_keys),
-        View::of(v, of_keys),
-        View::of(d_out, of_queries),
-        View::of(&statistics, [statistics.len() / 4, 4]),
-        deterministic.then_some(&mut turns),
-        View::of_mut(&mut sums, [rows, partial::WIDE]),
-        View::of_mut(dk, of_keys),
-        View::of_mut(dv, of_keys),
-    )
-    .grid(lines * n.div_ceil(KEYS))
-    .launch(&device)?;
+    let work = Work {
+        call,
+        forward,
+        d_out,
+        statistics: &statistics,
+        turns: deterministic.then_some(&mut turns),
+        sums: &mut sums,
+        dk,
+        dv,
+    };
+    kernel(work).grid(a.batch * a.kv_heads * n.div_ceil(keys)).launch(&device)?;
     ordered_sums::<T, D, M, DQ>(heads, m, d, each, a.scale, &sums, dq)
         .grid(tiles)
         .launch(&device)?;

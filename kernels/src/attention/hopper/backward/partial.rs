@@ -13,19 +13,22 @@ pub(super) const fn rows(columns: usize) -> usize {
     64 * columns / WIDE
 }
 
-/// Stores a warpgroup's part of dQ in a tile of [`rows`] times [`WIDE`].
+/// Stores one of `parts` of a warpgroup's part of dQ in a tile of so many times fewer than [`rows`] times [`WIDE`].
 pub(super) fn store<T: Float, const DQ: usize>(
     to: Tile<f32>,
     sums: Fragment<Wgmma<T, DQ>, Accumulator>,
+    part: usize,
+    parts: usize,
 ) where
     Wgmma<T, DQ>: WgmmaAtom<Sum = f32>,
 {
     let thread = thread_idx_x() % 128usize;
     let (row, column) = (thread / 8usize, thread % 8usize * 4usize);
-    for vector in 0..DQ / 8 {
-        let part = to.part(vector, DQ / 8);
-        let four: [Val<f32>; 4] = std::array::from_fn(|e| sums.element(4 * vector + e));
-        part.store_vector(row, column, four);
+    let vectors = DQ / 8 / parts;
+    for vector in 0..vectors {
+        let first = 4 * (part * vectors + vector);
+        let four: [Val<f32>; 4] = std::array::from_fn(|e| sums.element(first + e));
+        to.part(vector, vectors).store_vector(row, column, four);
     }
 }
 

@@ -80,13 +80,15 @@ impl<T: Float> Step<T> {
         let stage = self.queries.wait();
         let queries = self.q_tiles.stage(stage.index());
         let outs = self.o_tiles.stage(stage.index());
-        let statistics = Statistics::<M>(self.s_tiles.stage(stage.index()));
+        let statistics = Statistics::new(self.s_tiles.stage(stage.index()));
         wgmma_fence();
         let scores = begin_scores::<T, D, M>(self.k_tiles.stage(own), queries);
         wgmma_fence();
         let of_weights = begin_scores::<T, D, M>(self.v_tiles.stage(own), outs);
         let scores = scores.wait_pending(1);
-        let [weights, sloped] = self.weights.weigh(masked, first, scores, &statistics);
+        // With a cap, the weights themselves are not in what the gradients are multiplied by: they are a factor
+        // then, and what is instead is pairs.
+        let (weights, sloped) = self.weights.weigh(masked, !early(D), first, scores, &statistics);
         let pack = || Factors::<T, D>::new(weights);
         let begin = |factors: Factors<T, D>| {
             wgmma_fence();
@@ -98,7 +100,6 @@ impl<T: Float> Step<T> {
             ds = gradients(sloped, of_weights.wait_pending(1), &statistics);
             factors = Factors::<T, D>::new(ds);
         } else {
-            // With a cap, the weights themselves are not in what the gradients are multiplied by.
             let packed = self.weights.form.capped.then(pack);
             ds = gradients(sloped, of_weights.wait(), &statistics);
             factors = Factors::<T, D>::new(ds);
@@ -115,7 +116,7 @@ impl<T: Float> Step<T> {
         let dk = factors.begin(queries, dk);
         let dq = dq.wait_pending(1);
         meet(Meeting::Empty, own);
-        partial::store(self.dq_tiles.stage(own), dq);
+        partial::store(self.dq_tiles.stage(own), dq, 0, 1);
         async_fence();
         pass(Meeting::Full, own);
         let dk = dk.wait();
@@ -176,7 +177,7 @@ impl<T: Float> Step<T> {
 }
 
 #[device]
-fn store_when<T: Float>(
+pub(super) fn store_when<T: Float>(
     leads: bool,
     #[comptime] (keys, dk): (Tile<T>, TensorTileMut<T, 3>),
     #[comptime] (values, dv): (Tile<T>, TensorTileMut<T, 3>),

@@ -89,6 +89,17 @@ pub(super) struct Parts {
     pub(super) across: usize,
 }
 
+/// What is added.
+pub(super) struct Added {
+    /// Queries and keys of tiles.
+    pub(super) rows: usize,
+    pub(super) keys: usize,
+    /// Parts that a warpgroup's dQ comes in, one after another.
+    pub(super) parts: usize,
+    /// Those of the warpgroups.
+    pub(super) tiles: Tiles<f32>,
+}
+
 /// Adds each tile of dQ to `to` when the warpgroups have written it.
 ///
 /// With `turns`, the blocks whose keys a tile of queries sees add in the order of their keys, so that sums
@@ -100,11 +111,11 @@ pub(super) fn add(
     shape: Shape,
     piece: Piece,
     #[comptime] form: Form,
-    #[comptime] rows: usize,
-    #[comptime] tiles: Tiles<f32>,
+    #[comptime] added: Added,
     #[comptime] to: TensorTileMut<f32, 2>,
     #[comptime] turns: Option<SliceMut<u32>>,
 ) {
+    let Added { rows, keys, parts, tiles } = added;
     let leads = lane_id() == 0;
     let seen = shape.seen(form);
     for own in unroll(0..GROUPS) {
@@ -117,27 +128,30 @@ pub(super) fn add(
             let turn = 1 + number;
             if let Some(turns) = turns {
                 if leads {
-                    let before = piece.tile - seen.first_key(tile * rows) / super::config::KEYS;
+                    let before = piece.tile - seen.first_key(tile * rows) / keys;
                     let before = before as u32;
                     while turns.atomic(turn).load(Ordering::Acquire, Scope::Device) != before {}
                 }
                 warp_sync();
             }
-            for own in unroll(0..GROUPS) {
-                Meeting::Full.waits(own);
-                if leads {
-                    let part = tiles.stage(own);
-                    part.store_add(to, [(number * GROUPS + own) * part.rows(), 0]);
-                    bulk_commit();
+            for part in unroll(0..parts) {
+                for own in unroll(0..GROUPS) {
+                    Meeting::Full.waits(own);
+                    if leads {
+                        let sums = tiles.stage(own);
+                        let at = (number * GROUPS + own) * (parts * sums.rows());
+                        sums.store_add(to, [at + part * sums.rows(), 0]);
+                        bulk_commit();
+                    }
+                    warp_sync();
                 }
-                warp_sync();
-            }
-            for own in unroll(0..GROUPS) {
-                if leads {
-                    bulk_wait_read(behind(own));
+                for own in unroll(0..GROUPS) {
+                    if leads {
+                        bulk_wait_read(behind(own));
+                    }
+                    warp_sync();
+                    Meeting::Empty.passes(own);
                 }
-                warp_sync();
-                Meeting::Empty.passes(own);
             }
             if let Some(turns) = turns {
                 if leads {

@@ -2,7 +2,6 @@
 
 use kernelsmith::prelude::*;
 
-use super::config::KEYS;
 use crate::attention::backward::Seen;
 use crate::attention::form::Form;
 use crate::attention::hopper::work::{Who, same};
@@ -50,11 +49,12 @@ impl Shape {
         self,
         #[comptime] form: Form,
         #[comptime] rows: usize,
+        #[comptime] keys: usize,
         #[comptime] who: Who,
         index: u32,
     ) -> Piece {
         let (n, lines) = (self.n, self.lines as u32);
-        let tiles = n.div_ceil(KEYS) as u32;
+        let tiles = n.div_ceil(keys) as u32;
         let together = (self.section as u32).min(lines).max(1);
         let in_section = (together * tiles).max(1);
         let first = index / in_section * together;
@@ -64,12 +64,12 @@ impl Shape {
         let line = same(who, first + within % width) as usize;
 
         let seen = self.seen(form);
-        let key = tile * KEYS;
-        let last = (key + KEYS).min(n) - 1;
+        let key = tile * keys;
+        let last = (key + keys).min(n) - 1;
         let lo = seen.first_query(key) / rows;
         let hi = seen.end_query(last).div_ceil(rows).max(lo);
         let whole = (seen.first_query(last).div_ceil(rows)).max(lo).min(hi);
-        let low = if key + KEYS <= n { whole } else { hi };
+        let low = if key + keys <= n { whole } else { hi };
         let high = if form.windowed { (seen.end_query(key) / rows).max(low).min(hi) } else { hi };
         Piece { line, tile, lo, low, high, hi }
     }
