@@ -29,7 +29,13 @@ impl<'k> Emitter<'k> {
             }
             Opcode::TmaLoad => {
                 let to = self.operand_in(inst.operands[0], Space::Shared)?;
-                let barrier = self.operand_in(inst.operands[2], Space::Shared)?;
+                let (barrier, group) = match self.ty(inst.operands[2]) {
+                    Type::Ptr(Space::Cluster, _) => {
+                        self.need(8, 6);
+                        (self.operand_in(inst.operands[2], Space::Cluster)?, ".cta_group::2")
+                    }
+                    _ => (self.operand_in(inst.operands[2], Space::Shared)?, ""),
+                };
                 let rank = self.rank(inst.operands[1]);
                 let (count, offsets) = numbers(inst, rank);
                 let tensor = self.tensor(inst.operands[1], &inst.operands[3..3 + count]);
@@ -39,8 +45,8 @@ impl<'k> Emitter<'k> {
                 let (space, mode) = (self.destination(inst), mode_name(inst));
                 ins!(
                     self,
-                    "cp.async.bulk.tensor.{rank}d.{space}.global{mode}.{COMPLETES}{qualifiers} {to}, \
-                     {tensor}, {barrier}{window}{operands};"
+                    "cp.async.bulk.tensor.{rank}d.{space}.global{mode}.{COMPLETES}{group}{qualifiers} \
+                     {to}, {tensor}, {barrier}{window}{operands};"
                 );
             }
             Opcode::TmaFetch => {

@@ -617,6 +617,35 @@ fn pairs_of_blocks_assemble() {
     insta::assert_snapshot!(written);
 }
 
+/// A load that a barrier of the pair's other block counts.
+#[test]
+fn loads_for_the_peers_barrier_assemble() {
+    let blackwell = sm(100, true);
+    let text = r#"kernel @peer(%0 "x": tensor_map<bf16, 2> tile[64, 8 b128], %1 "rank": u32 scalar) block(32, 1, 1) cluster(2, 1, 1) {
+  shared s0 "bar": u64 x 1 align 8
+  shared s1 "to": bf16 x 512 align 1024
+  %2: ptr<shared, u64> = shared_addr[s0]
+  %3: ptr<shared, bf16> = shared_addr[s1]
+  %4: i32 = const[i32 8]
+  %5: ptr<cluster, u64> = map_shared %2, %1
+  tma_load[normal] %3, %0, %5, %4, %4
+  tma_load[evict_last] %3, %0, %5, %4, %4
+  return
+}
+"#;
+    let kernel = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let kernel =
+        passes::prepare(&kernel, &Target::Ptx(blackwell)).unwrap_or_else(|e| panic!("{e}"));
+    let code = Nvdisasm::find().unwrap().disassemble(&assemble(&kernel, blackwell)).unwrap();
+    assert_eq!(code.text().matches("UTMALDG.2D.2CTA").count(), 2, "{}", code.text());
+    let text = ptx(&kernel, blackwell).text;
+    let written = "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes\
+                   .cta_group::2";
+    let count = |part: String| text.matches(&part).count();
+    assert_eq!(count(format!("{written} [")), 1, "{text}");
+    assert_eq!(count(format!("{written}.L2::cache_hint [")), 1, "{text}");
+}
+
 /// A commit to several blocks, each for itself.
 #[test]
 fn commits_to_several_blocks_assemble() {

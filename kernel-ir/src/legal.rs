@@ -7,7 +7,7 @@ use crate::attr::{Attr, BoxMode};
 use crate::kernel::{Inst, Kernel, Param, ParamKind};
 use crate::op::{Availability, Opcode};
 use crate::target::Target;
-use crate::types::Scalar;
+use crate::types::{Scalar, Space, Type};
 
 /// Something that a target lacks.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -105,6 +105,9 @@ fn available(kernel: &Kernel, inst: &Inst) -> String {
     {
         return Target::sm(100, true).to_string();
     }
+    if counts_in_pair(kernel, inst) {
+        return Availability::SmOnly(100).describe();
+    }
     match inst.op.info().availability {
         specific @ (Availability::SmOnly(_) | Availability::SmSpecific(_)) => specific.describe(),
         _ => Target::describe_where(|t| is_available(kernel, inst, t)),
@@ -115,6 +118,9 @@ fn available(kernel: &Kernel, inst: &Inst) -> String {
 pub fn is_available(kernel: &Kernel, inst: &Inst, target: &Target) -> bool {
     let info = inst.op.info();
     match (&inst.attr, info.availability) {
+        (Attr::Bulk { .. }, _) if counts_in_pair(kernel, inst) => {
+            Availability::SmOnly(100).on(target)
+        }
         (Attr::Mma(shape), Availability::ByShape) => shape.available(target),
         (Attr::Bulk { mode: BoxMode::Rows, multicast, .. }, _) => {
             has_rows(target, inst.op == Opcode::TmaLoad && !multicast)
@@ -127,6 +133,13 @@ pub fn is_available(kernel: &Kernel, inst: &Inst, target: &Target) -> bool {
         }
         (_, availability) => availability.on(target),
     }
+}
+
+/// Whether a load is counted by a barrier that may be the peer's (PTX ISA, `cp.async.bulk.tensor`,
+/// `.cta_group` and the target notes).
+fn counts_in_pair(kernel: &Kernel, inst: &Inst) -> bool {
+    let in_cluster = |value| matches!(kernel.ty(value), Type::Ptr(Space::Cluster, _));
+    inst.op == Opcode::TmaLoad && in_cluster(inst.operands[2])
 }
 
 fn to_tf32(kernel: &Kernel, inst: &Inst) -> bool {
@@ -160,6 +173,9 @@ fn describe(kernel: &Kernel, inst: &Inst) -> String {
     match (&inst.attr, inst.op) {
         (Attr::Mma(shape), _) => format!("{name} {}", shape.name()),
         (Attr::Wgmma(wgmma), _) => wgmma.shape.name(),
+        (Attr::Bulk { .. }, _) if counts_in_pair(kernel, inst) => {
+            format!("{name} that a barrier of the pair counts")
+        }
         (Attr::Bulk { mode: BoxMode::Rows, .. }, _) => format!("{name} of rows"),
         (Attr::Atomic { .. }, Opcode::AtomicRmw | Opcode::AtomicCas) => {
             format!("{name} on {}", kernel.ty(inst.operands[0]).elem())

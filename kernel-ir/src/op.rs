@@ -189,7 +189,7 @@ pub enum Signature {
     MbarrierTest,
     /// `(ptr<shared, s>, rank: u32) -> ptr<cluster, s>`.
     MapShared,
-    /// `(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared, u64>, coordinates: i32...) -> ()`,
+    /// `(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared or cluster, u64>, coordinates: i32...) -> ()`,
     /// of pixels behind them the offsets in the window, and with multicast the blocks as `u32` bits last.
     TmaLoad,
     /// `(tensor_map<s>, from: ptr<shared, s>, coordinates: i32...) -> ()`.
@@ -436,7 +436,7 @@ table! {
     CpAsyncWait "cp_async_wait" Sync, S::Nothing, SmElsePlain(80), "Waits until at most that many of the latest groups are in flight.";
     CpAsyncArrive "cp_async_arrive" Sync, S::MbarrierArrive, Sm(90), "Lets the barrier in shared memory be come to, by this thread, when its copies so far have arrived; the arrival is among those that the barrier counts.";
     AsyncFence "async_fence" Sync, S::Nothing, Sm(90), "Lets bulk copies and `wgmma` see this thread's earlier writes to shared memory.";
-    TmaLoad "tma_load" Write, S::TmaLoad, Sm(90), "Begins to copy a box of a tensor to shared memory; its bytes are counted by the barrier there. Elements outside of the tensor are 0.";
+    TmaLoad "tma_load" Write, S::TmaLoad, Sm(90), "Begins to copy a box of a tensor to shared memory; its bytes are counted by the barrier there, or (sm_100a) by one of the pair's other block, named in the cluster's memory. Elements outside of the tensor are 0.";
     TmaStore "tma_store" Write, S::TmaStore, Sm(90), "Begins to copy a box to a tensor, or to combine it with what is there; what is outside of the tensor is left out.";
     TmaPrefetch "tma_prefetch" Sync, S::TmaPrefetch, Sm(90), "Brings a tensor map closer.";
     TmaFetch "tma_fetch" Sync, S::TmaFetch, Sm(90), "Begins to bring a box of a tensor into the L2 cache.";

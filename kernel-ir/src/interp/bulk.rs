@@ -19,7 +19,7 @@ use crate::attr::{Attr, BoxMode, ReduceOp};
 use crate::loc::Loc;
 use crate::op::Opcode;
 use crate::tensor_map::Walk;
-use crate::types::Scalar;
+use crate::types::{Scalar, Space, Type};
 
 /// A copy to global memory that its thread has not waited for.
 struct Store {
@@ -197,26 +197,54 @@ impl Run<'_, '_> {
 
     fn begin_load(&mut self, plain: &Plain, area: Area, barrier: Reg, loc: Loc) {
         let Some(ranks) = self.destinations(plain, loc) else { return };
-        let sort = Sort::Atomic(crate::attr::Scope::Device);
-        let bytes = super::mbarrier::BYTES;
-        let access = Access { pointer: barrier, bytes, align: bytes, sort, loc };
-        let Some(barrier) = self.reach(access).map(|spot| spot.at) else { return };
+        let Some((counts, barrier)) = self.counting(plain, barrier, loc) else { return };
         let area = Rc::new(area);
         for rank in ranks {
-            if !self.usable(rank, barrier, plain.op.name(), loc) {
+            let counts = (counts.unwrap_or(rank), barrier);
+            if !self.usable(counts.0, counts.1, plain.op.name(), loc) {
                 return;
             }
             let copy = self.world.new_copy();
             self.touch_global(&area, Sort::CopyRead(copy), loc);
             self.touch_shared(&area, rank, Sort::CopyWrite(copy), loc);
-            if self.hall.rooms[rank].alive == 0 {
-                self.visit(rank, Sort::CopyWrite(copy), loc);
+            if let Some(ended) =
+                [rank, counts.0].into_iter().find(|&rank| self.hall.rooms[rank].alive == 0)
+            {
+                self.visit(ended, Sort::CopyWrite(copy), loc);
                 return;
             }
             let (who, warp) = (self.thread.clock.who, self.thread.clock.warp);
-            let cargo = Cargo::Load { area: area.clone(), rank, barrier };
+            let cargo = Cargo::Load { area: area.clone(), rank, counts };
             self.hall.flights.push(Flight { copy, who, warp, loc, cargo });
         }
+    }
+
+    /// Where the barrier is that counts a load, and in which block, if it is not that of the load.
+    fn counting(
+        &mut self,
+        plain: &Plain,
+        barrier: Reg,
+        loc: Loc,
+    ) -> Option<(Option<usize>, usize)> {
+        let sort = Sort::Atomic(crate::attr::Scope::Device);
+        let bytes = super::mbarrier::BYTES;
+        let access = Access { pointer: barrier, bytes, align: bytes, sort, loc };
+        if !matches!(barrier.ty, Type::Ptr(Space::Cluster, _)) {
+            return Some((None, self.reach(access)?.at));
+        }
+        // As the peer, which is nobody from elsewhere: the block learns of it by the phase.
+        let spot = self.in_block(self.rank ^ 1).reach(access)?;
+        let Home::Shared(rank) = spot.home else { return None };
+        let rank = usize::from(rank);
+        if rank / 2 != self.rank / 2 {
+            let op = plain.op.name();
+            let what =
+                format!("`{op}` into block {} of a cluster, counted by block {rank}", self.rank);
+            self.report(FindingKind::OutOfBounds, loc, what + ", which is not of its pair");
+            self.thread.state = State::Failed;
+            return None;
+        }
+        Some((Some(rank), spot.at))
     }
 
     fn touch_global(&mut self, area: &Area, sort: Sort, loc: Loc) {

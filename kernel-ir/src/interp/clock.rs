@@ -74,6 +74,15 @@ impl Knowledge {
         self.0.iter().all(|(&part, &below)| below <= other.below(part))
     }
 
+    /// Adds what somebody else knows of engines: what they brought, and multiplied.
+    pub(super) fn join_engines(&mut self, other: &Knowledge) {
+        for (&part, &below) in &other.0 {
+            if matches!(part, Part::Copies(..) | Part::Wgmma(..)) {
+                self.add(part, below);
+            }
+        }
+    }
+
     /// Adds what somebody else knows.
     pub(super) fn join(&mut self, other: &Knowledge) {
         for (&part, &below) in &other.0 {

@@ -29,8 +29,8 @@ pub(super) struct Flight {
 
 /// What it brings.
 pub(super) enum Cargo {
-    /// A copy to the shared memory of a block, and the barrier there that counts it.
-    Load { area: Rc<Area>, rank: usize, barrier: usize },
+    /// A copy to the shared memory of a block, and the barrier that counts it, there or in the peer.
+    Load { area: Rc<Area>, rank: usize, counts: (usize, usize) },
     /// A copy to global memory; first it takes what is in shared memory, later it writes it.
     Store {
         area: Rc<Area>,
@@ -48,7 +48,9 @@ impl Flight {
     /// What it still has to do in the shared memory of a block.
     pub(super) fn visit(&self, block: usize) -> Option<Visit> {
         let (there, what) = match &self.cargo {
-            Cargo::Load { rank, .. } => (*rank == block, "copies asynchronously to"),
+            Cargo::Load { rank, counts, .. } => {
+                (*rank == block || counts.0 == block, "copies asynchronously to")
+            }
             Cargo::Store { rank, taken: None, .. } => {
                 (*rank == block, "copies asynchronously from")
             }
@@ -125,8 +127,8 @@ impl Hall {
         }
         let flight = self.flights.swap_remove(which);
         match &flight.cargo {
-            Cargo::Load { area, rank, barrier } => {
-                self.load_lands(world, &flight, area, (*rank, *barrier));
+            Cargo::Load { area, rank, counts } => {
+                self.load_lands(world, &flight, area, *rank, *counts);
             }
             Cargo::Store { area, combine, taken, .. } => {
                 let taken = taken.as_deref().unwrap_or_default();
@@ -159,6 +161,11 @@ impl Hall {
         let Some(object) = self.rooms[rank].barriers.get(&barrier) else { return };
         let landed = object.landing();
         let mut known = Knowledge::default();
+        // What a product was begun behind is before its end: the tiles that it reads had come. The last one's
+        // thread knew the most.
+        if let Some(before) = products.last().and_then(|product| product.before.as_ref()) {
+            known.join_engines(before);
+        }
         for product in products {
             if let Some((part, time)) = product.landed.get() {
                 known.add(part, time + 1);
@@ -191,12 +198,16 @@ impl Hall {
         world: &mut World<'_>,
         flight: &Flight,
         area: &Area,
-        to: (usize, usize),
+        rank: usize,
+        counts: (usize, usize),
     ) {
-        let (rank, barrier) = to;
-        let room = &mut self.rooms[rank];
-        let Some(object) = room.barriers.get(&barrier).filter(|_| room.alive > 0) else { return };
+        let there = |rank: usize| self.rooms[rank].alive > 0;
+        let Some(object) = self.rooms[counts.0].barriers.get(&counts.1) else { return };
         let landed = object.landing();
+        if !there(rank) || !there(counts.0) {
+            return;
+        }
+        let room = &mut self.rooms[rank];
         let global = match area.global {
             Some(Home::Buffer(number, _)) => Some(world.memory.bytes(number)),
             _ => None,
@@ -207,7 +218,7 @@ impl Hall {
         let what = "copies asynchronously to";
         visit::note(&mut room.visits, Visit { who, warp, when, loc, what });
         settle_area(world, self, area, rank, flight.copy, [true, true], Settled::Landed(landed));
-        self.comes(world, flight, to, Coming::Bytes(area.bytes));
+        self.comes(world, flight, counts, Coming::Bytes(area.bytes));
     }
 
     /// Bytes come to a barrier, or an arrival does.

@@ -154,11 +154,12 @@ impl<'m> Run<'_, 'm> {
     ) -> Begun {
         let (copy, landed, committed) = (self.world.new_copy(), Landing::default(), false.into());
         let (shared, reads) = (Vec::new(), Vec::new());
-        Begun { copy, loc, ranks, shared, reads, writes, shape, committed, landed }
+        let before = self.thread.clock.acquired.clone();
+        Begun { before, copy, loc, ranks, shared, reads, writes, shape, committed, landed }
     }
 
     /// The same thread as if it were of another block: what it does in that one's memories.
-    fn in_block(&mut self, rank: usize) -> Run<'_, 'm> {
+    pub(super) fn in_block(&mut self, rank: usize) -> Run<'_, 'm> {
         Run { world: self.world, hall: self.hall, rank, thread: self.thread }
     }
 

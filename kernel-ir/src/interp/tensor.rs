@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::clock::{Clock, Knows, Time, Who};
+use super::clock::{Clock, Knowledge, Knows, Time, Who};
 use super::finding::FindingKind;
 use super::memory::Bytes;
 use super::shadow::{Conflict, Copying, Deed, Landed, Settled, Shadow, Sort};
@@ -142,6 +142,8 @@ pub(super) struct Begun {
     pub writes: Part,
     /// What of a product follows without a wait has the same kind of sums.
     pub shape: Option<(u32, u32, Scalar, Scalar)>,
+    /// What its thread knew when it began it: of engines, that was done before.
+    pub before: Option<Rc<Knowledge>>,
     pub committed: Cell<bool>,
     /// How others learn that it is over.
     pub landed: Landing,

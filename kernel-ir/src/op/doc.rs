@@ -173,7 +173,7 @@ const fn fixed_form(signature: Signature) -> &'static str {
         Signature::MbarrierTest => "(ptr<shared, u64>, parity: u32) -> bool",
         Signature::MapShared => "(ptr<shared, s>, rank: u32) -> ptr<cluster, s>",
         Signature::TmaLoad => {
-            "(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared, u64>, coordinates: i32..., \
+            "(to: ptr<shared, s>, tensor_map<s>, barrier: ptr<shared or cluster, u64>, coordinates: i32..., \
              [blocks: u32]) -> ()"
         }
         Signature::TmaStore => "(tensor_map<s>, from: ptr<shared, s>, coordinates: i32...) -> ()",

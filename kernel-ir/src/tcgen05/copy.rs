@@ -24,7 +24,9 @@ pub enum CopyShape {
 /// A `tcgen05.cp`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TensorCopy {
-    /// The blocks that copy, each from its own shared to its own tensor memory, at the same addresses.
+    /// The blocks that copy, each from its own shared to its own tensor memory, at the same addresses: the
+    /// manual speaks of both tensor memories only, and kernels for pairs (CUTLASS's block-scaled ones,
+    /// DeepGEMM) let each block load the scales of its own rows before one of them begins the copy.
     pub group: Group,
     /// What it moves.
     pub shape: CopyShape,

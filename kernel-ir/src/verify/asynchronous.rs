@@ -115,7 +115,8 @@ impl Verifier<'_> {
             Opcode::TmaLoad => {
                 let elem = self.pointer(inst, 0, &[Space::Shared]);
                 let rank = self.map(inst, 1, elem);
-                self.barrier(inst, 2, &[Space::Shared]);
+                self.barrier(inst, 2, &[Space::Shared, Space::Cluster]);
+                self.peers_barrier(inst);
                 let count = self.box_coordinates(inst, 1, rank);
                 self.coordinates(inst, 3, count);
             }
@@ -151,6 +152,19 @@ impl Verifier<'_> {
             }
         }
         self.copy_attribute(inst);
+    }
+
+    /// A load that a barrier of the pair counts (PTX ISA, `cp.async.bulk.tensor`, `.cta_group`): one at a
+    /// time, in a cluster of pairs.
+    fn peers_barrier(&mut self, inst: &Inst) {
+        if self.operand(inst, 2) != Type::Ptr(Space::Cluster, Scalar::U64) {
+            return;
+        }
+        self.clusters_of_pairs(inst);
+        if let Attr::Bulk { multicast: true, .. } = inst.attr {
+            let found = "a load for several blocks that a barrier of the pair counts";
+            self.breach(Rule::BulkCopy, Some(inst), found, "barriers of those blocks");
+        }
     }
 
     fn pointers(&mut self, inst: &Inst, spaces: [Space; 2]) {

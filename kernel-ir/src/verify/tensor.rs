@@ -74,16 +74,24 @@ impl Verifier<'_> {
                 let expected = format!("group `{}`, as before in the kernel", expected.name());
                 self.breach(Rule::TensorGroup, Some(inst), found, expected);
             }
-            let blocks = kernel.cluster_dim.map_or(1, |dim| dim.iter().product::<u32>());
-            if group == Group::Pair && !blocks.is_multiple_of(2) {
-                let found = match kernel.cluster_dim {
-                    Some(dim) => format!("a cluster of {dim:?}"),
-                    None => "a kernel whose blocks stand alone".to_owned(),
-                };
-                let expected = "one that fixes a cluster of an even number of blocks";
-                self.breach(Rule::TensorGroup, Some(inst), found, expected);
+            if group == Group::Pair {
+                self.clusters_of_pairs(inst);
             }
         });
+    }
+
+    /// What speaks of a block's peer stands in a kernel where each block has one.
+    pub(super) fn clusters_of_pairs(&mut self, inst: &Inst) {
+        let cluster = self.kernel.cluster_dim;
+        let blocks = cluster.map_or(1, |dim| dim.iter().product::<u32>());
+        if !blocks.is_multiple_of(2) {
+            let found = match cluster {
+                Some(dim) => format!("a cluster of {dim:?}"),
+                None => "a kernel whose blocks stand alone".to_owned(),
+            };
+            let expected = "one that fixes a cluster of an even number of blocks";
+            self.breach(Rule::TensorGroup, Some(inst), found, expected);
+        }
     }
 
     /// Registers that a load is still writing are read by nobody but the wait for it.

@@ -58,7 +58,7 @@ impl<T: Stored> Tile<T> {
         at: [Val<usize>; R],
         barrier: Mbarrier,
     ) {
-        self.load_how(map, at, barrier, How::PLAIN);
+        self.load_how(map, at, barrier.address(), How::PLAIN);
     }
 
     /// [`load`](Tile::load) of what others will read too, or nobody again: how long the L2 cache
@@ -71,7 +71,7 @@ impl<T: Stored> Tile<T> {
         barrier: Mbarrier,
         eviction: Eviction,
     ) {
-        self.load_how(map, at, barrier, How { eviction, ..How::PLAIN });
+        self.load_how(map, at, barrier.address(), How { eviction, ..How::PLAIN });
     }
 
     /// [`load`](Tile::load) into the tiles at this place of several blocks of the cluster: bit `i`
@@ -85,7 +85,21 @@ impl<T: Stored> Tile<T> {
         barrier: Mbarrier,
         blocks: Val<u32>,
     ) {
-        self.load_how(map, at, barrier, How { blocks: Some(blocks.id), ..How::PLAIN });
+        self.load_how(map, at, barrier.address(), How { blocks: Some(blocks.id), ..How::PLAIN });
+    }
+
+    /// [`load`](Tile::load), counted by the barrier at this address in the first block of the pair, whose rank
+    /// in the cluster is even: what a thread there waits for that [multiplies](super::tensor_memory) by the
+    /// tiles of both (PTX ISA, `cp.async.bulk.tensor`, `.cta_group::2`; sm_100a).
+    #[track_caller]
+    pub fn load_to_pair<const R: usize>(
+        &self,
+        map: TensorTile<T, R>,
+        at: [Val<usize>; R],
+        barrier: Mbarrier,
+    ) {
+        let rank: Val<u32> = super::cast::cast(super::cluster::cluster_rank());
+        self.load_how(map, at, barrier.address_at(rank & !1u32), How::PLAIN);
     }
 
     #[track_caller]
@@ -93,11 +107,11 @@ impl<T: Stored> Tile<T> {
         &self,
         map: TensorTile<T, R>,
         at: [Val<usize>; R],
-        barrier: Mbarrier,
+        barrier: Value,
         how: How,
     ) {
         for (address, at) in self.boxes(map, at) {
-            let mut operands = vec![address, map.map(), barrier.address()];
+            let mut operands = vec![address, map.map(), barrier];
             operands.extend(coordinates(at).iter().map(|c| c.id));
             operands.extend(how.blocks);
             build(|b| b.emit(Opcode::TmaLoad, how.attr(), &operands, &[]));

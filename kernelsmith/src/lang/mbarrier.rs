@@ -81,12 +81,15 @@ impl Mbarrier {
     /// Comes to the barrier at this address in the block of that rank in the cluster.
     #[track_caller]
     pub fn arrive_at(&self, rank: impl KernelIndex) {
-        let rank: Val<u32> = super::cast::cast(rank.value());
-        build(|b| {
-            let ty = Type::Ptr(Space::Cluster, kernelsmith_ir::Scalar::U64);
-            let there = b.emit1(Opcode::MapShared, Attr::None, &[self.address, rank.id], ty);
-            b.emit(Opcode::MbarrierArrive, Attr::None, &[there], &[]);
-        });
+        let there = self.address_at(super::cast::cast(rank.value()));
+        build(|b| b.emit(Opcode::MbarrierArrive, Attr::None, &[there], &[]));
+    }
+
+    /// The barrier at this address in the block of that rank.
+    #[track_caller]
+    pub(crate) fn address_at(&self, rank: Val<u32>) -> Value {
+        let ty = Type::Ptr(Space::Cluster, kernelsmith_ir::Scalar::U64);
+        build(|b| b.emit1(Opcode::MapShared, Attr::None, &[self.address, rank.id], ty))
     }
 
     /// Tells the barrier of `bytes` that copies will bring in this phase, and comes to it.

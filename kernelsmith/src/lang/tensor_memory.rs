@@ -390,7 +390,8 @@ impl ScaleFormat {
 /// same sums follow each other.
 ///
 /// Of a pair, each block has 128 rows of `a` and half of those of `b` at the same addresses of its shared
-/// memory. Both have waited for what they loaded; the thread knows of that.
+/// memory. The thread has waited for both: at a barrier that counts what both load
+/// ([`Tile::load_to_pair`](super::swizzled::Tile::load_to_pair)), or that both come to when it is there.
 #[track_caller]
 pub fn tensor_mma<T: TensorFactor, const N: usize, const BLOCKS: usize>(
     sums: TensorSums<T, N, BLOCKS>,

@@ -10,7 +10,7 @@ use crate::harness::findings_on;
 
 // `C = A * B'` in f32: each pair of the cluster has 256 rows of C and all of its 64 columns. A block loads its
 // 128 rows of A and half of the rows of B, 64 columns a step, two steps ahead at most; one thread of the
-// pair's first block multiplies when both have come.
+// pair's first block multiplies when a barrier there has counted the tiles of both.
 macro_rules! matmul {
     ($name:ident, $cluster:tt) => {
         #[kernel(block = 128, cluster = $cluster)]
@@ -19,12 +19,11 @@ macro_rules! matmul {
                 (a.tile([128, 64], Swizzle::B128), b.tile([32, 64], Swizzle::B128));
             let a_tiles = tiles::<bf16>(2, [128, 64], Swizzle::B128);
             let b_tiles = tiles::<bf16>(2, [32, 64], Swizzle::B128);
-            let (full, ready, free) = (mbarriers(2), mbarriers(2), mbarriers(2));
+            let (full, free) = (mbarriers(2), mbarriers(2));
             let done = mbarriers(1).stage(0);
             let thread = thread_idx_x();
             if thread == 0 {
                 full.init(1);
-                ready.init(2);
                 free.init(1);
                 done.init(1);
                 mbarrier_fence();
@@ -39,13 +38,13 @@ macro_rules! matmul {
                     let (a_tile, b_tile) = (a_tiles.stage(stage), b_tiles.stage(stage));
                     let loaded = full.stage(stage);
                     free.stage(stage).wait(parity ^ 1);
-                    loaded.arrive_expect(160 * 128);
-                    a_tile.load(a_box, [first_row, 64 * step], loaded);
-                    b_tile.load(b_box, [32 * half, 64 * step], loaded);
-                    loaded.wait(parity);
-                    ready.stage(stage).arrive_at(cluster_rank() - half);
                     if half == 0 {
-                        ready.stage(stage).wait(parity);
+                        loaded.arrive_expect(2 * 160 * 128);
+                    }
+                    a_tile.load_to_pair(a_box, [first_row, 64 * step], loaded);
+                    b_tile.load_to_pair(b_box, [32 * half, 64 * step], loaded);
+                    if half == 0 {
+                        loaded.wait(parity);
                         for k in unroll(0..4) {
                             let (a, b) = (a_tile.k_major(0, 16 * k), b_tile.k_major(0, 16 * k));
                             let adds = step > 0;

@@ -319,6 +319,81 @@ fn a_peer_that_has_ended() {
     );
 }
 
+/// Block 1 loads 64 numbers, which a barrier of its peer counts: who waits there, reads them from it.
+const LOAD: &str = r#"
+kernel @k(%x "x": tensor_map<f32, 1> tile[64 none], %y "y": ptr<global, f32> exclusive) block(32, 1, 1) cluster(4, 1, 1) {
+  shared s0 "full": u64 x 1 align 8
+  shared s1 "tile": f32 x 64 align 128
+  %full: ptr<shared, u64> = shared_addr[s0]
+  %tile: ptr<shared, f32> = shared_addr[s1]
+  %zero: u32 = const[u32 0]
+  %one: u32 = const[u32 1]
+  %bytes: u32 = const[u32 256]
+  %at: i32 = const[i32 0]
+  %counts: u32 = const[u32 0]
+  %thread: u32 = thread_idx[x]
+  %rank: u32 = cluster_rank
+  %leads: bool = eq %thread, %zero
+  %first: bool = eq %rank, %zero
+  %second: bool = eq %rank, %one
+  if %leads {
+    mbarrier_init %full, %one
+    mbarrier_fence
+    yield
+  } {
+    yield
+  }
+  cluster_arrive
+  cluster_wait
+  %there: ptr<cluster, u64> = map_shared %full, %counts
+  if %leads {
+    if %second {
+      tma_load[normal] %tile, %x, %there, %at //~ load
+      yield
+    } {
+      yield
+    }
+    if %first {
+      mbarrier_arrive_expect %full, %bytes
+      mbarrier_wait %full, %zero //~ wait
+      %theirs: ptr<cluster, f32> = map_shared %tile, %one
+      %value: f32 = load[align 4] %theirs //~ read
+      store[align 4] %y, %value
+      yield
+    } {
+      yield
+    }
+    yield
+  } {
+    yield
+  }
+  cluster_arrive
+  cluster_wait
+  return
+}
+"#;
+
+fn loading(text: &str) -> Scene {
+    let numbers: Vec<u8> = (0..64).flat_map(|i| (i as f32 + 7.0).to_le_bytes()).collect();
+    Scene::new(text, 4, 32).tensor(&[64], &numbers).pointer(4, &[])
+}
+
+#[test]
+fn a_load_that_the_peers_barrier_counts() {
+    let seven = |scene: &Scene| assert_eq!(scene.bytes(1, 4), 7f32.to_le_bytes());
+    finds_nothing(|| loading(LOAD), seven);
+    let text = replaced(LOAD, "      mbarrier_wait %full, %zero //~ wait\n", "");
+    let races = [(CopyInFlight, "read", "load"), (CopyInFlight, "load", "read")];
+    finds(|| loading(&text), &[races[0], races[1], (Uninitialized, "read", "")]);
+    // The other pair's.
+    let text = replaced(LOAD, "%counts: u32 = const[u32 0]", "%counts: u32 = const[u32 2]");
+    finds(|| loading(&text), &[(OutOfBounds, "load", "")]);
+    // Its own, which nobody waits for before it ends, and the peer waits in vain.
+    let text = replaced(LOAD, "%counts: u32 = const[u32 0]", "%counts: u32 = const[u32 1]");
+    let found = [(BarrierMisuse, "load", ""), (Deadlock, "wait", ""), (EndedBlock, "load", "")];
+    finds(|| loading(&text), &found);
+}
+
 /// Text and back, with every word; the passes leave the instructions as they are.
 #[test]
 fn products_of_pairs_come_through_the_compiler() {
