@@ -2,10 +2,11 @@
 //! numbers in every schedule, and of each planted bug the line is found.
 
 use half::bf16;
+use kernelsmith_ir::attr::Const;
 use kernelsmith_ir::interp::FindingKind::{self, *};
 use kernelsmith_ir::tensor_map::Swizzle;
 use kernelsmith_ir::wgmma::SmemLayout;
-use kernelsmith_ir::{Target, parse, passes, verify};
+use kernelsmith_ir::{Scalar, Target, parse, passes, verify};
 
 use super::scene::{Scene, finds, finds_nothing, replaced};
 
@@ -392,6 +393,209 @@ fn a_load_that_the_peers_barrier_counts() {
     let text = replaced(LOAD, "%counts: u32 = const[u32 0]", "%counts: u32 = const[u32 1]");
     let found = [(BarrierMisuse, "load", ""), (Deadlock, "wait", ""), (EndedBlock, "load", "")];
     finds(|| loading(&text), &found);
+}
+
+/// [`low`] with 8-bit floats and scales. Each block has the scales of its 64 rows of A, four times the same;
+/// those of the first 32 columns of B are in the lower lanes, of the others in the upper ones.
+fn low_scaled() -> String {
+    let text = low().replace("bf16", "e4m3");
+    let text = text
+        .replace("%a_count: u32 = const[u32 2048]", "%a_count: u32 = const[u32 4096]")
+        .replace("%a_next: u32 = const[u32 1024]", "%a_next: u32 = const[u32 2048]")
+        .replace("%b_count: u32 = const[u32 1024]", "%b_count: u32 = const[u32 2048]")
+        .replace("%b_next: u32 = const[u32 512]", "%b_next: u32 = const[u32 1024]")
+        .replace("e4m3 x 1024 align", "e4m3 x 2048 align")
+        .replace("%bytes: u32 = const[u32 6144]", "%bytes: u32 = const[u32 7680]")
+        .replace("k16.e4m3", "k32.e4m3")
+        .replace(
+            "512 128] %d, %a_tile, %b_tile, %no",
+            "512 128 scales mxf8f6f4 ue8m0 1 0 1] %d, %a_tile, %b_tile, %no, %sa, %sb",
+        )
+        .replace(
+            "512 128] %d, %a_last, %b_last, %yes",
+            "512 128 scales mxf8f6f4 ue8m0 1 2 3] %d, %a_last, %b_last, %yes, %sa, %sb",
+        );
+    let text = replaced(
+        &text,
+        r#"%c "c": ptr"#,
+        r#"%a_scales "a_scales": ptr<global, u32> readonly, %b_scales "b_scales": ptr<global, u32> readonly, %c "c": ptr"#,
+    );
+    let text = replaced(
+        &text,
+        "  %full: ptr<shared, u64> = shared_addr[s0]\n",
+        "  shared s6 \"sa\": u32 x 128 align 1024
+  shared s7 \"sb\": u32 x 256 align 1024
+  %sa_tile: ptr<shared, u32> = shared_addr[s6]
+  %sb_tile: ptr<shared, u32> = shared_addr[s7]
+  %full: ptr<shared, u64> = shared_addr[s0]\n",
+    );
+    let text = replaced(
+        &text,
+        "    mbarrier_wait %full, %zero\n",
+        "    %chunk: u32 = const[u32 128]
+    %sa_bytes: u32 = const[u32 512]
+    %sb_bytes: u32 = const[u32 1024]
+    %sa_first: u32 = mul %rank, %chunk
+    %sa_own: ptr<global, u32> = ptr_add %a_scales, %sa_first
+    bulk_load[normal] %sa_tile, %sa_own, %sa_bytes, %full
+    bulk_load[normal] %sb_tile, %b_scales, %sb_bytes, %full
+    mbarrier_wait %full, %zero\n",
+    );
+    replaced(
+        &text,
+        "      mbarrier_wait %ready, %zero //~ ready\n",
+        "      mbarrier_wait %ready, %zero //~ ready
+      %behind: u32 = const[u32 64]
+      %four: u32 = const[u32 4]
+      %sa: u32 = add %d, %behind
+      %sb: u32 = add %sa, %four
+      tcgen05_copy[32x128b_warpx4 pair k none 0 128] %sa, %sa_tile
+      tcgen05_copy[64x128b_warpx2_01_23 pair k none 0 128] %sb, %sb_tile
+",
+    )
+}
+
+/// The exponent of the scale of a row of A or column of B in one of the two steps.
+fn exponent(row: usize, step: usize) -> i32 {
+    (row * 3 + row / 32 + step * 5) as i32 % 7 - 3
+}
+
+fn scaled_scene(text: &str) -> Scene {
+    let bytes = |rows: usize, of: fn(usize, usize) -> f32| {
+        let (half, mut all) = (rows / 2, Vec::new());
+        let leading = half as u32 * 16;
+        let layout = SmemLayout { swizzle: Swizzle::None, mn_major: false, leading, stride: 128 };
+        for first in [0, half] {
+            let mut bytes = vec![0; half * 64];
+            for (row, k) in (0..half).flat_map(|row| (0..64).map(move |k| (row, k))) {
+                let at = layout.address(0, 1, row as u32, k as u32) as usize;
+                bytes[at] = Const::float(Scalar::E4M3, of(first + row, k).into()).bits as u8;
+            }
+            all.extend(bytes);
+        }
+        all
+    };
+    let bits = |row: usize, step: usize| (127 + exponent(row, step)) as u8;
+    // What belongs to no scale is no number.
+    let (mut a_scales, mut b_scales) = (vec![0xFF; 1024], vec![0xFF; 1024]);
+    for row in 0..128 {
+        let at = row / 64 * 512 + row % 32 * 16 + row % 64 / 32 * 4;
+        (a_scales[at], a_scales[at + 2]) = (bits(row, 0), bits(row, 1));
+    }
+    for column in 0..64 {
+        let at = column * 16;
+        (b_scales[at + 1], b_scales[at + 3]) = (bits(column + 50, 0), bits(column + 50, 1));
+    }
+    Scene::new(text, 2, 128)
+        .pointer(8192, &bytes(128, a))
+        .pointer(4096, &bytes(64, b))
+        .pointer(1024, &a_scales)
+        .pointer(1024, &b_scales)
+        .pointer(128 * 64 * 4, &[])
+}
+
+#[test]
+fn a_scaled_product_of_128_rows() {
+    let text = low_scaled();
+    finds_nothing(
+        || scaled_scene(&text),
+        |scene| {
+            for (i, word) in scene.bytes(4, 128 * 64 * 4).chunks(4).enumerate() {
+                let (row, column) = (i / 64, i % 64);
+                let scale = |k| exponent(row, k / 32) + exponent(column + 50, k / 32);
+                let term = |k| a(row, k) * b(column, k) * 2f32.powi(scale(k));
+                let expected: f32 = (0..64).map(term).sum();
+                assert_eq!(f32::from_le_bytes(word.try_into().unwrap()), expected, "{i}");
+            }
+        },
+    );
+    let other = replaced(&text, "warpx2_01_23", "warpx2_02_13");
+    finds(|| scaled_scene(&other), &[(UnequalCopies, "first", "")]);
+}
+
+/// [`low`] with A in tensor memory: each block's 64 rows, in the lower lanes and again in the upper ones.
+fn low_from_tensor_memory() -> String {
+    let text = low()
+        .replace(" a k none 1024 128 b", " b")
+        .replace("%d, %a_tile, %b_tile", "%d, %a_all, %b_tile")
+        .replace("%d, %a_last, %b_last", "%d, %a_rest, %b_last");
+    let text = replaced(
+        &text,
+        r#"%c "c": ptr"#,
+        r#"%words "words": ptr<global, u32> readonly, %c "c": ptr"#,
+    );
+    replaced(
+        &text,
+        "  if %leads {\n    %a_bytes",
+        "  %behind: u32 = const[u32 64]
+  %eight: u32 = const[u32 8]
+  %a_lanes: u32 = add %own, %behind
+  %a_all: u32 = add %d, %behind
+  %a_rest: u32 = add %a_all, %eight
+  %in_block: u32 = rem %thread, %behind
+  %block_row: u32 = mul %rank, %behind
+  %a_row: u32 = add %block_row, %in_block
+  %a_word: u32 = mul %a_row, %sixteen
+  %row_words: ptr<global, u32> = ptr_add %words, %a_word
+  %row_of_a: <16 x u32> = load[align 16] %row_words
+  tcgen05_store %a_lanes, %row_of_a //~ store
+  tcgen05_wait_store
+  tcgen05_fence_before
+  cluster_arrive
+  cluster_wait
+  tcgen05_fence_after
+  if %leads {\n    %a_bytes",
+    )
+}
+
+#[test]
+fn a_factor_in_the_tensor_memory_of_both() {
+    let words: Vec<u8> = (0..128)
+        .flat_map(|row| (0..32).map(move |k| bf16::from_f32(a(row, k))))
+        .flat_map(|element| element.to_le_bytes())
+        .collect();
+    let scene = |text: &str| {
+        Scene::new(text, 2, 128)
+            .pointer(8192, &packed(128, a))
+            .pointer(4096, &packed(64, b))
+            .pointer(8192, &words)
+            .pointer(128 * 64 * 4, &[])
+    };
+    let text = low_from_tensor_memory();
+    finds_nothing(
+        || scene(&text),
+        |scene| {
+            for (i, word) in scene.bytes(3, 128 * 64 * 4).chunks(4).enumerate() {
+                let expected: f32 = (0..32).map(|k| a(i / 64, k) * b(i % 64, k)).sum();
+                assert_eq!(f32::from_le_bytes(word.try_into().unwrap()), expected, "{i}");
+            }
+        },
+    );
+    // Other rows in the upper lanes.
+    let other = replaced(
+        &text,
+        "%in_block: u32 = rem %thread, %behind",
+        "%in_block: u32 = add %thread, %zero",
+    );
+    let other = replaced(
+        &other,
+        "%block_row: u32 = mul %rank, %behind",
+        "%block_row: u32 = mul %rank, %zero",
+    );
+    finds(|| scene(&other), &[(UnequalCopies, "first", "")]);
+    // Nothing of the peer's is known to be there.
+    let text = replaced(
+        &text,
+        "  cluster_arrive\n  cluster_wait\n  tcgen05_fence_after\n",
+        "  barrier\n  tcgen05_fence_after\n",
+    );
+    let found = [
+        (CopyInFlight, "first", "store"),
+        (CopyInFlight, "store", "first"),
+        (Uninitialized, "first", ""),
+    ];
+    let more = [(MissingFence, "first", "store"), (MissingFence, "store", "first")];
+    finds(|| scene(&text), &[found.as_slice(), &more].concat());
 }
 
 /// Text and back, with every word; the passes leave the instructions as they are.
