@@ -171,6 +171,11 @@ impl<'k> Emitter<'k> {
                 let policy = self.policy(cache.name());
                 (".L2::cache_hint", format!(", {policy}"))
             }
+            // PTX ISA, `ld` and `st`, "level::eviction_priority": from sm_70 on, which all targets are.
+            CacheHint::PastL1 if global => {
+                self.need(7, 4);
+                (".L1::no_allocate", String::new())
+            }
             _ => ("", String::new()),
         }
     }

@@ -288,6 +288,35 @@ fn tensor_maps_are_read_where_the_launch_puts_them() {
     sass(&kernel);
 }
 
+/// Accesses that leave the L1 cache as it is, of memory that is only read and of any.
+#[test]
+fn accesses_past_the_l1_cache_assemble() {
+    let text = r#"kernel @past(%0 "x": ptr<global, f32> readonly, %1 "y": ptr<global, f32> exclusive) block(32, 1, 1) {
+  shared s0 "tile": f32 x 32 align 4
+  %2: ptr<shared, f32> = shared_addr[s0]
+  %3: <4 x f32> = load[align 16 past_l1] %0
+  %4: f32 = load[align 4 past_l1] %1
+  store[align 16 past_l1] %1, %3
+  store[align 4 past_l1] %2, %4
+  return
+}
+"#;
+    let kernel = prepared(text);
+    for target in [HOPPER, sm(75, false)] {
+        let text = ptx(&kernel, target).text;
+        for part in [
+            "ld.global.nc.L1::no_allocate.v4.f32 ",
+            "ld.global.L1::no_allocate.f32 ",
+            "st.global.L1::no_allocate.v4.f32 ",
+            // Shared memory is not behind it.
+            "st.shared.f32 ",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assemble(&kernel, target);
+    }
+}
+
 /// Boxes that windows and rows are, fetches into the L2 cache, and hints for it.
 #[test]
 fn every_mode_of_copies_assembles() {

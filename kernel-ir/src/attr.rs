@@ -216,6 +216,9 @@ named_enum! {
         EvictFirst = "evict_first",
         /// The last that the L2 cache gives up.
         EvictLast = "evict_last",
+        /// Not kept in the L1 cache of global memory: no other thread of the multiprocessor wants it. On
+        /// targets that take hints for it.
+        PastL1 = "past_l1",
     }
 }
 

@@ -105,6 +105,14 @@ impl<T: Element> Slot<T> {
         build(|b| b.emit(Opcode::Store, attr, &[self.address, value.id], &[]));
     }
 
+    /// Reads the element, which no other thread of the multiprocessor wants: only a hint not to keep it in the
+    /// L1 cache, which NVIDIA's GPUs take for global memory.
+    #[track_caller]
+    pub fn get_past_l1(&self) -> Val<T> {
+        let attr = Attr::Mem { align: T::TYPE.size(), cache: CacheHint::PastL1 };
+        Val::from_id(build(|b| b.emit1(Opcode::Load, attr, &[self.address], T::TYPE.into())))
+    }
+
     /// Writes the element.
     #[track_caller]
     pub fn set(&self, value: Val<T>) {

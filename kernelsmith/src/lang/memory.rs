@@ -118,6 +118,13 @@ macro_rules! slices {
                 prefetch(self, index.value());
             }
 
+            /// Reads an element that no other thread of the multiprocessor wants; checked. A hint not to keep
+            /// it in the L1 cache, which NVIDIA's GPUs take.
+            #[track_caller]
+            pub fn load_past_l1(&self, index: impl KernelIndex) -> Val<T> {
+                checked(self, index).get_past_l1()
+            }
+
             /// Reads `N` consecutive elements from `index` on with one instruction where the
             /// target has it. `index` must be a multiple of `N`, of a buffer that begins at a
             /// multiple of the vector's size (as every buffer and no sub-view does by itself).

@@ -67,7 +67,7 @@ fn streamed_elements_arrive() {
 fn publish(x: &[u32], out: &mut [u32]) {
     let i = thread_idx_x();
     x.prefetch(i + 32);
-    out.store_streaming(i, x[i]);
+    out.store_streaming(i, x.load_past_l1(i));
     if i == 0 {
         fence(Ordering::Release, Scope::Device);
         out.atomic(32).store(1, Ordering::Release, Scope::Device);
@@ -88,6 +88,7 @@ fn targets_with_such_instructions_use_them() {
     };
     let ptx = text("sm_90", Stage::Asm);
     assert!(ptx.contains("st.global.cs") && ptx.contains("prefetch.global.L2"), "{ptx}");
+    assert!(ptx.contains("ld.global.nc.L1::no_allocate.b32"), "{ptx}");
     let cpu = text("cpu", Stage::Llvm);
     assert!(cpu.contains("!nontemporal") && cpu.contains("@llvm.prefetch"), "{cpu}");
     // x86's releases do not wait for streamed stores; this fence does.
