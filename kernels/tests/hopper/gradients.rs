@@ -20,8 +20,9 @@ pub(crate) fn check<T: Float + Exact>(
 ) -> Checked {
     let count = |elements: Option<usize>| elements.ok_or("too many elements");
     let (queries, keys) = (count(a.query_elements())?, count(a.key_elements())?);
+    let (values, outs) = (count(a.value_elements())?, count(a.output_elements())?);
     let (q, k) = (numbers(21, queries), numbers(22, keys));
-    let (v, d_out) = (numbers(23, keys), numbers(24, queries));
+    let (v, d_out) = (numbers(23, values), numbers(24, outs));
     let (out, lse) = reference::attention_and_lse(&a, |s, _, _, _| s, &q, &k, &v);
     let expected = reference::attention_backward(&a, |_, _, _| 0.0, &q, &k, &v, &d_out);
 
@@ -32,7 +33,7 @@ pub(crate) fn check<T: Float + Exact>(
     let mut error = 0.0f64;
     for _ in 0..times {
         let poisoned = |len: usize| buffer::<T>(device, &vec![f64::NAN; len]);
-        let (mut dq, mut dk, mut dv) = (poisoned(queries)?, poisoned(keys)?, poisoned(keys)?);
+        let (mut dq, mut dk, mut dv) = (poisoned(queries)?, poisoned(keys)?, poisoned(values)?);
         let forward = Forward { q: &q, k: &k, v: &v, out: &out, lse: &lse };
         let gradients = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
         FlashAttentionBackward::new(a)

@@ -382,6 +382,13 @@ fn gradients_of_the_widest_heads() {
     gradients::<f16>(Attention::new(72, 40, 256).soft_cap(1.5).causal(), false, 1);
 }
 
+/// The fewer columns are filled up with zeros, and nothing is stored there.
+#[test]
+fn gradients_of_values_with_other_columns() {
+    gradients::<bf16>(Attention::new(72, 40, 192).value_dimension(128).causal(), true, 1);
+    gradients::<f16>(Attention::new(40, 72, 40).value_dimension(88), false, 1);
+}
+
 #[test]
 fn gradients_of_groups_windows_and_caps() {
     gradients::<bf16>(Attention::new(64, 136, 64).heads(2).kv_heads(1).causal(), true, 1);

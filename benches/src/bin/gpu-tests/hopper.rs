@@ -360,6 +360,8 @@ fn all_gradients(cases: &mut Vec<Case>) {
             add("cap", a.causal().soft_cap(2.0));
         }
         add("long", Attention::new(1500, 1600, d).heads(2).causal());
+        add("fewer values", Attention::new(200, 300, d).value_dimension(d - 32).heads(2).causal());
+        add("more values", Attention::new(200, 300, d - 8).value_dimension(d).heads(2));
     }
     for d in [64, 128] {
         let a = Attention::new(200, 300, d).batch(2).heads(4).kv_heads(2).causal();

@@ -96,18 +96,17 @@ pub fn tile(dimension: usize) -> Option<Tile> {
 }
 
 /// The tile by which Hopper's kernel takes a backward pass of bf16 or f16 throughout. Biases of scores, more than
-/// 256 columns, values of other columns than keys and scales that turn the order of scores around are the general
-/// kernel's.
+/// 256 columns and scales that turn the order of scores around are the general kernel's. Where values have other
+/// columns than keys, the fewer are filled up with zeros.
 pub fn choose(target: &Target, a: &Attention, form: Form) -> Option<Tile> {
     let some = [a.batch, a.heads, a.queries, a.keys].iter().all(|&n| n > 0);
     // Tiles, the sums' turns and their rows of 32 columns are counted in 32 bits.
     let rows = (a.batch * a.heads).saturating_mul(a.queries.max(a.keys).saturating_add(KEYS));
     let counted = rows < 1 << 29;
-    let same = a.value_dimension == a.dimension;
-    if !is_hopper(target) || form.scored || !same || !some || !counted || a.scale <= 0.0 {
+    if !is_hopper(target) || form.scored || !some || !counted || a.scale <= 0.0 {
         return None;
     }
-    tile(a.dimension)
+    tile(a.dimension.max(a.value_dimension))
 }
 
 #[cfg(test)]
@@ -136,7 +135,10 @@ mod tests {
         assert_eq!(choose(&Target::sm(80, false), &a, plain), None);
         assert_eq!(choose(&hopper, &a, Form { scored: true, ..plain }), None);
         assert_eq!(choose(&hopper, &a.scale(-1.0), plain), None);
-        assert_eq!(choose(&hopper, &a.value_dimension(32), plain), None);
+        let values = |a: Attention, d| choose(&hopper, &a.value_dimension(d), plain);
+        assert_eq!(values(Attention::new(9, 9, 192), 128).map(|tile| tile.columns), Some(192));
+        assert_eq!(values(a, 96).map(|tile| tile.columns), Some(96));
+        assert_eq!(values(a, 264), None);
         assert_eq!(choose(&hopper, &Attention::new(0, 9, 64), plain), None);
         assert_eq!(choose(&hopper, &Attention::new(1 << 20, 9, 64).heads(1 << 12), plain), None);
     }

@@ -15,8 +15,8 @@ use crate::attention::hopper::config::{panel, swizzle};
 use crate::attention::hopper::work::Who;
 
 /// The gradients of attention, see [`attention_backward`](crate::attention::attention_backward) for the
-/// mathematics. `q, d_out: heads x m x d` of all sequences, `k, v, dk, dv: lines x n x d`, where head `h` has
-/// the keys of line `h / group`; `statistics` is what
+/// mathematics. `q: heads x m x d` of all sequences, `k, dk: lines x n x d`, where head `h` has the keys of
+/// line `h / group`, `d_out, v, dv` as these, of the same columns or others; `statistics` is what
 /// [`attention_statistics`](super::attention_statistics) makes. dQ is added, not yet scaled, to the f32 sums
 /// `dq`, which begin at zero and lie as [`ordered_sums`](super::ordered_sums) reads them, 32 to a row.
 ///

@@ -128,10 +128,9 @@ macro_rules! launch_of {
     ($kernel:expr, $work:expr) => {{
         let Work { call: Call { a, form, .. }, forward, d_out, statistics, .. } = $work;
         let Work { turns, sums, dk, dv, .. } = $work;
-        let Attention { queries: m, keys: n, dimension: d, .. } = a;
+        let Attention { queries: m, keys: n, dimension: d, value_dimension: values, .. } = a;
         let (heads, lines) = (a.batch * a.heads, a.batch * a.kv_heads);
         let group = a.heads / a.kv_heads;
-        let (of_queries, of_keys) = ([heads, m, d], [lines, n, d]);
         let rows = sums.len() / partial::WIDE;
         $kernel(
             m,
@@ -140,19 +139,19 @@ macro_rules! launch_of {
             group,
             a.window.unwrap_or(n).min(n),
             // Queries and gradients of outputs of a head of keys are read again and again.
-            section(m.saturating_mul(4 * d * group), 1),
+            section(m.saturating_mul(2 * (d + values) * group), 1),
             a.scale,
             a.soft_cap.unwrap_or(0.0),
             form,
-            View::of(forward.q, of_queries),
-            View::of(forward.k, of_keys),
-            View::of(forward.v, of_keys),
-            View::of(d_out, of_queries),
+            View::of(forward.q, [heads, m, d]),
+            View::of(forward.k, [lines, n, d]),
+            View::of(forward.v, [lines, n, values]),
+            View::of(d_out, [heads, m, values]),
             View::of(statistics, [statistics.len() / 4, 4]),
             turns,
             View::of_mut(sums, [rows, partial::WIDE]),
-            View::of_mut(dk, of_keys),
-            View::of_mut(dv, of_keys),
+            View::of_mut(dk, [lines, n, d]),
+            View::of_mut(dv, [lines, n, values]),
         )
     }};
 }
@@ -191,7 +190,8 @@ fn launch<T: Float, const D: usize, const M: usize, const DQ: usize>(
     let tiles = heads * each;
     // SAFETY: the kernel writes every element before another one reads it.
     let mut statistics = unsafe { Buffer::<f32>::uninit(&device, tiles * 2 * M) }?;
-    attention_statistics::<T, M>(heads, m, d, each, out, d_out, lse, &mut statistics)
+    let columns = a.value_dimension;
+    attention_statistics::<T, M>(heads, m, columns, each, out, d_out, lse, &mut statistics)
         .grid(tiles)
         .launch(&device)?;
     let mut sums = Buffer::<f32>::zeros(&device, tiles * M * D)?;
