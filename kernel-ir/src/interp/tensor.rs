@@ -4,8 +4,9 @@
 //! PTX ISA, "TensorCore 5th Generation Family Instructions". Reads and writes of threads are in flight
 //! until their waits, products and copies until a barrier has been come to that a `tcgen05_commit` names;
 //! what they touch is watched by a [`Shadow`], as shared memory is. Products of one thread with the same
-//! sums follow each other without a wait, and products its copies ("Pipelined tcgen05 Instructions"). Between threads, fences have to stand on
-//! both sides of what orders them ("Specialized Inter-thread Synchronization").
+//! sums follow each other without a wait, and products its copies ("Pipelined tcgen05 Instructions").
+//! Between threads, fences have to stand on both sides of what orders them ("Specialized Inter-thread
+//! Synchronization").
 
 use std::cell::Cell;
 use std::collections::HashMap;
