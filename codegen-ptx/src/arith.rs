@@ -9,7 +9,7 @@ use crate::reg::{Class, Operand, Reg};
 
 impl<'k> Emitter<'k> {
     pub(crate) fn elementwise(&mut self, inst: &Inst) -> Result<(), Error> {
-        if let Some(reg) = self.wide_product(inst) {
+        if let Some(reg) = self.wide_product(inst).or_else(|| self.narrow_quotient(inst)) {
             self.bind_reg(inst.result(), reg);
             return Ok(());
         }
@@ -167,7 +167,7 @@ impl<'k> Emitter<'k> {
     }
 
     /// The 32-bit value of that signedness a 64-bit value was widened from.
-    fn widened(&mut self, value: Value, signed: bool) -> Option<Operand> {
+    pub(crate) fn widened(&mut self, value: Value, signed: bool) -> Option<Operand> {
         if let Some(c) = self.constant(value) {
             let bits = c.bits;
             return if signed {

@@ -32,9 +32,6 @@ impl<'k> Emitter<'k> {
             // |MIN| does not fit and comes out as MIN, as wrapping_abs.
             Abs => wraps("abs", &signed),
             Not => wraps("not", &raw),
-            // MIN / -1 overflows; the check before it ends the thread.
-            Div => stays("div", &exact),
-            Rem => stays("rem", &exact),
             Min => stays("min", &exact),
             Max => stays("max", &exact),
             And => stays("and", &raw),
@@ -47,6 +44,7 @@ impl<'k> Emitter<'k> {
             return Ok(if may_overflow { self.wrap(elem, reg) } else { reg });
         }
         Ok(match op {
+            Div | Rem => self.divide(op, elem, x),
             MulHi => self.mul_hi(elem, &exact, x),
             Shl | Shr => self.shift(op, elem, x),
             CountOnes | LeadingZeros | TrailingZeros => self.count(op, elem, x[0]),

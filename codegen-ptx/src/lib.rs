@@ -28,6 +28,7 @@ mod check;
 mod control;
 mod convert;
 mod copies;
+mod divide;
 mod emit;
 #[cfg(feature = "emulator")]
 pub mod emulator;

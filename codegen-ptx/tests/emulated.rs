@@ -192,6 +192,59 @@ fn elementwise_operations_are_the_irs() {
     }
 }
 
+/// Element `i` of the numbers by each of the divisors, which the kernel has as constants.
+fn by_constants(op: Opcode, ty: Scalar, divisors: &[Const]) -> Kernel {
+    let mut m = Make::new("by_constants");
+    let x = m.input("x", ty);
+    let thread = m.id(Opcode::ThreadIdx, Dim::X);
+    let from = m.0.ptr_add(x, thread);
+    let number = m.0.load(from, ty.into());
+    for (i, &divisor) in divisors.iter().enumerate() {
+        let divisor = m.0.constant(divisor);
+        let result = m.op(op, &[number, divisor]);
+        let y = m.output(&format!("y{i}"), ty);
+        let to = m.0.ptr_add(y, thread);
+        m.0.store(to, result);
+    }
+    m.finish()
+}
+
+#[test]
+fn quotients_by_constants_are_the_irs() {
+    for ty in NUMBERS.into_iter().filter(|ty| ty.is_int()) {
+        let more = [6, 10, 11, 14, 25, 28, 60, 125, 641, 1000, 65537, 1 << 40 | 1];
+        let more = more.into_iter().flat_map(|x| [x, -x]).map(|x| Const::int(ty, x));
+        let mut divisors: Vec<Const> = samples(ty).into_iter().chain(more).collect();
+        divisors.retain(|x| x.as_int() != 0);
+        divisors.sort_by_key(|x| x.as_int());
+        divisors.dedup();
+        // Besides the samples, what lies around their multiples, where a quotient that is off by one shows.
+        let most = Const::int(ty, if ty.is_signed() { i128::MAX } else { -1 }).as_int();
+        let most = if ty.is_signed() { (1 << (ty.bits() - 1)) - 1 } else { most };
+        let multiples = divisors.iter().map(|d| most / d.as_int() * d.as_int());
+        let near = multiples.flat_map(|n| [n - 1, n, n + 1, 1 - n]);
+        let mut numbers = samples(ty);
+        numbers.extend(near.map(|n| Const::int(ty, n)));
+        for op in [Opcode::Div, Opcode::Rem] {
+            for part in divisors.chunks(20) {
+                let kernel = by_constants(op, ty, part);
+                let mut args = vec![to_bytes(&numbers)];
+                args.extend(part.iter().map(|_| vec![0xEE; numbers.len() * ty.size() as usize]));
+                let (after, _) = launch(&kernel, sm(90, true), block(numbers.len() as u32), &args);
+                for (divisor, found) in part.iter().zip(&after[1..]) {
+                    for (number, found) in numbers.iter().zip(of_bytes(ty, found)) {
+                        // Not of the least number by -1, at which a check ends the thread.
+                        let Some(expected) = reference(op, &[*number, *divisor], ty) else {
+                            continue;
+                        };
+                        assert_eq!(found, expected, "{} of {number:?} by {divisor:?}", op.name());
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn dot_products_are_the_irs() {
     for a in [Scalar::U32, Scalar::I32] {

@@ -4,7 +4,7 @@ mod common;
 
 use common::kernels::{self, Make};
 use common::{sass, sm};
-use kernelsmith_ir::attr::Dim;
+use kernelsmith_ir::attr::{Const, Dim};
 use kernelsmith_ir::mma::MmaShape;
 use kernelsmith_ir::{Kernel, Opcode, Scalar, Type};
 
@@ -36,6 +36,42 @@ fn a_product_and_a_sum_are_not_fused() {
         assert_eq!(code.count("FFMA"), 0, "{}", code.text());
         assert_eq!((code.count("FMUL"), code.count("FADD")), (1, 1), "{}", code.text());
     }
+}
+
+/// Neither a reciprocal nor a call: two instructions by a power of two, products by other constants.
+#[test]
+fn quotients_by_constants_divide_nothing() {
+    for ty in [Scalar::U32, Scalar::I32, Scalar::U64, Scalar::I64] {
+        for by in [128, 10, 7] {
+            let kernel = map("by_constant", ty.into(), |m, x| {
+                let by = m.0.constant(Const::int(ty, by));
+                let (quotient, rest) = (m.op(Opcode::Div, &[x, by]), m.op(Opcode::Rem, &[x, by]));
+                m.op(Opcode::Xor, &[quotient, rest])
+            });
+            let code = sass(&kernel, sm(90, true));
+            let costs = ["CALL", "MUFU", "I2F"].map(|name| code.count(name));
+            assert_eq!(costs, [0; 3], "{ty} by {by}: {}", code.text());
+        }
+    }
+}
+
+/// 64 bits of which 32 are used take the division of 32, without a call; all others are behind a branch.
+#[test]
+fn small_numbers_of_64_bits_are_divided_as_32() {
+    let widened = map("widened", Type::U32, |m, x| {
+        let thread = m.id(Opcode::ThreadIdx, Dim::X);
+        let [x, thread] = [x, thread].map(|x| m.0.cast(x, Scalar::U64));
+        m.op(Opcode::Div, &[x, thread])
+    });
+    let code = sass(&widened, sm(90, true));
+    assert_eq!((code.count("CALL"), code.count("MUFU.RCP")), (0, 1), "{}", code.text());
+    let any = map("any", Type::U64, |m, x| {
+        let thread = m.id(Opcode::ThreadIdx, Dim::X);
+        let thread = m.0.cast(thread, Scalar::U64);
+        m.op(Opcode::Rem, &[x, thread])
+    });
+    let code = sass(&any, sm(90, true));
+    assert_eq!((code.count("CALL"), code.count("MUFU.RCP")), (1, 2), "{}", code.text());
 }
 
 #[test]
