@@ -112,7 +112,7 @@ impl Config {
     pub(super) fn streamed_tiles(&self, product: &Product, multiprocessors: usize) -> usize {
         let blocks = (multiprocessors / self.cluster).max(1);
         if self.streamed {
-            shared_tiles::host(self.tiles(product) / self.cluster, blocks)
+            shared_tiles::host((self.tiles(product) / self.cluster) as u32, blocks as u32) as usize
         } else {
             0
         }
@@ -189,7 +189,11 @@ impl Config {
                 "{width} columns of shared tiles leave no registers for a bias, residual or scales"
             ));
         }
-        // What a block is at is counted in 32 bits, a wave beyond the last tile too.
+        // What a block is at is counted in 32 bits, two waves beyond the last tile too.
+        let tiles = self.tiles(product);
+        if i32::try_from(tiles).is_err() {
+            return Err(format!("{tiles} tiles"));
+        }
         let steps = (self.tiles(product) + MOST_BLOCKS) as u64 * depth.div_ceil(128) as u64;
         if streamed && u32::try_from(steps).is_err() {
             return Err(format!("{steps} steps to share out"));

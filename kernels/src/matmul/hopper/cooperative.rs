@@ -4,7 +4,7 @@ use kernelsmith::prelude::*;
 
 use super::leave::leave;
 use super::operand::{Operand, Order, fill, of_cluster, step};
-use super::schedule::{Walk, part_of};
+use super::schedule::{Walk, part_of, whole_of};
 use super::stream::{Stream, each_tile, give, registers, steps_of, take};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::{Steps, Summed};
@@ -105,8 +105,8 @@ pub fn matmul_cooperative<
             if elect() {
                 each_tile(walk, stream, |tile, span| {
                     let (matrix, row, column) = walk.tile(tile);
-                    let batch = matrix / parts;
-                    let (begin, end) = steps_of(span, || part_of(depth, matrix % parts, parts));
+                    let (batch, part) = whole_of(matrix, parts);
+                    let (begin, end) = steps_of(span, || part_of(depth, part, parts));
                     for k in begin..end {
                         let factors = [(a, [batch, row]), (b, [batch, column])];
                         fill(&producer, &factors, k, walk.rank);
@@ -124,7 +124,8 @@ pub fn matmul_cooperative<
         each_tile(walk, stream, |tile, span| {
             let (matrix, row, column) = walk.tile(tile);
             let row = row + half * 64;
-            let (begin, end) = steps_of(span, || part_of(depth, matrix % parts, parts));
+            let (_, part) = whole_of(matrix, parts);
+            let (begin, end) = steps_of(span, || part_of(depth, part, parts));
             let mut sums = InFlight::<W>::zero();
             let before = consumer.hold();
             for _ in begin..end {

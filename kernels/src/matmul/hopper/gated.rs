@@ -35,7 +35,10 @@ pub fn matmul_gated<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, const
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                let mut next = walk.first;
+                while next < walk.all {
+                    let tile = next;
+                    next += walk.apart;
                     let (batch, row, column) = walk.tile(tile);
                     for k in 0..depth {
                         let right = [batch, column];
@@ -52,7 +55,10 @@ pub fn matmul_gated<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, const
         let leads = thread == 0;
         let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (walk.first..walk.all).step_by(walk.apart) {
+        let mut next = walk.first;
+        while next < walk.all {
+            let tile = next;
+            next += walk.apart;
             let (batch, row, column) = walk.tile(tile);
             let row = row + half * 64;
             let mut gates = InFlight::<W>::zero();

@@ -54,7 +54,10 @@ pub fn matmul_pingpong<
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                let mut next = walk.first;
+                while next < walk.all {
+                    let tile = next;
+                    next += walk.apart;
                     let (batch, row, column) = walk.tile(tile);
                     for k in 0..depth {
                         let factors = [(a, [batch, row]), (b, [batch, column])];
@@ -77,7 +80,10 @@ pub fn matmul_pingpong<
                 barrier_arrive(1, 256);
             }
         }
-        for tile in (walk.first + own * walk.apart..walk.all).step_by(2 * walk.apart) {
+        let mut next = walk.first + own as u32 * walk.apart;
+        while next < walk.all {
+            let tile = next;
+            next += 2 * walk.apart;
             let (batch, row, column) = walk.tile(tile);
             if own == 0 {
                 barrier_sync(1, 256)

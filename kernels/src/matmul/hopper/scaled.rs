@@ -5,7 +5,7 @@ use kernelsmith::prelude::*;
 use super::cooperative::{BM, finished};
 use super::leave::leave;
 use super::operand::{Operand, Order, fill, of_cluster, step};
-use super::schedule::{Walk, part_of};
+use super::schedule::{Walk, part_of, whole_of};
 use crate::matmul::Steps;
 use crate::matmul::epilogue::Epilogue;
 
@@ -66,10 +66,13 @@ pub fn matmul_scaled<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, cons
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                let mut next = walk.first;
+                while next < walk.all {
+                    let tile = next;
+                    next += walk.apart;
                     let (matrix, row, column) = walk.tile(tile);
-                    let batch = matrix / parts;
-                    let (begin, end) = part_of(depth, matrix % parts, parts);
+                    let (batch, part) = whole_of(matrix, parts);
+                    let (begin, end) = part_of(depth, part, parts);
                     for k in begin..end {
                         let factors = [(a, [batch, row]), (b, [batch, column])];
                         fill(&producer, &factors, k, walk.rank);
@@ -84,10 +87,14 @@ pub fn matmul_scaled<W: WgmmaAtom<Input = T, Sum = f32>, T: Stored, O: Num, cons
         let leads = thread == 0;
         let consumer = of_cluster(consumer.led_by(thread < cluster), thread, cluster);
         let out = c_tiles.stage(half);
-        for tile in (walk.first..walk.all).step_by(walk.apart) {
+        let mut next = walk.first;
+        while next < walk.all {
+            let tile = next;
+            next += walk.apart;
             let (matrix, row, column) = walk.tile(tile);
             let row = row + half * 64;
-            let (begin, end) = part_of(depth, matrix % parts, parts);
+            let (_, part) = whole_of(matrix, parts);
+            let (begin, end) = part_of(depth, part, parts);
             let mut total = Fragment::<W, Accumulator>::zero();
             let blocks = Blocks::new::<W>(fine, coarse, exchanged, [row, column], [m, n]);
             for k in begin..end {

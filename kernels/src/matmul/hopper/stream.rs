@@ -10,7 +10,7 @@ const THREADS: usize = 256;
 /// Of `tiles` tiles, those whose steps are shared out among `blocks` blocks, both counted in clusters: what
 /// whole waves leave, and one wave besides, so that a share is no less than a tile and few are cut.
 #[device(host)]
-pub(super) fn shared_tiles(tiles: usize, blocks: usize) -> usize {
+pub(super) fn shared_tiles(tiles: u32, blocks: u32) -> u32 {
     let rest = tiles % blocks;
     if rest == 0 || tiles < blocks { rest } else { rest + blocks }
 }
@@ -65,11 +65,11 @@ struct Share {
 
 /// The share of the `first`-th of `apart` blocks, of `all` tiles.
 #[device]
-fn share_of(first: usize, apart: usize, all: usize, depth: usize) -> Share {
-    let (tiles, depth) = (shared_tiles(all, apart) as u32, depth as u32);
+fn share_of(first: u32, apart: u32, all: u32, depth: usize) -> Share {
+    let (tiles, depth) = (shared_tiles(all, apart), depth as u32);
     let steps = tiles * depth;
-    let each = steps.div_ceil(apart as u32);
-    let begin = ((apart - 1 - first) as u32 * each).min(steps);
+    let each = steps.div_ceil(apart);
+    let begin = ((apart - 1 - first) * each).min(steps);
     let end = (begin + each).min(steps);
     Share { tiles, depth, each, begin, end }
 }
@@ -99,7 +99,7 @@ pub(super) fn steps_of(
 pub(super) fn each_tile<S: Num>(
     walk: Walk,
     stream: Option<Stream<S>>,
-    compute: impl Fn(Val<usize>, Option<Span>),
+    compute: impl Fn(Val<u32>, Option<Span>),
 ) {
     match stream {
         Some(Stream { share, .. }) => {
@@ -110,29 +110,32 @@ pub(super) fn each_tile<S: Num>(
 }
 
 #[device]
-fn each_of_walk(#[comptime] walk: Walk, compute: impl Fn(usize)) {
-    for number in (walk.first..walk.all).step_by(walk.apart) {
+fn each_of_walk(#[comptime] walk: Walk, compute: impl Fn(u32)) {
+    let mut next = walk.first;
+    while next < walk.all {
+        let number = next;
+        next += walk.apart;
         compute(number);
     }
 }
 
 #[device]
-fn each_of_share(#[comptime] walk: Walk, share: Share, compute: impl Fn(usize, Span)) {
+fn each_of_share(#[comptime] walk: Walk, share: Share, compute: impl Fn(u32, Span)) {
     let Share { tiles, depth, begin, end, .. } = share;
     // One number says where the block is, tile and step.
-    let mut at = if begin < end { begin } else { (tiles + walk.first as u32) * depth };
-    while at < walk.all as u32 * depth {
+    let mut at = if begin < end { begin } else { (tiles + walk.first) * depth };
+    while at < walk.all * depth {
         let number = at / depth;
         let start = number * depth;
         let last = if number < tiles { (end - start).min(depth) } else { depth };
-        compute(number as usize, Span { begin: at - start, end: last });
+        compute(number, Span { begin: at - start, end: last });
         let next = start + last;
         at = if number >= tiles {
-            at + walk.apart as u32 * depth
+            at + walk.apart * depth
         } else if next < end {
             next
         } else {
-            (tiles + walk.first as u32) * depth
+            (tiles + walk.first) * depth
         };
     }
 }

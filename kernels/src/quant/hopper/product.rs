@@ -37,7 +37,10 @@ pub fn quantized_wgmma<W: WgmmaAtom<Input = T, Sum = f32>, T: Float, const STAGE
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
-                for tile in (walk.first..walk.all).step_by(walk.apart) {
+                let mut next = walk.first;
+                while next < walk.all {
+                    let tile = next;
+                    next += walk.apart;
                     let (part, row, column) = walk.tile(tile);
                     let (begin, end) = part_of(depth, part, parts);
                     for k in begin..end {
@@ -57,7 +60,10 @@ pub fn quantized_wgmma<W: WgmmaAtom<Input = T, Sum = f32>, T: Float, const STAGE
         let half = warpgroup_id() - 1;
         let thread = thread_idx_x() % 128;
         let consumer = consumer.led_by(thread % 32 == 0);
-        for tile in (walk.first..walk.all).step_by(walk.apart) {
+        let mut next = walk.first;
+        while next < walk.all {
+            let tile = next;
+            next += walk.apart;
             let (part, row, column) = walk.tile(tile);
             let row = row + half * 64;
             let (begin, end) = part_of(depth, part, parts);
