@@ -111,8 +111,8 @@ fn matmuls_are_what_was_planned() {
         // registers that it ignores.
         assert_eq!(found.note, None, "{name}");
         // 65536 among 384 threads, in steps of 8.
-        assert_eq!((found.registers, found.spills), (Some(168), Some(0)), "{name}");
         let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        assert_eq!((found.registers, found.spills), (Some(168), Some(0)), "{name}: {code}");
         let count = |opcode: &str| code.matches(opcode).count();
         let matrix = ["HGMMA.", "QGMMA.", "IGMMA."].map(count).into_iter().sum::<usize>();
         assert_eq!(matrix, products, "{name}: {code}");
@@ -214,6 +214,7 @@ where
     Wgmma<T, DV>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let (ragged, parts, bytes) = (plan.ragged, plan.pack > 1, size_of::<T>() == 1);
+    let paged = plan.per_copy.is_some();
     attention_forward_ir::<T, bf16, D, DV, BN>(
         &hopper(),
         form,
@@ -222,7 +223,7 @@ where
         false,
         false,
         ragged,
-        false,
+        paged,
         false,
         bytes,
         bytes,
@@ -248,6 +249,7 @@ fn attention_is_what_was_planned() {
         turns: columns <= 128,
         lazy: true,
         polynomials: if columns == 64 { 2 } else { 0 },
+        per_copy: None,
     };
     let decode = Plan { warpgroups: 1, pack: 8, ragged: true, turns: false, ..plan(128) };
     // Without a diagonal only the first tile is masked, and a loop is empty.
@@ -257,7 +259,7 @@ fn attention_is_what_was_planned() {
         ("96", attention::<bf16, 96, 96, 128>(plain, plan(96)), [96, 128, 1, 2], 168),
         ("128", attention::<bf16, 128, 128, 176>(plain, plan(128)), [128, 176, 1, 2], 168),
         ("128 window", attention::<f16, 128, 128, 128>(windowed, plan(128)), [128, 128, 3, 2], 168),
-        ("128 decode", attention::<bf16, 128, 128, 128>(causal, decode), [128, 128, 2, 1], 255),
+        ("128 decode", attention::<bf16, 128, 128, 128>(causal, decode), [128, 128, 2, 1], 254),
         ("192/128", attention::<bf16, 192, 128, 128>(causal, values), [192, 128, 2, 2], 168),
         ("192", attention::<bf16, 192, 192, 96>(causal, plan(192)), [192, 96, 2, 2], 168),
         ("256", attention::<bf16, 256, 256, 80>(plain, plan(256)), [256, 80, 1, 2], 168),
@@ -291,6 +293,40 @@ fn attention_is_what_was_planned() {
     }
 }
 
+/// Pages of 16 keys: for each of them a copy of every panel, and all pages are asked for before the first copy.
+#[test]
+fn attention_to_pages_is_what_was_planned() {
+    let form = AttentionForm { causal: true, windowed: false, capped: false, scored: false };
+    for (warpgroups, pack, registers) in [(1, 8, 254), (2, 1, 168)] {
+        let plan = Plan {
+            warpgroups,
+            pack,
+            columns: 128,
+            ragged: true,
+            turns: warpgroups == 2,
+            lazy: true,
+            polynomials: 0,
+            per_copy: Some(16),
+        };
+        let kernel = attention::<bf16, 128, 128, 128>(form, plan).unwrap();
+        let found = resources(&kernel, None, &hopper()).unwrap();
+        assert_eq!(found.note, None, "{warpgroups}");
+        let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        assert_eq!((found.registers, found.spills), (Some(registers), Some(0)), "{code}");
+        let copies = innermost(&code, "UTMALDG.");
+        let counts = copies.iter().map(|l| (l.count("UTMALDG."), l.count("LDG.")));
+        assert_eq!(counts.collect::<Vec<_>>(), [(2 * 2 * 128 / 16, 128 / 16)], "{code}");
+        assert!(copies[0].before("LDG.", "UTMALDG."), "{code}");
+        for kernel in [
+            attention::<bf16, 256, 256, 80>(form, Plan { columns: 256, turns: false, ..plan }),
+            attention::<e4m3, 128, 128, 128>(form, plan),
+        ] {
+            let found = resources(&kernel.unwrap(), None, &hopper()).unwrap();
+            assert_eq!((found.note, found.spills), (None, Some(0)), "{warpgroups}");
+        }
+    }
+}
+
 /// In each loop a warpgroup weighs a tile itself, with the products of queries and keys, 576 columns in steps of
 /// 16, or the other has; its values take 64 keys in steps of 16. Exponentials are one for each score of the
 /// former, and two for the rows' factors of each.
@@ -305,10 +341,13 @@ fn attention_to_latents_is_what_was_planned() {
         turns: false,
         lazy: true,
         polynomials: 0,
+        per_copy: None,
     };
-    for (name, kernel, parts) in [
-        ("bf16", latent::<bf16>(form, plan, true), true),
-        ("f16", latent::<f16>(form, plan, false), false),
+    let pages = Plan { per_copy: Some(16), ..plan };
+    for (name, kernel, parts, copies) in [
+        ("bf16", latent::<bf16>(form, plan, true), true, 1),
+        ("f16", latent::<f16>(form, plan, false), false, 1),
+        ("bf16 in pages of 16", latent::<bf16>(form, pages, true), true, 4),
     ] {
         let kernel = kernel.unwrap();
         let found = resources(&kernel, None, &hopper()).unwrap();
@@ -321,7 +360,7 @@ fn attention_to_latents_is_what_was_planned() {
         // Where parts are put together there are more, in loops that may be unrolled.
         let (found, planned) = (count("MUFU.EX2"), loops * (64 * 64 / 128 + 2 + 2));
         assert!(found == planned || (parts && found > planned), "{name}: {found}");
-        assert_eq!(count("UTMALDG."), 2 * 576 / 64, "{name}");
+        assert_eq!(count("UTMALDG."), (1 + copies) * 576 / 64, "{name}");
         assert_eq!(count("STSM."), loops * 64 / 16, "{name}");
     }
 }
@@ -366,6 +405,7 @@ fn attention_of_8_bit_floats_is_what_was_planned() {
         turns: columns <= 128,
         lazy: true,
         polynomials: if columns <= 128 { 2 } else { 0 },
+        per_copy: None,
     };
     let mut spills = Vec::new();
     let values = Plan { polynomials: 0, ..plan(128) };

@@ -301,6 +301,23 @@ fn attention_of_sequences_of_different_lengths() {
     }
 }
 
+/// Pages smaller than a tile, and such that are no part of one: of halves, of bytes, of latents. Sequences end
+/// within a page, and one of them after a single key of one.
+#[test]
+fn attention_to_small_pages() {
+    let case = Case { batch: 3, heads: 2, ..Case::new(40, 200, 64).causal() };
+    for page in [16, 24, 64] {
+        attention(Case { sequences: Sequences::Paged(page), ..case });
+    }
+    attention(Case { sequences: Sequences::Paged(32), ..Case { d: 96, dv: 96, n: 75, ..case } });
+    let few = Case { batch: 2, heads: 8, group: 4, ..Case::new(1, 900, 128) };
+    attention(Case { sequences: Sequences::Paged(16), ..few });
+    let bytes = Case { sequences: Sequences::Paged(48), factors: true, ..case };
+    attention_of::<e4m3, bf16>(bytes);
+    let latents = Case { batch: 3, ..Case::latent(2, 170, 8).causal() };
+    attention(Case { sequences: Sequences::Paged(16), ..latents });
+}
+
 #[test]
 fn attention_of_few_queries() {
     let case = Case { batch: 2, heads: 8, group: 4, ..Case::new(1, 900, 64) };

@@ -25,6 +25,13 @@ impl Loop<'_> {
     pub(crate) fn count(&self, opcode: &str) -> usize {
         self.0.iter().filter(|name| name.starts_with(opcode)).count()
     }
+
+    /// Whether there are such opcodes, and all of them before any of the others.
+    pub(crate) fn before(&self, opcode: &str, other: &str) -> bool {
+        let last = self.0.iter().rposition(|name| name.starts_with(opcode));
+        let first = self.0.iter().position(|name| name.starts_with(other));
+        last.zip(first).is_some_and(|(last, first)| last < first)
+    }
 }
 
 /// Loops with such an instruction that have no smaller loop with one in them, in the order of their heads.

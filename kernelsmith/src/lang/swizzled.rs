@@ -32,6 +32,8 @@ struct Shape {
     swizzle: Swizzle,
     /// Elements of a row of a panel.
     wide: usize,
+    /// Rows from a panel's first to the next one's: more than the tile's own where it is a band of another.
+    apart: usize,
 }
 
 /// A tile of `rows` by `columns` elements in shared memory.
@@ -78,7 +80,7 @@ pub fn tiles<T: Stored>(count: usize, [rows, columns]: [usize; 2], swizzle: Swiz
             T::TYPE
         ));
     }
-    let shape = Shape { rows, columns, swizzle, wide };
+    let shape = Shape { rows, columns, swizzle, wide, apart: rows };
     let align = swizzle.period() as usize;
     if !(rows * columns * T::TYPE.size() as usize).is_multiple_of(align) {
         fail(format!("tiles of {rows} x {columns} {} are no multiple of {align} bytes", T::TYPE));
@@ -141,10 +143,15 @@ impl<T: Stored> Tile<T> {
         self.shape.wide
     }
 
+    /// Rows from a panel's first to the next one's.
+    pub(crate) fn apart(&self) -> usize {
+        self.shape.apart
+    }
+
     /// The address of the first element of a panel.
     #[track_caller]
     pub(crate) fn panel(&self, panel: usize) -> Value {
-        let first = Val::<usize>::from(panel * self.shape.rows * self.shape.wide);
+        let first = Val::<usize>::from(panel * self.shape.apart * self.shape.wide);
         build(|b| b.ptr_add(self.base, first.id))
     }
 
@@ -153,7 +160,7 @@ impl<T: Stored> Tile<T> {
     /// `index` is checked.
     #[track_caller]
     pub fn part(&self, index: impl KernelIndex, parts: usize) -> Tile<T> {
-        let Shape { rows, columns, wide, .. } = self.shape;
+        let Shape { rows, columns, wide, apart, .. } = self.shape;
         let one_panel = columns == wide;
         let (whole, unit) = if one_panel { (rows, 8) } else { (columns, wide) };
         let own = whole / parts.max(1);
@@ -167,16 +174,32 @@ impl<T: Stored> Tile<T> {
             true => Shape { rows: own, ..self.shape },
             false => Shape { columns: own, ..self.shape },
         };
-        let first = checked_tile(parts, index) * (shape.rows * shape.columns);
+        let first = checked_tile(parts, index) * if one_panel { own * wide } else { own * apart };
         let base = build(|b| b.ptr_add(self.base, first.id));
         Tile { base, shape, ty: PhantomData }
+    }
+
+    /// `count` rows from `first` on, both multiples of 8: what a copy brings that has only these. All panels
+    /// have a part in it, so it lies in as many pieces.
+    #[track_caller]
+    pub fn band(&self, first: usize, count: usize) -> Tile<T> {
+        let Shape { rows, wide, .. } = self.shape;
+        let inside = first.checked_add(count).is_some_and(|end| end <= rows);
+        if !inside || count == 0 || !first.is_multiple_of(8) || !count.is_multiple_of(8) {
+            fail(format!(
+                "{count} rows from row {first} on of a tile of {rows}: both are multiples of 8, and inside"
+            ));
+        }
+        let at = Val::<usize>::from(first * wide);
+        let base = build(|b| b.ptr_add(self.base, at.id));
+        Tile { base, shape: Shape { rows: count, ..self.shape }, ty: PhantomData }
     }
 
     /// The rows as those along m or n, the columns along k: 32 bytes of columns from `k` on, and the
     /// rows from `row` on, a multiple of 8. `k` is known while staging.
     #[track_caller]
     pub fn k_major(&self, row: impl KernelIndex, k: usize) -> Factor<T> {
-        let Shape { rows, columns, swizzle, wide } = self.shape;
+        let Shape { rows, columns, swizzle, wide, apart } = self.shape;
         let depth = 32 / T::TYPE.size() as usize;
         if !k.is_multiple_of(depth) || k >= columns || swizzle == Swizzle::None {
             fail(format!(
@@ -187,7 +210,7 @@ impl<T: Stored> Tile<T> {
         let stride = 8 * swizzle.width();
         let layout = SmemLayout { swizzle, mn_major: false, leading: 16, stride };
         let (row, left) = first(row, 8, rows, "row");
-        let at = row * wide + (k / wide * rows * wide + k % wide);
+        let at = row * wide + (k / wide * apart * wide + k % wide);
         Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, left)
     }
 
@@ -195,7 +218,7 @@ impl<T: Stored> Tile<T> {
     /// `column` on, a multiple of a panel's.
     #[track_caller]
     pub fn mn_major(&self, column: impl KernelIndex, k: usize) -> Factor<T> {
-        let Shape { rows, columns, swizzle, wide } = self.shape;
+        let Shape { rows, columns, swizzle, wide, apart } = self.shape;
         let depth = 32 / T::TYPE.size() as usize;
         if T::TYPE.size() != 2 || !k.is_multiple_of(depth) || k >= rows || swizzle == Swizzle::None
         {
@@ -206,11 +229,11 @@ impl<T: Stored> Tile<T> {
                 T::TYPE
             ));
         }
-        let leading = rows as u32 * swizzle.width();
+        let leading = apart as u32 * swizzle.width();
         let layout = SmemLayout { swizzle, mn_major: true, leading, stride: 8 * swizzle.width() };
         let (column, left) = first(column, wide, columns, "column");
         // A panel holds `wide` columns of each row.
-        let at = column * rows + k * wide;
+        let at = column * apart + k * wide;
         Factor::new(build(|b| b.ptr_add(self.base, at.id)), layout, left)
     }
 
@@ -263,7 +286,7 @@ impl<T: Stored> Tile<T> {
     /// exchanged by the bits of the row that the address has from 128 bytes up.
     #[track_caller]
     pub(crate) fn position(&self, row: Val<usize>, column: Val<usize>) -> Val<usize> {
-        let Shape { rows, swizzle, wide, .. } = self.shape;
+        let Shape { swizzle, wide, apart, .. } = self.shape;
         let piece = 16 / T::TYPE.size() as usize;
         let pieces = wide / piece;
         let (panel, column) = (column / wide, column % wide);
@@ -271,7 +294,7 @@ impl<T: Stored> Tile<T> {
         let together = 128 / swizzle.width() as usize;
         let turn = row / together % pieces;
         let exchanged = (column / piece) ^ turn;
-        panel * (rows * wide) + row * wide + exchanged * piece + column % piece
+        panel * (apart * wide) + row * wide + exchanged * piece + column % piece
     }
 
     /// The address of an element that lies in the tile.

@@ -49,7 +49,7 @@ impl<T: Stored> Tile<T> {
         let pairs = Type::Vector(Scalar::F16, 8);
         let (from, onto) = (Rows::of(self.swizzle()), Rows::of(to.swizzle()));
         let loads = from.across(group);
-        let stores = onto.down(group, columns);
+        let stores = onto.down(group, to.apart());
         for first in (0..columns).step_by(32 * AT_ONCE) {
             let blocks = (first..columns).step_by(32).take(AT_ONCE);
             // No closures, so that operations stand at the caller's line.
@@ -57,7 +57,7 @@ impl<T: Stored> Tile<T> {
             for column in blocks.clone() {
                 let (panel, within) = (column / from.width, column % from.width);
                 let exchanged = loads ^ Val::<u32>::from(within as u32);
-                let address = self.pairs_at(exchanged + (panel * rows * from.width) as u32);
+                let address = self.pairs_at(exchanged + (panel * self.apart() * from.width) as u32);
                 let attr = Attr::Ldmatrix { count: 4, trans: true };
                 loaded.push(build(|b| b.emit1(Opcode::Ldmatrix, attr, &[address], pairs)));
             }

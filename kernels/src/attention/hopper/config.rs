@@ -60,6 +60,8 @@ pub struct Plan {
     pub lazy: bool,
     /// Of eight exponentials, how many are polynomials on the FMA units.
     pub polynomials: usize,
+    /// With keys in pages: those that a copy brings ([`per_copy`]). Else it brings a tile's.
+    pub per_copy: Option<usize>,
 }
 
 impl Plan {
@@ -88,13 +90,24 @@ impl Plan {
         self.warpgroups as u32
     }
 
+    /// Keys that a copy brings to a tile of `keys`.
+    pub const fn copied(self, keys: usize) -> usize {
+        match self.per_copy {
+            Some(keys) => keys,
+            None => keys,
+        }
+    }
+
     /// Registers of a thread that copies, or transposes bytes, and of one that multiplies, if they change
-    /// hands: together no more than 65536. A block of two warpgroups in all has as many as a thread can have
-    /// from the start.
+    /// hands: together no more than 65536. Who copies pages knows those of a whole tile. A block of two
+    /// warpgroups in all has as many as a thread can have from the start.
     pub const fn shares(self, element: usize) -> Option<(usize, usize)> {
-        match (self.warpgroups, element) {
-            (2, 1) => Some((56, 224)),
-            (2, _) => Some((24, 240)),
+        match (self.warpgroups, element, self.per_copy) {
+            (2, 1, _) => Some((56, 224)),
+            // Wider tiles have more sums, and fewer pages.
+            (2, _, Some(_)) if self.columns <= 128 => Some((56, 224)),
+            (2, _, Some(_)) => Some((40, 232)),
+            (2, _, None) => Some((24, 240)),
             _ => None,
         }
     }
@@ -116,9 +129,14 @@ impl Tile {
     }
 
     /// Whether a block of so many warpgroups has the shared memory and the registers; 24 are for all
-    /// else.
+    /// else. The tile of 176 keys is never one of pages.
     pub const fn fits(self, warpgroups: usize, element: usize) -> bool {
-        let most = if element == 1 { 224 } else { 240 };
+        let most = match element {
+            1 => 224,
+            _ if self.keys == 176 => 240,
+            _ if self.values > 128 => 232,
+            _ => 224,
+        };
         self.shared_bytes(warpgroups, element) <= SHARED && self.registers(element) + 24 <= most
     }
 }
@@ -149,6 +167,16 @@ pub fn tile(dimension: usize, values: usize, masked: bool, element: usize) -> Op
     let least = fitting.clone().map(|tile| (tile.columns, tile.values)).min()?;
     let mut fitting = fitting.filter(|tile| (tile.columns, tile.values) == least);
     fitting.find(|tile| wide(tile) != masked || least != (128, 128)).copied()
+}
+
+/// Keys of pages of so many that one copy brings to a tile: as many as pages and tiles both consist of. Panels'
+/// rows are exchanged by eights, so fewer cannot be placed.
+pub fn per_copy(page: usize, keys: usize) -> Option<usize> {
+    let mut common = (keys, page);
+    while common.1 > 0 {
+        common = (common.1, common.0 % common.1);
+    }
+    Some(common.0).filter(|keys| keys.is_multiple_of(8))
 }
 
 /// Heads of queries that a tile takes together, of `group` with the same keys: all, where the queries of
@@ -234,7 +262,9 @@ mod tests {
 
     #[test]
     fn shares_of_registers_are_no_more_than_there_are() {
-        for (warpgroups, element) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+        let paged = [(2, 1, Some(16)), (2, 2, Some(16))];
+        let whole = [(1, 1), (1, 2), (2, 1), (2, 2)].map(|(groups, bytes)| (groups, bytes, None));
+        for (warpgroups, element, per_copy) in paged.into_iter().chain(whole) {
             let plan = Plan {
                 warpgroups,
                 pack: 1,
@@ -243,6 +273,7 @@ mod tests {
                 turns: false,
                 lazy: false,
                 polynomials: 0,
+                per_copy,
             };
             if let Some((copies, multiplies)) = plan.shares(element) {
                 assert!(128 * (copies + warpgroups * multiplies) <= 65536);
@@ -279,6 +310,17 @@ mod tests {
         assert_eq!(of_bytes(192, 208), Some([256, 256, 64]));
         assert_eq!(of_bytes(192, 72), None);
         assert_eq!(of_bytes(192, 272), None);
+    }
+
+    #[test]
+    fn pages_and_tiles_consist_of_copies() {
+        assert_eq!(
+            [128, 256, 64, 16, 8].map(|page| per_copy(page, 128)),
+            [128, 128, 64, 16, 8].map(Some)
+        );
+        assert_eq!([16, 32, 64].map(|page| per_copy(page, 80)), [Some(16); 3]);
+        assert_eq!([48, 40, 24].map(|page| per_copy(page, 128)), [16, 8, 8].map(Some));
+        assert_eq!([1, 4, 20].map(|page| per_copy(page, 128)), [None; 3]);
     }
 
     #[test]

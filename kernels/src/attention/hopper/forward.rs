@@ -20,7 +20,7 @@ use crate::attention::form::{Form, end_seen, first_seen};
 /// Attention of each head, see [`attention_rows`](crate::attention::attention_rows) for tensors,
 /// sequences, sinks and sums. Queries are `outer x kv_heads x rows x group x d`; keys and values
 /// `outer x kv_heads x rows x d` or, with a `table`, `pages x kv_heads x page x d`, of which `page` is a
-/// multiple of `BN`. `D` and `DV` are the columns of tiles, those of keys and of values or more.
+/// multiple of what `plan.per_copy` says. `D` and `DV` are the columns of tiles, those of keys and of values or more.
 ///
 /// A block takes pieces of work in turn, each `plan.queries()` queries of a head, or of all with the same
 /// keys, through tiles of `BN` keys, the last ones first. While the exponentials of one tile are computed,
@@ -86,8 +86,8 @@ pub fn attention_forward<
     let bytes = size_of::<T>();
     let (along, along_values) = (swizzle(D, bytes), swizzle(DV, bytes));
     let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(D, bytes)], along);
-    let k_box = k.tile([1, 1, BN, panel(D, bytes)], along);
-    let v_box = v.tile([1, 1, BN, panel(DV, bytes)], along_values);
+    let k_box = k.tile([1, 1, plan.copied(BN), panel(D, bytes)], along);
+    let v_box = v.tile([1, 1, plan.copied(BN), panel(DV, bytes)], along_values);
     let q_tiles = tiles::<T>(plan.warpgroups, [64, D], along);
     let k_tiles = tiles::<T>(STAGES, [BN, D], along);
     let v_tiles = tiles::<T>(STAGES, [BN, DV], along_values);

@@ -92,11 +92,13 @@ pub(in crate::attention) fn choose<T: Stored, O: Num>(
     if let Some(choice) = latent::choose(problem) {
         return Some(choice);
     }
-    let tile = config::tile(a.dimension, a.value_dimension, a.causal, element)?;
     let paged = problem.table.is_some();
-    if paged && !problem.k.shape()[2].is_multiple_of(tile.keys) {
-        return None;
-    }
+    // Pages of 64 keys are whole pieces of a tile of 128, not of one of 176.
+    let tile = config::tile(a.dimension, a.value_dimension, a.causal || paged, element)?;
+    let per_copy = match paged {
+        true => Some(config::per_copy(problem.k.shape()[2], tile.keys)?),
+        false => None,
+    };
     let group = a.heads / a.kv_heads;
     let pack = config::pack(a.queries, group, 64 * config::warpgroups(usize::MAX));
     let warpgroups = config::warpgroups(a.queries.saturating_mul(pack));
@@ -109,6 +111,7 @@ pub(in crate::attention) fn choose<T: Stored, O: Num>(
         lazy: true,
         // Where exponentials take as long as products.
         polynomials: if (tile.columns + tile.values) * element <= 256 { 2 } else { 0 },
+        per_copy,
     };
     let (heads, each) = if pack > 1 { (a.kv_heads, 1) } else { (a.heads, group) };
     let pieces = (heads * a.batch).checked_mul(a.queries.div_ceil(plan.queries()))?;
@@ -295,21 +298,35 @@ mod tests {
 
     /// How an attention of bf16 is computed whose queries, keys and values have rows so far apart.
     fn chosen(device: &Device, a: Attention, apart: usize) -> Option<Choice> {
+        chosen_of(device, a, apart, None)
+    }
+
+    /// The same with keys in pages of so many.
+    fn chosen_of(
+        device: &Device,
+        a: Attention,
+        apart: usize,
+        page: Option<usize>,
+    ) -> Option<Choice> {
         let Attention { batch, heads, kv_heads, queries, keys, dimension: d, .. } = a;
         let q = Buffer::<bf16>::zeros(device, batch * heads * queries * apart).unwrap();
         let k = Buffer::<bf16>::zeros(device, batch * kv_heads * keys * apart).unwrap();
         let mut out = Buffer::<bf16>::zeros(device, batch * heads * queries * d).unwrap();
         let rows = |heads: usize, rows: usize| [heads * rows * apart, rows * apart, apart, 1];
+        let table = page.map(|page| Buffer::<u32>::zeros(device, batch * keys / page).unwrap());
+        // Of one sequence, whose pages lie one behind the other.
+        let (outer, inner) = page.map_or((batch, keys), |page| (batch * keys / page, page));
+        let pages = |x| View::of(x, [outer, kv_heads, inner, d]).strides(rows(kv_heads, inner));
         let problem = Problem {
             a,
             form: Form { causal: a.causal, windowed: false, capped: false, scored: false },
             q: View::of(&q, [batch, heads, queries, d]).strides(rows(heads, queries)),
-            k: View::of(&k, [batch, kv_heads, keys, d]).strides(rows(kv_heads, keys)),
-            v: View::of(&k, [batch, kv_heads, keys, d]).strides(rows(kv_heads, keys)),
+            k: pages(&k),
+            v: pages(&k),
             query_ends: None,
             key_ends: None,
             lengths: None,
-            table: None,
+            table: table.as_ref().map(|table| View::of(table, [batch, table.len() / batch])),
             sinks: None,
             descales: Descales::default(),
             lse: None,
@@ -325,11 +342,25 @@ mod tests {
         let a = Attention::new(256, 256, 64).heads(2);
         assert!(chosen(&hopper, a, 64).is_some());
         assert!(chosen(&hopper, a.causal(), 72).is_some());
+        let paged = |page| chosen_of(&hopper, a, 64, Some(page)).map(|c| c.plan.per_copy);
+        assert_eq!([16, 64, 256].map(paged), [16, 64, 128].map(|keys| Some(Some(keys))));
+        assert_eq!(paged(4), None);
         // Rows at multiples of 140 bytes.
         assert_eq!(chosen(&hopper, a, 70), None);
         assert_eq!(chosen(&hopper, a.scale(-1.0), 64), None);
         let other = Device::interpreter_for(Target::sm(80, false));
         assert_eq!(chosen(&other, a, 64), None);
+    }
+
+    #[test]
+    fn pages_are_whole_pieces_of_a_tile() {
+        let a = Attention::new(256, 1024, 128);
+        let keys = |page| {
+            let choice = chosen_of(&Device::interpreter(), a, 128, page).unwrap();
+            (choice.tile.keys, choice.plan.per_copy)
+        };
+        assert_eq!(keys(None), (176, None));
+        assert_eq!(keys(Some(64)), (128, Some(64)));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn attention_latent<T: Float + AttentionElement, O: Num>(
     Wgmma<T, HALF>: WgmmaAtom<Input = T, Sum = f32>,
 {
     let q_box = q.tile([1, 1, plan.own_queries(), plan.pack, panel(COLUMNS, 2)], Swizzle::B128);
-    let k_box = k.tile([1, 1, KEYS, panel(COLUMNS, 2)], Swizzle::B128);
+    let k_box = k.tile([1, 1, plan.copied(KEYS), panel(COLUMNS, 2)], Swizzle::B128);
     let q_tiles = tiles::<T>(1, [ROWS, COLUMNS], Swizzle::B128);
     let k_tiles = tiles::<T>(STAGES, [KEYS, COLUMNS], Swizzle::B128);
     let exchange = Exchange::new();

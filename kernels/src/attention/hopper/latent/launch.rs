@@ -20,16 +20,13 @@ pub(in crate::attention::hopper) fn choose<T: Stored, O: Num>(
 ) -> Option<Choice> {
     let a = &problem.a;
     let dimensions = (a.dimension, a.value_dimension) == (COLUMNS, VALUES);
-    let page = problem.k.shape()[2];
-    let pages = problem.table.is_none() || page.is_multiple_of(KEYS);
-    if !dimensions
-        || size_of::<T>() != 2
-        || a.kv_heads != 1
-        || !pages
-        || !begins(&problem.k, &problem.v)
-    {
+    if !dimensions || size_of::<T>() != 2 || a.kv_heads != 1 || !begins(&problem.k, &problem.v) {
         return None;
     }
+    let per_copy = match problem.table {
+        Some(_) => Some(config::per_copy(problem.k.shape()[2], KEYS)?),
+        None => None,
+    };
     let group = packed(a.heads);
     let plan = Plan {
         warpgroups: 1,
@@ -39,6 +36,7 @@ pub(in crate::attention::hopper) fn choose<T: Stored, O: Num>(
         turns: false,
         lazy: true,
         polynomials: 0,
+        per_copy,
     };
     let each = a.heads / group;
     let pieces = (each * a.batch).checked_mul(a.queries.div_ceil(ROWS / plan.pack))?;
