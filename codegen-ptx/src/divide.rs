@@ -231,7 +231,7 @@ mod tests {
 
     fn quotient(number: u64, u: Unsigned, bits: u32) -> u64 {
         let mask = u64::MAX >> (64 - bits);
-        let high = |x: u64| (u128::from(x) * u128::from(u.factor) >> bits) as u64;
+        let high = |x: u64| ((u128::from(x) * u128::from(u.factor)) >> bits) as u64;
         if !u.adds {
             return high(number >> u.before) >> u.after;
         }
@@ -278,7 +278,7 @@ mod tests {
                     .into_iter()
                     .flat_map(|n| [n.saturating_sub(1).max(-most - 1), n, -(n.max(-most))])
                 {
-                    let high = (i128::from(number) * i128::from(factor) >> bits) as i64;
+                    let high = ((i128::from(number) * i128::from(factor)) >> bits) as i64;
                     let found = ((high + number) >> after) - (number >> 63);
                     assert_eq!(found, number / by, "{number} by {by}");
                 }

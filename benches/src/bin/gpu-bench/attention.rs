@@ -41,7 +41,9 @@ pub(super) fn all() -> Vec<Case> {
     }
     for (batch, keys) in [(1, 65536), (16, 8192), (128, 2048)] {
         let name = format!("attention decode {batch}x{keys}");
-        cases.push(case(name, move |bench| decode(bench, batch, keys)));
+        cases.push(case(name.clone(), move |bench| decode(bench, batch, keys, None)));
+        let name = format!("{name} in pages of 16");
+        cases.push(case(name, move |bench| decode(bench, batch, keys, Some(16))));
     }
     for (heads, batch, keys) in [(16, 128, 4096), (64, 64, 8192), (128, 64, 8192), (128, 1, 65536)]
     {
@@ -112,7 +114,7 @@ fn one<T: Timed>(
 
 /// One query of each of 64 heads in 8 groups, as Llama 3 70B has them: bytes of keys and values a second,
 /// against those that a copy reads and writes.
-fn decode(bench: &mut Bench, batch: usize, keys: usize) -> Outcome<()> {
+fn decode(bench: &mut Bench, batch: usize, keys: usize, page: Option<usize>) -> Outcome<()> {
     if !is_hopper(bench) {
         return Ok(());
     }
@@ -124,13 +126,26 @@ fn decode(bench: &mut Bench, batch: usize, keys: usize) -> Outcome<()> {
     let mut o = zeros(q.len())?;
     let shape = Attention::new(1, keys, d).batch(batch).heads(heads).kv_heads(kv_heads);
     let mut workspace = AttentionWorkspace::new(device)?;
+    let pages = batch * keys / page.unwrap_or(keys);
+    // Neighbours of a sequence lie apart: 61 has no factor in common with numbers of pages.
+    let table: Vec<u32> = (0..pages).map(|i| (i * 61 % pages) as u32).collect();
+    let table = Buffer::from_slice(device, &table)?;
+    let lengths = Buffer::from_slice(device, &vec![keys as u32; batch])?;
     let mut run = |_: usize| -> Outcome<()> {
-        FlashAttention::new(shape).workspace(&mut workspace).run(&q, &k, &v, &mut o)?;
+        let flash = FlashAttention::new(shape).workspace(&mut workspace);
+        match page {
+            None => flash.run(&q, &k, &v, &mut o)?,
+            Some(page) => {
+                let [k, v] = [&k, &v].map(|x| View::of(x, [pages, page, kv_heads, d]));
+                flash.paged(&table, &lengths).run(&q, k, v, &mut o)?;
+            }
+        }
         Ok(())
     };
     let times = medians(device, &mut [&mut run])?;
     let rate = 4.0 * k.len() as f64 / times[0].as_secs_f64() / 1e9;
-    let shape = format!("{batch}x{heads}/{}x{keys}", heads / kv_heads);
+    let pages = page.map_or(String::new(), |page| format!(" in pages of {page}"));
+    let shape = format!("{batch}x{heads}/{}x{keys}{pages}", heads / kv_heads);
     let copy = bench.copy.map_or(Peer::None, |copy| Peer::Rate("copy", copy));
     bench.row("attention decode", &shape, rate, "GB/s", copy)
 }

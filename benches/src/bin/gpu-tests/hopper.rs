@@ -260,6 +260,10 @@ fn attentions(cases: &mut Vec<Case>) {
             add("sequences", attention::Case { sequences, ..of });
             add("sequences", attention::Case { sequences, sinks: true, ..of.causal() });
         }
+        for page in [16, 48, 64] {
+            let sequences = Sequences::Paged(page);
+            add("small pages", attention::Case { sequences, ..of.causal() });
+        }
         let few = attention::Case {
             batch: 2,
             heads: 16,
@@ -268,6 +272,7 @@ fn attentions(cases: &mut Vec<Case>) {
             ..attention::Case::new(1, 5000, d)
         };
         add("decode", few);
+        add("decode in pages", attention::Case { sequences: Sequences::Paged(16), ..few });
         add("decode", attention::Case { sinks: true, m: 3, heads: 6, group: 3, ..few.causal() });
         add("decode", attention::Case { sequences: Sequences::Padded, ..few });
     }
@@ -278,7 +283,9 @@ fn attentions(cases: &mut Vec<Case>) {
         add("latents", of.causal());
         add("latents", attention::Case { window: Some(150), sinks: true, ..of.causal() });
         add("latents", attention::Case { scored: true, cap: Some(3.0), ..of.causal() });
-        for sequences in [Sequences::Padded, Sequences::Packed, Sequences::Paged(64)] {
+        for sequences in
+            [Sequences::Padded, Sequences::Packed, Sequences::Paged(64), Sequences::Paged(16)]
+        {
             add("latents", attention::Case { sequences, ..of.causal() });
         }
     }
