@@ -16,7 +16,7 @@ use super::wgmma::{Factor, SharedFactor};
 use crate::attr::{Attr, Scope};
 use crate::loc::Loc;
 use crate::op::Opcode;
-use crate::tcgen05::group::{Group, Place};
+use crate::tcgen05::group::{Group, TensorPlace};
 use crate::tcgen05::scales::{LANES, Scales, e2m1};
 use crate::tcgen05::{ROWS, Tcgen05, a_place, are_pairs, place};
 use crate::types::Scalar;
@@ -370,7 +370,7 @@ impl<'m> Run<'_, 'm> {
             let left = &a[row as usize * k..][..k];
             let right = &b[column as usize * k..][..k];
             let sum: f64 = left.iter().zip(right).map(|(x, y)| x * y).sum();
-            let Place { lane, column, .. } = product.place(row, column);
+            let TensorPlace { lane, column, .. } = product.place(row, column);
             let old = tensor.word(lane, d.column + column).into();
             let start = if adds { number(cd, old) } else { 0.0 };
             tensor.put(lane, d.column + column, rounded(cd, start + sum) as u32);

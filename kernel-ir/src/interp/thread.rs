@@ -35,6 +35,10 @@ pub(super) enum State {
 /// Steps that a test for a phase which has not ended counts as: an average turn.
 const SPIN: u64 = 1 << 12;
 
+/// Steps that an atomic load counts as which finds once more what it found: few, as what it asks for may be far off. The
+/// products of one tile of another block are tens of thousands of turns.
+const ASK: u64 = 1 << 6;
+
 /// What a parked thread waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Parked {
@@ -66,6 +70,8 @@ pub(super) struct Thread {
     pub awaits: Option<(usize, u32)>,
     /// The phase that it has tested for, and that had not ended.
     pub spins: Option<(usize, u32)>,
+    /// The atomic load that it did last, and what that found.
+    pub asked: Option<(u32, u64)>,
     /// What it waits for where it is parked.
     pub parked: Option<Parked>,
     /// The time of the cluster's barrier that it came to, and has not waited for.
@@ -105,6 +111,7 @@ impl Thread {
             fuel: world.launch.fuel,
             awaits: None,
             spins: None,
+            asked: None,
             parked: None,
             gathered: None,
             stores: Stores::default(),
@@ -194,10 +201,21 @@ impl Run<'_, '_> {
                         self.thread.fuel = self.thread.fuel.saturating_sub(SPIN);
                         return;
                     }
+                    if plain.op == Opcode::AtomicLoad && self.asks_again(plain) {
+                        self.thread.fuel = self.thread.fuel.saturating_sub(ASK);
+                        return;
+                    }
                 }
                 other => self.control(other, step.loc),
             }
         }
+    }
+
+    /// Whether an atomic load has found what it did the last time, with no other in between: in vain, as nobody else
+    /// moves.
+    fn asks_again(&mut self, plain: &Plain) -> bool {
+        let found = Some((self.thread.pc, self.thread.get(plain.results[0])));
+        std::mem::replace(&mut self.thread.asked, found) == found
     }
 
     fn control(&mut self, action: &Action, loc: Loc) {

@@ -48,7 +48,7 @@ impl Group {
 
 /// Where an element of D is: the block of the group, and the lane and column of its tensor memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Place {
+pub struct TensorPlace {
     /// 0, or 1 for the second of a pair.
     pub block: u32,
     /// The lane.
@@ -80,9 +80,9 @@ impl Tcgen05 {
     }
 
     /// Where an element of D is.
-    pub const fn place(&self, row: u32, column: u32) -> Place {
+    pub const fn place(&self, row: u32, column: u32) -> TensorPlace {
         let (rows, columns) = (self.rows(), self.columns());
-        Place {
+        TensorPlace {
             block: row / rows,
             lane: row % rows + column / columns * rows,
             column: column % columns,
@@ -106,7 +106,7 @@ mod tests {
     /// The corners of the manual's figures of layouts A, B and D.
     #[test]
     fn elements_are_where_the_manual_has_them() {
-        let place = |block, lane, column| Place { block, lane, column };
+        let place = |block, lane, column| TensorPlace { block, lane, column };
         let one = product(Group::One, 128, 64);
         assert_eq!(one.place(127, 63), place(0, 127, 63));
         let wide = product(Group::Pair, 256, 64);
@@ -129,7 +129,7 @@ mod tests {
         for (group, m) in [(Group::One, 128), (Group::Pair, 128), (Group::Pair, 256)] {
             let product = product(group, m, 48);
             let all = (0..m).flat_map(|row| (0..48).map(move |column| (row, column)));
-            let places: std::collections::HashSet<Place> =
+            let places: std::collections::HashSet<TensorPlace> =
                 all.map(|(row, column)| product.place(row, column)).collect();
             let there = group.blocks() * ROWS * product.columns();
             assert_eq!(places.len() as u32, there);

@@ -47,9 +47,7 @@ impl Statistics {
 pub(in crate::attention) fn choose<T: Float, O: Float>(call: Call, dq: &Buffer<T>) -> Option<Tile> {
     let types = (T::TYPE == bf16::TYPE || T::TYPE == f16::TYPE) && O::TYPE == T::TYPE;
     let device = dq.device();
-    let tile = config::choose(device.target(), &call.a, call.form).filter(|_| types)?;
-    // In a fixed order wide tiles do not always end, see the notes: those are the general kernel's.
-    (!tile.wide() || !call.deterministic).then_some(tile)
+    config::choose(device.target(), &call.a, call.form).filter(|_| types)
 }
 
 /// Launches a backward pass with a tile that was [chosen](choose); gives what it knows of the queries.
