@@ -49,13 +49,15 @@ pub struct GroupedMatmul<'a, T: Factor, F = Identity> {
 
 /// Products whose arguments fit each other.
 #[doc(hidden)]
-pub struct Grouped<'p, T: Num, O: Num> {
+pub struct Grouped<'p, T: Stored, O: Num> {
     /// `1 x rows x k`, or `groups x most x k` if masked.
     pub(super) a: ViewArg<'p, T, 3>,
     pub(super) b: ViewArg<'p, T, 3>,
     pub(super) ends: BufferView<'p, u32>,
     pub(super) masked: bool,
     pub(super) map: bool,
+    /// Of 8-bit floats, in blocks: of A, matrices as A's, and of B, one for each group.
+    pub(super) scales: Option<(ViewArg<'p, f32, 3>, ViewArg<'p, f32, 3>)>,
     pub(super) c: ViewMutArg<'p, O, 3>,
 }
 
@@ -95,47 +97,66 @@ impl<'a, T: Factor, F: Map<T::Sum>> GroupedMatmul<'a, T, F> {
     /// host reads them, ends that decrease or lie beyond the rows; a GPU's kernel cuts them off.
     pub fn run<'c, O: Output<T::Sum>>(self, c: impl Into<MatrixMut<'c, O>>) -> Result<(), Error> {
         let GroupedMatmul { a, b, ends, map } = self;
-        let MatrixMut { view: c, batched } = c.into();
-        let wrong =
-            |argument, found: String, rule: String| Err(Error::Shape { argument, found, rule });
-        let ([matrices, rows, k], [groups, deep, n]) = (a.view.shape(), b.shape());
-        if a.batched && matrices != groups {
-            return wrong(
-                "a",
-                a.shown(),
-                format!("it must have a matrix for each of `b`, {groups}"),
-            );
-        }
-        if deep != k {
-            let rule = format!("it must have as many rows as `a` has columns, {k}");
-            return wrong("b", format!("shape [{groups}, {deep}, {n}]"), rule);
-        }
-        if batched != a.batched || c.shape() != [matrices, rows, n] {
-            let rule = format!("it must have the matrices and rows of `a` and {n} columns");
-            return wrong("c", format!("shape {:?}", c.shape()), rule);
-        }
-        check_len("ends", ends.len(), "the matrices of `b`", Some(groups))?;
-        a.view.check("a")?;
-        b.check("b")?;
-        c.check("c")?;
+        let c = c.into();
+        check((&a.view, a.batched), &b, ends, &c)?;
+        let c = c.view;
+        let ([_, rows, k], [groups, _, n]) = (a.view.shape(), b.shape());
         if groups * rows * n == 0 {
             return Ok(());
         }
         let (view, b, masked) = (normal(a.view), normal(b), a.batched);
-        let mut grouped = Grouped { a: view, b, ends, masked, map: F::SOME, c };
+        let mut grouped = Grouped { a: view, b, ends, masked, map: F::SOME, scales: None, c };
         if k > 0
             && let Some(launched) = T::grouped_by_matrix_units(&mut grouped, function(map))
         {
             return launched;
         }
-        one_by_one(grouped, map)
+        one_by_one(grouped, |Group { a, b, c, .. }| Matmul::<T, O>::new(a, b).map(map).run(c))
     }
 }
 
-/// A product for each group.
-fn one_by_one<T: Factor, O: Output<T::Sum>, F: Map<T::Sum>>(
+/// That arguments fit each other; `a` with whether it has a matrix for each group.
+pub(super) fn check<T: Stored, O: Num>(
+    (a, batched): (&ViewArg<'_, T, 3>, bool),
+    b: &ViewArg<'_, T, 3>,
+    ends: BufferView<'_, u32>,
+    c: &MatrixMut<'_, O>,
+) -> Result<(), Error> {
+    let wrong = |argument, found: String, rule: String| Err(Error::Shape { argument, found, rule });
+    let ([matrices, rows, k], [groups, deep, n]) = (a.shape(), b.shape());
+    if batched && matrices != groups {
+        let rule = format!("it must have a matrix for each of `b`, {groups}");
+        return wrong("a", format!("shape [{matrices}, {rows}, {k}]"), rule);
+    }
+    if deep != k {
+        let rule = format!("it must have as many rows as `a` has columns, {k}");
+        return wrong("b", format!("shape [{groups}, {deep}, {n}]"), rule);
+    }
+    if batched != c.batched || c.view.shape() != [matrices, rows, n] {
+        let rule = format!("it must have the matrices and rows of `a` and {n} columns");
+        return wrong("c", format!("shape {:?}", c.view.shape()), rule);
+    }
+    check_len("ends", ends.len(), "the matrices of `b`", Some(groups))?;
+    a.check("a")?;
+    b.check("b")?;
+    c.view.check("c")?;
+    Ok(())
+}
+
+/// One group's product.
+pub(super) struct Group<'p, T: Stored, O: Num> {
+    pub(super) number: usize,
+    /// The matrix of A that its rows are in, and the first of them.
+    pub(super) at: [usize; 2],
+    pub(super) a: ViewArg<'p, T, 2>,
+    pub(super) b: ViewArg<'p, T, 2>,
+    pub(super) c: ViewMutArg<'p, O, 2>,
+}
+
+/// A product for each group that has rows.
+pub(super) fn one_by_one<T: Stored, O: Num>(
     grouped: Grouped<'_, T, O>,
-    map: F,
+    product: impl Fn(Group<'_, T, O>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let Grouped { a, b, ends, masked, mut c, .. } = grouped;
     let ([_, rows, k], n) = (a.shape(), b.shape()[2]);
@@ -167,8 +188,9 @@ fn one_by_one<T: Factor, O: Output<T::Sum>, F: Map<T::Sum>>(
         let (_, [apart, down, along]) = c.layout();
         let from = matrix * apart + begin * down;
         let to = View::of_mut(c.reborrow().into_data().slice(from..)?, [m, n]);
-        let product = Matmul::<T, O>::new(rows_of_a, factor).map(map);
-        product.run(to.strides([down, along]))?;
+        let to = to.strides([down, along]);
+        let at = [matrix, begin];
+        product(Group { number: group, at, a: rows_of_a, b: factor, c: to })?;
     }
     Ok(())
 }

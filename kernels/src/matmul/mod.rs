@@ -10,6 +10,7 @@ mod finish;
 mod gated;
 mod gpu;
 mod grouped;
+mod grouped_scaled;
 pub mod hopper;
 mod left;
 mod low;
@@ -32,6 +33,7 @@ pub use finish::{
 };
 pub use gated::{Combine, Gated, GatedMatmul};
 pub use grouped::{Grouped, GroupedMatmul};
+pub use grouped_scaled::GroupedScaledMatmul;
 pub use low::{LowForm, matmul_low_dots, matmul_low_dots_ir, matmul_low_rows, matmul_low_rows_ir};
 pub use operand::{Matrix, MatrixMut, Right};
 pub use pack::{pack_panels, pack_panels_ir};

@@ -148,14 +148,31 @@ fn gated_matmuls_are_what_was_planned() {
 #[test]
 fn grouped_matmuls_are_what_was_planned() {
     let form = GroupedForm { b: AlongK, masked: false, map: false };
-    let kernel = matmul_grouped_ir::<Wgmma<bf16, 256>, bf16, bf16, 4, _>(&hopper(), form, |x| x);
-    let kernel = kernel.unwrap();
-    let found = resources(&kernel, None, &hopper()).unwrap();
-    assert_eq!(found.note, None);
-    assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
-    let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
-    let count = |opcode: &str| code.matches(opcode).count();
-    assert_eq!((count("HGMMA."), count("UTMALDG.")), (4, 2), "{code}");
+    let halves = matmul_grouped_ir::<Wgmma<bf16, 256>, bf16, bf16, 4, _>(
+        &hopper(),
+        form,
+        |x| x,
+        false,
+        false,
+    );
+    // Sums of 8-bit floats are promoted, 64 multiply-adds a step.
+    let masked = GroupedForm { masked: true, ..form };
+    let bytes = matmul_grouped_ir::<Wgmma<e4m3, 128>, e4m3, bf16, 6, _>(
+        &hopper(),
+        masked,
+        |x| x,
+        true,
+        true,
+    );
+    for (kernel, product, adds) in [(halves, "HGMMA.", 0), (bytes, "QGMMA.", 64)] {
+        let kernel = kernel.unwrap();
+        let found = resources(&kernel, None, &hopper()).unwrap();
+        assert_eq!(found.note, None);
+        assert_eq!((found.registers, found.spills), (Some(168), Some(0)));
+        let code = emit(&kernel, None, &hopper(), Stage::Sass).unwrap();
+        let count = |opcode: &str| code.matches(opcode).count();
+        assert_eq!((count(product), count("UTMALDG."), count("FFMA ")), (4, 2, adds), "{code}");
+    }
 }
 
 /// A step is four products, and 64 additions of the CUDA cores for each thread (in a loop of its own for

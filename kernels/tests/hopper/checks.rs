@@ -5,7 +5,8 @@ use kernelsmith::prelude::*;
 use kernelsmith_kernels::matmul::hopper::Order::{self, AcrossK, AlongK};
 use kernelsmith_kernels::matmul::hopper::{Form, matmul_cooperative, matmul_pingpong};
 use kernelsmith_kernels::matmul::{
-    GatedMatmul, GroupedMatmul, Matmul, ScaledFactor, ScaledMatmul, Scales, Steps, Summed,
+    GatedMatmul, GroupedMatmul, GroupedScaledMatmul, Matmul, ScaledFactor, ScaledMatmul, Scales,
+    Steps, Summed,
 };
 use kernelsmith_kernels::quant::{
     Format, Int4Order, Int4Tensors, Int8Tensors, QuantizedMatrix, quantized_matmul,
@@ -402,6 +403,57 @@ pub(crate) fn grouped(
             .run(View::of_mut(&mut c, [groups, most, n]))?,
         None => GroupedMatmul::new(View::of(&a, [rows, k]), b, &ends)
             .run(View::of_mut(&mut c, [rows, n]))?,
+    }
+    Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
+}
+
+/// The same of 8-bit floats with scales in blocks.
+pub(crate) fn grouped_scaled<T: Exact + ScaledFactor>(
+    device: &Device,
+    sizes: &[usize],
+    [n, k]: [usize; 2],
+    most: Option<usize>,
+) -> Checked {
+    let groups = sizes.len();
+    let rows = most.unwrap_or(sizes.iter().sum::<usize>() + 3);
+    let matrices = if most.is_some() { groups } else { 1 };
+    let (deep, across) = (k.div_ceil(128), n.div_ceil(128));
+    let near = |seed, len| numbers(seed, len).into_iter().map(T::near).collect::<Vec<_>>();
+    let (a, b) = (near(22, matrices * rows * k), near(23, groups * n * k));
+    let (of_a, of_b) = (scales(24, matrices * rows * deep), scales(25, groups * deep * across));
+    let kept = -7.0;
+    let (mut expected, mut ends, mut first) = (vec![kept; matrices * rows * n], Vec::new(), 0);
+    for (group, &size) in sizes.iter().enumerate() {
+        let begin = if most.is_some() { group * rows } else { first };
+        first += size;
+        ends.push(if most.is_some() { size } else { first } as u32);
+        let left = |at: usize| a[at].value() * of_a[at / k * deep + at % k / 128];
+        let left: Vec<f64> = (begin * k..(begin + size) * k).map(left).collect();
+        let right = |at: usize| {
+            let (p, j) = (at / n, at % n);
+            b[(group * n + j) * k + p].value() * of_b[(group * deep + p / 128) * across + j / 128]
+        };
+        let right: Vec<f64> = (0..k * n).map(right).collect();
+        let products = reference::matmul(size, n, k, &left, &right);
+        expected[begin * n..][..size * n].copy_from_slice(&products);
+    }
+    let (a, b) = (Buffer::from_slice(device, &a)?, Buffer::from_slice(device, &b)?);
+    let (of_a, of_b) = (buffer::<f32>(device, &of_a)?, buffer::<f32>(device, &of_b)?);
+    let ends = Buffer::from_slice(device, &ends)?;
+    let mut c = buffer::<f32>(device, &vec![kept; matrices * rows * n])?;
+    let b = View::of(&b, [groups, n, k]).transposed();
+    let of_b = View::of(&of_b, [groups, deep, across]);
+    match most {
+        Some(most) => {
+            let scales = (View::of(&of_a, [groups, most, deep]), of_b);
+            GroupedScaledMatmul::masked(View::of(&a, [groups, most, k]), b, scales, &ends)
+                .run(View::of_mut(&mut c, [groups, most, n]))?;
+        }
+        None => {
+            let scales = (View::of(&of_a, [rows, deep]), of_b);
+            GroupedScaledMatmul::new(View::of(&a, [rows, k]), b, scales, &ends)
+                .run(View::of_mut(&mut c, [rows, n]))?;
+        }
     }
     Ok((worst(c.to_vec()?.into_iter().map(f64::from), expected), 0.0))
 }

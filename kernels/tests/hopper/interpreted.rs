@@ -156,6 +156,8 @@ fn matmul_of_groups() {
         holds(checks::grouped(&device, &[5, 0, 140, 64], [136, 72], (None, AlongK)));
         holds(checks::grouped(&device, &[70, 0, 9], [72, 136], (Some(72), AcrossK)));
         holds(checks::grouped(&device, &[0, 0], [8, 8], (None, AcrossK)));
+        holds(checks::grouped_scaled::<e4m3>(&device, &[5, 0, 140, 64], [136, 272], None));
+        holds(checks::grouped_scaled::<e5m2>(&device, &[70, 0, 9], [72, 144], Some(72)));
     }
 }
 
@@ -390,16 +392,22 @@ fn gradients_of_wider_heads() {
 #[test]
 fn gradients_of_the_widest_heads() {
     gradients::<f16>(Attention::new(72, 40, 136), false, 1);
-    gradients::<bf16>(Attention::new(40, 72, 200).causal(), false, 1);
+    gradients::<bf16>(Attention::new(136, 72, 200).causal(), true, 2);
     let grouped = Attention::new(72, 136, 192).heads(2).kv_heads(1);
-    gradients::<bf16>(grouped.causal().window(70), false, 1);
+    gradients::<bf16>(grouped.causal().window(70), true, 1);
     gradients::<f16>(Attention::new(72, 40, 256).soft_cap(1.5).causal(), false, 1);
+}
+
+/// Four blocks one behind the other, each of which waits for those before it, at every tile of both heads.
+#[test]
+fn gradients_of_wide_heads_in_a_fixed_order() {
+    gradients::<bf16>(Attention::new(136, 200, 160).heads(2).kv_heads(1).causal(), true, 1);
 }
 
 /// The fewer columns are filled up with zeros, and nothing is stored there.
 #[test]
 fn gradients_of_values_with_other_columns() {
-    gradients::<bf16>(Attention::new(72, 40, 192).value_dimension(128).causal(), false, 1);
+    gradients::<bf16>(Attention::new(72, 40, 192).value_dimension(128).causal(), true, 1);
     gradients::<f16>(Attention::new(40, 72, 40).value_dimension(88), false, 1);
 }
 

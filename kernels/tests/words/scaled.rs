@@ -1,7 +1,7 @@
 //! Bytes with a scale for each row and each column: W8A8.
 
 use kernelsmith::prelude::*;
-use kernelsmith_kernels::matmul::{ScaledMatmul, Scales};
+use kernelsmith_kernels::matmul::{GroupedScaledMatmul, ScaledMatmul, Scales};
 use proptest::prelude::*;
 
 use super::random;
@@ -61,4 +61,31 @@ proptest! {
     ) {
         check([m, n, k], seed, per_row, with_bias);
     }
+}
+
+/// Two groups of 3 rows, 200 deep and 130 wide: their scales are 3 x 2 and 2 x 2 x 2.
+#[test]
+fn groups_and_scales_of_other_shapes_are_told() {
+    let device = Device::cpu();
+    let bytes = |len| Buffer::<i8>::zeros(&device, len).unwrap();
+    let (a, b) = (bytes(3 * 200), bytes(2 * 130 * 200));
+    let scales = Buffer::<f32>::zeros(&device, 12).unwrap();
+    let told = |of_a: [usize; 2], of_b: [usize; 3], ends: &[u32]| {
+        let ends = Buffer::from_slice(&device, ends).unwrap();
+        let mut c = Buffer::<f32>::zeros(&device, 3 * 130).unwrap();
+        let (a, b) = (View::of(&a, [3, 200]), View::of(&b, [2, 130, 200]).transposed());
+        let scales = (View::of(&scales, of_a), View::of(&scales, of_b));
+        let done =
+            GroupedScaledMatmul::new(a, b, scales, &ends).run(View::of_mut(&mut c, [3, 130]));
+        done.err().map(|error| error.to_string())
+    };
+    assert_eq!(told([3, 2], [2, 2, 2], &[1, 3]), None);
+    let error = told([2, 2], [2, 2, 2], &[1, 3]).unwrap();
+    assert!(error.contains("`scales of a`") && error.contains("[1, 3, 2]"), "{error}");
+    let error = told([3, 2], [2, 1, 2], &[1, 3]).unwrap();
+    assert!(error.contains("`scales of b`") && error.contains("[2, 2, 2]"), "{error}");
+    let error = told([3, 2], [2, 2, 2], &[3]).unwrap();
+    assert!(error.contains("`ends` has 1 elements"), "{error}");
+    let error = told([3, 2], [2, 2, 2], &[2, 1]).unwrap();
+    assert!(error.contains("it must be from 2, where the group begins, to 3"), "{error}");
 }

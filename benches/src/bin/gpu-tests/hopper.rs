@@ -73,6 +73,10 @@ pub(crate) fn all(device: &Device) -> Vec<Case> {
                 checks::grouped(device, sizes, [520, 264], (most, order))
             }));
         }
+        let text = format!("{sizes:?} of {most:?} with scales");
+        cases.push(case("matmul groups", &text, move |device| {
+            checks::grouped_scaled::<e4m3>(device, sizes, [520, 1040], most)
+        }));
     }
     for shape @ [m, n, k] in [[40, 136, 72], [200, 72, 136], [1000, 1000, 1000]] {
         let text = format!("{m}x{n}x{k}");
@@ -102,6 +106,9 @@ fn small(cases: &mut Vec<Case>) {
     add("matmul tf32, i8", |device| checks::types(device, [40, 72, 80]));
     add("matmul groups", |device| {
         checks::grouped(device, &[5, 0, 140, 64], [136, 72], (None, AlongK))
+    });
+    add("matmul groups e4m3", |device| {
+        checks::grouped_scaled::<e4m3>(device, &[5, 0, 140, 64], [136, 272], None)
     });
     add("matmul clusters", |device| {
         let how = How { cluster: 2, ..How::plain([AlongK, AlongK], 4) };

@@ -4,6 +4,7 @@ use kernelsmith::prelude::*;
 
 use super::cooperative::BM;
 use super::operand::{Operand, Order, fill, step};
+use super::scaled::{Blocks, add_scaled};
 
 /// What of a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,6 +22,10 @@ pub struct GroupedForm {
 /// `ends` says behind which row a group ends. Or, if `form.masked`, `A: groups x most x k`, and `ends` how many
 /// rows of each count. Rows of no group stay what they were.
 ///
+/// 8-bit floats have scales, and sums that are promoted, as in [`matmul_scaled`](super::matmul_scaled): one scale for
+/// each 128 elements of a row of A, `fine`, matrices as A's, and one for each 128 x 128 of a group's matrix of B,
+/// `coarse: groups x k / 128 x n / 128`.
+///
 /// Blocks take tiles of `128 x N` in turn, as in [`matmul_cooperative`](super::matmul_cooperative), and find
 /// out by `ends`, in the kernel, which group a tile is of: nobody waits for the host. A group may begin and
 /// end at any row. A tile's last rows may be of the next group, which has other products: they are not
@@ -37,6 +42,8 @@ pub fn matmul_grouped<
     a: &TensorMap<T, 3>,
     b: &TensorMap<T, 3>,
     ends: &[u32],
+    fine: Option<&View<f32, 3>>,
+    coarse: Option<&View<f32, 3>>,
     c: &mut View<O, 3>,
 ) {
     let a = Operand::new(a, Order::AlongK, (BM, STAGES, 1));
@@ -90,23 +97,47 @@ pub fn matmul_grouped<
                 let within = tile - before;
                 let row = begin + within % down * BM + half * 64;
                 let column = within / down * W::N;
-                let mut sums = InFlight::<W>::zero();
-                let used = consumer.hold();
-                for _ in 0..depth {
-                    let stage = consumer.wait();
-                    wgmma_fence();
-                    for j in unroll(0..4) {
-                        let a = a.factor(stage.index(), half * 64, j * W::K);
-                        let b = b.factor(stage.index(), zero, j * W::K);
-                        sums = wgmma(a, b, sums, true);
-                    }
-                    wgmma_commit();
-                    wgmma_wait(1);
-                    used.replace(stage);
-                }
-                let sums = sums.wait();
-                used.release();
                 let matrix = if form.masked { group } else { zero };
+                let sums = if let (Some(fine), Some(coarse)) = (fine, coarse) {
+                    let scales = (Some(fine.outer(matrix)), Some(coarse.outer(group)));
+                    let (at, ends) = ([row, column], [rows, n]);
+                    let blocks = Blocks::new::<W>(scales.0, scales.1, false, at, ends);
+                    let mut total = Fragment::<W, Accumulator>::zero();
+                    for k in 0..depth {
+                        let scales = blocks.as_ref().map(|blocks| blocks.at(k));
+                        let stage = consumer.wait();
+                        let mut sums = InFlight::<W>::zero();
+                        wgmma_fence();
+                        for j in unroll(0..4) {
+                            let a = a.factor(stage.index(), half * 64, j * W::K);
+                            let b = b.factor(stage.index(), zero, j * W::K);
+                            sums = wgmma(a, b, sums, j > 0);
+                        }
+                        wgmma_commit();
+                        let sums = sums.wait();
+                        stage.release();
+                        total = add_scaled(total, sums, &scales, false);
+                    }
+                    total
+                } else {
+                    let mut sums = InFlight::<W>::zero();
+                    let used = consumer.hold();
+                    for _ in 0..depth {
+                        let stage = consumer.wait();
+                        wgmma_fence();
+                        for j in unroll(0..4) {
+                            let a = a.factor(stage.index(), half * 64, j * W::K);
+                            let b = b.factor(stage.index(), zero, j * W::K);
+                            sums = wgmma(a, b, sums, true);
+                        }
+                        wgmma_commit();
+                        wgmma_wait(1);
+                        used.replace(stage);
+                    }
+                    let sums = sums.wait();
+                    used.release();
+                    sums
+                };
                 for pass in unroll(0..W::N / panel) {
                     let pass = pass * panel;
                     // Who still reads the panel before is waited for.

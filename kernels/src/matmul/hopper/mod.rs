@@ -24,7 +24,7 @@ pub use gated::{matmul_gated, matmul_gated_ir};
 pub use grouped::{GroupedForm, matmul_grouped, matmul_grouped_ir};
 pub(super) use launch::product;
 pub(super) use launch_gated::gated_product;
-pub(super) use launch_grouped::grouped_product;
+pub(super) use launch_grouped::{grouped_product, grouped_scaled_product};
 pub(super) use launch_scaled::{row_scaled_product, scaled_product};
 pub use operand::Order;
 pub use pingpong::{matmul_pingpong, matmul_pingpong_ir};

@@ -151,7 +151,7 @@ impl ScaledForm {
 }
 
 /// The scales in blocks that a thread's sums need, if there are any.
-struct Blocks {
+pub(super) struct Blocks {
     /// One for each 128 elements along k of a row of A, or of B if exchanged.
     fine: ViewRef<f32, 2>,
     /// The rows of that factor whose sums the thread has.
@@ -165,7 +165,7 @@ struct Blocks {
 impl Blocks {
     /// Of the tile of `m x n` sums at a row and a column. Rows and columns outside have any scale.
     #[track_caller]
-    fn new<W: WgmmaAtom>(
+    pub(super) fn new<W: WgmmaAtom>(
         fine: Option<ViewRef<f32, 2>>,
         coarse: Option<ViewRef<f32, 2>>,
         exchanged: bool,
@@ -192,7 +192,7 @@ impl Blocks {
 
     /// The scales of each line for step `k`.
     #[track_caller]
-    fn at(&self, k: Val<usize>) -> Vec<Val<f32>> {
+    pub(super) fn at(&self, k: Val<usize>) -> Vec<Val<f32>> {
         let of_block = element(self.coarse, k, self.block);
         let mut scales = Vec::new();
         for &line in &self.lines {
@@ -216,7 +216,7 @@ fn line(i: usize, exchanged: bool) -> usize {
 
 /// The sums added to the total, times the scales of their lines if there are any.
 #[track_caller]
-fn add_scaled<W: WgmmaAtom<Sum = f32>>(
+pub(super) fn add_scaled<W: WgmmaAtom<Sum = f32>>(
     total: Fragment<W, Accumulator>,
     sums: Fragment<W, Accumulator>,
     scales: &Option<Vec<Val<f32>>>,

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::matmul::builder::Map;
 use crate::matmul::element::Output;
 use crate::matmul::epilogue::Pointwise;
+use crate::matmul::grouped::Grouped;
 use crate::matmul::hopper;
 
 /// An element of 8 bits that products are taken of with scales: `e4m3`, `e5m2` and `i8`.
@@ -19,6 +20,15 @@ pub trait ScaledFactor: Stored {
         problem: &mut Scaled<'_, Self, O>,
         map: F,
     ) -> Option<Result<(), Error>>;
+
+    /// The same of products of groups of rows, with scales in blocks.
+    #[doc(hidden)]
+    fn grouped_by_matrix_units<O: Num, F: Pointwise<f32>>(
+        _problem: &mut Grouped<'_, Self, O>,
+        _map: F,
+    ) -> Option<Result<(), Error>> {
+        None
+    }
 
     /// Computes it anywhere.
     #[doc(hidden)]
@@ -41,6 +51,13 @@ macro_rules! floats {
                     return hopper::row_scaled_product::<$ty, _, _>(problem, map);
                 }
                 hopper::scaled_product::<$ty, _, _>(problem, map)
+            }
+
+            fn grouped_by_matrix_units<O: Num, F: Pointwise<f32>>(
+                problem: &mut Grouped<'_, Self, O>,
+                map: F,
+            ) -> Option<Result<(), Error>> {
+                hopper::grouped_scaled_product::<$ty, _, _, _>(problem, map)
             }
         })*
     };
