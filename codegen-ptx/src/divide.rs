@@ -192,17 +192,17 @@ fn bits(number: Reg) -> u32 {
     if number.class == Class::B64 { 64 } else { 32 }
 }
 
-/// The same of a number with a sign.
-fn signed_immediate(bits: u32, x: i64) -> Operand {
-    Operand::Const(Const::new(if bits == 64 { Scalar::I64 } else { Scalar::I32 }, x as u64))
-}
-
 /// An immediate of these low bits.
 fn immediate(bits: u32, x: u64) -> Operand {
     match bits {
         64 => Operand::Const(Const::new(Scalar::U64, x)),
         _ => Operand::u32(x as u32),
     }
+}
+
+/// The same of a number with a sign.
+fn signed_immediate(bits: u32, x: i64) -> Operand {
+    Operand::Const(Const::new(if bits == 64 { Scalar::I64 } else { Scalar::I32 }, x as u64))
 }
 
 #[cfg(test)]

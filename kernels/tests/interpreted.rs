@@ -226,11 +226,13 @@ fn run_paged_attention(device: &Device) {
         let same = |score, _, _, _| score;
         let (expected, sums) =
             reference::attention_with_sinks(&a, same, sinks, &q, &order(&k), &order(&v));
-        // Values are at most 1.75, and where pairs are multiplied weights are rounded to bf16.
+        // Values are at most 1.75. Where pairs are multiplied, and by `wgmma`, weights are rounded to bf16; there a
+        // quarter of the exponentials are polynomials, besides, with errors of 1.1e-4.
         let in_pairs = *device.target() == Target::Cpu && device.limits().has_dot2;
-        let tolerance = if in_pairs { 1.75 / 256.0 } else { 0.0 } + 1e-5;
+        let hopper = *device.target() == Target::sm(90, true);
+        let tolerance = if in_pairs || hopper { 1.75 / 256.0 } else { 0.0 } + 1e-5;
         close("attention in pages", &out, &expected, tolerance);
-        close("its sums", &lse, &sums, 1e-5);
+        close("its sums", &lse, &sums, if hopper { 1.2e-4 } else { 1e-5 });
     }
 }
 
