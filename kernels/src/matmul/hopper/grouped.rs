@@ -5,6 +5,7 @@ use kernelsmith::prelude::*;
 use super::cooperative::BM;
 use super::operand::{Operand, Order, fill, step};
 use super::scaled::{Blocks, add_scaled};
+use super::schedule::quotient;
 
 /// What of a product is known when its kernel is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,30 +54,29 @@ pub fn matmul_grouped<
     let (producer, consumer) = pipeline::<STAGES>(2).split();
 
     let (groups, rows, n) = (ends.len(), c.shape(1), c.shape(2));
-    let across = n.div_ceil(W::N);
+    // Tiles are counted in 32 bits, of which a quotient is a fifth of one of 64.
+    let across = n.div_ceil(W::N) as u32;
     let depth = a.depth().div_ceil(step::<T>());
     let zero = Val::<usize>::zero();
     // The tile, its group, and how many tiles there are before the group.
-    let mut tile = block_idx_x();
+    let mut tile = block_idx_x() as u32;
     let mut group = zero;
-    let mut before = zero;
+    let mut before = Val::<u32>::zero();
     if warpgroup_id() == 0 {
         lower_registers(40);
         if warp_id() == 0 {
             if elect() {
                 while group < groups {
                     let (begin, end) = rows_of(ends, form.masked, group, rows);
-                    let down = (end - begin).div_ceil(BM);
+                    let down = (end - begin).div_ceil(BM) as u32;
                     if tile < before + down * across {
-                        let within = tile - before;
-                        let row = begin + within % down * BM;
-                        let column = within / down * W::N;
+                        let (row, column) = place(tile - before, down, begin, W::N);
                         let matrix = if form.masked { group } else { zero };
                         for k in 0..depth {
                             let factors = [(a, [matrix, row]), (b, [group, column])];
                             fill(&producer, &factors, k, zero);
                         }
-                        tile += grid_dim_x();
+                        tile += grid_dim_x() as u32;
                     } else {
                         before += down * across;
                         group += 1;
@@ -92,11 +92,10 @@ pub fn matmul_grouped<
         let out = c_tiles.stage(half);
         while group < groups {
             let (begin, end) = rows_of(ends, form.masked, group, rows);
-            let down = (end - begin).div_ceil(BM);
+            let down = (end - begin).div_ceil(BM) as u32;
             if tile < before + down * across {
-                let within = tile - before;
-                let row = begin + within % down * BM + half * 64;
-                let column = within / down * W::N;
+                let (row, column) = place(tile - before, down, begin, W::N);
+                let row = row + half * 64;
                 let matrix = if form.masked { group } else { zero };
                 let sums = if let (Some(fine), Some(coarse)) = (fine, coarse) {
                     let scales = (Some(fine.outer(matrix)), Some(coarse.outer(group)));
@@ -155,13 +154,20 @@ pub fn matmul_grouped<
                         }
                     }
                 }
-                tile += grid_dim_x();
+                tile += grid_dim_x() as u32;
             } else {
                 before += down * across;
                 group += 1;
             }
         }
     }
+}
+
+/// The first row and column of a group's tile, of `down` one below the other from row `begin` on.
+#[device]
+fn place(tile: u32, down: u32, begin: usize, #[comptime] width: usize) -> (usize, usize) {
+    let (column, row) = quotient(tile, down);
+    (begin + row as usize * BM, column as usize * width)
 }
 
 /// The first row of a group and the one behind its last, of `rows`. Ends come from the device: what is beyond

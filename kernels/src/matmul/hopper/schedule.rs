@@ -77,7 +77,7 @@ fn tile_at(tile: u32, down: u32, across: u32, group: u32) -> (u32, u32, u32) {
 
 /// A quotient and what is left, at the price of one division.
 #[device]
-fn quotient(number: u32, by: u32) -> (u32, u32) {
+pub(super) fn quotient(number: u32, by: u32) -> (u32, u32) {
     let quotient = number / by;
     (quotient, number - quotient * by)
 }
