@@ -65,44 +65,41 @@ impl<'k> Emitter<'k> {
             return self.divide_by_any(op, elem, x);
         }
         let number = self.in_reg(x[0]);
+        let bits = bits(number);
+        let size = by.as_int() as u64;
+        if op == Opcode::Rem && !elem.is_signed() && size.is_power_of_two() {
+            let mask = immediate(bits, size - 1);
+            return self.op(&format!("and.b{bits}"), number.class, &[number.into(), mask]);
+        }
         let quotient = match elem.is_signed() {
             true => self.signed_quotient(number, by.as_int() as i64),
-            false => match self.unsigned_quotient(op, number, by.as_int() as u64) {
-                Ok(quotient) => quotient,
-                Err(remainder) => return remainder,
-            },
+            false => self.unsigned_quotient(number, size),
         };
         if op == Opcode::Div {
             return quotient;
         }
-        let bits = bits(number);
         let less = signed_immediate(bits, (by.as_int() as i64).wrapping_neg());
         self.op(&format!("mad.lo.s{bits}"), number.class, &[quotient.into(), less, number.into()])
     }
 
-    /// The quotient; of remainders by powers of two the remainder itself.
-    fn unsigned_quotient(&mut self, op: Opcode, number: Reg, by: u64) -> Result<Reg, Reg> {
+    fn unsigned_quotient(&mut self, number: Reg, by: u64) -> Reg {
         let (class, bits) = (number.class, bits(number));
         let shr = format!("shr.u{bits}");
         if by.is_power_of_two() {
-            if op == Opcode::Rem {
-                let mask = immediate(bits, by - 1);
-                return Err(self.op(&format!("and.b{bits}"), class, &[number.into(), mask]));
-            }
-            return Ok(self.moved(&shr, number, by.trailing_zeros()));
+            return self.moved(&shr, number, by.trailing_zeros());
         }
         let Unsigned { before, factor, after, adds } = Unsigned::by(by, bits);
         let shorter = self.moved(&shr, number, before);
         let high = format!("mul.hi.u{bits}");
         let product = self.op(&high, class, &[shorter.into(), immediate(bits, factor)]);
         if !adds {
-            return Ok(self.moved(&shr, product, after));
+            return self.moved(&shr, product, after);
         }
         let sub = format!("sub.s{bits}");
         let difference = self.op(&sub, class, &[number.into(), product.into()]);
         let half = self.moved(&shr, difference, 1);
         let sum = self.op(&format!("add.s{bits}"), class, &[half.into(), product.into()]);
-        Ok(self.moved(&shr, sum, after))
+        self.moved(&shr, sum, after)
     }
 
     fn signed_quotient(&mut self, number: Reg, by: i64) -> Reg {

@@ -10,7 +10,7 @@ use super::epilogue::function;
 use super::grouped::{Group, Grouped, check, one_by_one};
 use super::hopper::BLOCK;
 use super::operand::MatrixMut;
-use super::scaled::{ScaledFactor, ScaledMatmul, Scales};
+use super::scaled::{ScaledFactor, ScaledMatmul, Scales, single};
 use crate::error::Error;
 
 /// `C = map(A * B)` of groups of rows of A, each with a matrix of `B: groups x k x n` of its own, of 8-bit elements
@@ -141,11 +141,6 @@ impl<'a, T: ScaledFactor, F: Map<f32>> GroupedScaledMatmul<'a, T, F> {
             ScaledMatmul::new(a, b, Scales::InBlocks(of_a, of_b)).map(map).run(c)
         })
     }
-}
-
-fn single<T: Stored>(x: ViewArg<'_, T, 2>) -> ViewArg<'_, T, 3> {
-    let ([rows, columns], [down, along]) = x.layout();
-    View::of(x.data(), [1, rows, columns]).strides([0, down, along])
 }
 
 /// `rows` rows of a matrix, from the first on.

@@ -230,7 +230,8 @@ impl<'a, T: ScaledFactor, F: Map<f32>> ScaledMatmul<'a, T, F> {
     }
 }
 
-fn single<T: Stored>(x: ViewArg<'_, T, 2>) -> ViewArg<'_, T, 3> {
+/// A matrix as the only one of a batch.
+pub(super) fn single<T: Stored>(x: ViewArg<'_, T, 2>) -> ViewArg<'_, T, 3> {
     let ([rows, columns], [down, along]) = x.layout();
     View::of(x.data(), [1, rows, columns]).strides([0, down, along])
 }

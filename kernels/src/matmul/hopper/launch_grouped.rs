@@ -26,13 +26,12 @@ where
     F: Pointwise<f32>,
 {
     let (b_order, b) = walked(problem)?;
-    let ([_, rows, k], [groups, _, n]) = (problem.a.shape(), problem.b.shape());
+    let ([_, _, k], [groups, _, n]) = (problem.a.shape(), problem.b.shape());
     let units = problem.c.device().limits().compute_units as usize;
     let (depth, along) = (k * size_of::<T>(), [true, b_order.is_along_k()]);
     let (size, element) = (size_of::<O>(), size_of::<T>());
-    // How many rows groups have is known to the device only: the most tiles that there may be.
-    let each = if problem.masked { rows } else { rows.div_ceil(groups) };
-    let product = Product { batch: groups, m: each, n, depth, size, along, element, bare: false };
+    let m = rows_each(problem);
+    let product = Product { batch: groups, m, n, depth, size, along, element, bare: false };
     let width = grouped_width(&product, units);
     let grid = blocks(problem, width);
     let form = GroupedForm { b: b_order, masked: problem.masked, map: problem.map };
@@ -70,12 +69,16 @@ fn walked<'p, T: Stored, O: Num>(problem: &Grouped<'p, T, O>) -> Option<Walked<'
     order(problem.b, 1)
 }
 
-/// Blocks for tiles of so many columns: the most that there may be, as the device alone knows how many rows groups
-/// have, but no more than run at once.
+/// Rows of a group, as the host reckons with: how many there are only the device knows.
+fn rows_each<T: Stored, O: Num>(problem: &Grouped<'_, T, O>) -> usize {
+    let ([_, rows, _], [groups, _, _]) = (problem.a.shape(), problem.b.shape());
+    if problem.masked { rows } else { rows.div_ceil(groups) }
+}
+
+/// Blocks for tiles of so many columns: the most that there may be, but no more than run at once.
 fn blocks<T: Stored, O: Num>(problem: &Grouped<'_, T, O>, width: usize) -> usize {
-    let ([_, rows, _], [groups, _, n]) = (problem.a.shape(), problem.b.shape());
-    let each = if problem.masked { rows } else { rows.div_ceil(groups) };
-    let down = groups * (each.div_ceil(BM) + 1);
+    let [groups, _, n] = problem.b.shape();
+    let down = groups * (rows_each(problem).div_ceil(BM) + 1);
     (down * n.div_ceil(width)).min(problem.c.device().limits().compute_units as usize)
 }
 
